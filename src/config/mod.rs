@@ -1,0 +1,5 @@
+//! Configuration: file shape -> merged layers (origin kept) -> validated settings.
+
+mod settings;
+
+pub use settings::{EngineChoice, Settings};

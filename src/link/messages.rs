@@ -1,0 +1,152 @@
+//! Words the link understands. All of them are about one peer and, mostly, one (job, epoch).
+
+use tokio::sync::watch;
+
+use crate::mailbox::Word;
+use crate::model::{Digest, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
+use crate::wire::ipc::DirectPeer;
+use crate::wire::refusal::Refusal;
+
+/// Offers a job to a peer, dialling it if no link is up. A refusal of kind `unreachable` means nobody answered.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedStatus, Refusal>")]
+pub struct OfferJob {
+    /// To whom; may be this machine (loopback).
+    pub peer: PeerId,
+    /// The job.
+    pub offer: Offer,
+}
+
+/// Sends the inputs of an accepted job from our blob store. Answers when the worker has all of them.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<u64, Refusal>")]
+pub struct SendInputs {
+    /// To whom.
+    pub peer: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+    /// The manifest in our store.
+    pub inputs: Digest,
+    /// Bytes done and bytes in all, for the user.
+    pub progress: watch::Sender<(u64, u64)>,
+}
+
+/// Copies the job's output log from the worker to the end of `into` (its present length is the offset to start
+/// at) until the log is complete or the link breaks. Status reports of the job go to
+/// [`crate::scheduler::messages::WorkerReports`]. Answers with the final length.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<u64, Refusal>")]
+pub struct FollowOutput {
+    /// At whom.
+    pub peer: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+    /// Our copy of the log.
+    pub into: OutputCopy,
+}
+
+/// Our copy of a remote log: the file and the announcer of its growth.
+#[derive(Debug, Clone)]
+pub struct OutputCopy {
+    /// The file, appended to.
+    pub path: std::path::PathBuf,
+    /// Tells our own readers.
+    pub announce: std::sync::Arc<crate::pipe::LogAnnouncer>,
+}
+
+/// Brings the results of a finished job into our blob store. Answers when every chunk is here and verified.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Totals, Refusal>")]
+pub struct FetchResults {
+    /// From whom.
+    pub peer: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+    /// The manifest announced; another one is refused.
+    pub manifest: Digest,
+    /// Bytes done and bytes in all, for the user.
+    pub progress: watch::Sender<(u64, u64)>,
+}
+
+/// Asks how a job stands. The answer also goes to the scheduler as a report.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedStatus, Refusal>")]
+pub struct QueryJob {
+    /// At whom.
+    pub peer: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// Kills a job.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedStatus, Refusal>")]
+pub struct StopRemoteJob {
+    /// At whom.
+    pub peer: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// Tells a worker that it may forget a job.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct AcknowledgeJob {
+    /// To whom.
+    pub peer: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// Makes a link to a peer that was just discovered, if none is up (rate-limited by the link).
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct Greet {
+    /// Where its worker listens.
+    pub addr: std::net::SocketAddr,
+    /// Who it says it is.
+    pub peer: PeerId,
+}
+
+/// Adds an address to be dialled and kept up. Persisting it is the caller's.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<DirectPeer, Refusal>")]
+pub struct AddDirect {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// A label.
+    pub name: Option<String>,
+}
+
+/// Forgets such an address (by address or name).
+#[derive(Debug, Word)]
+#[rtype(result = "Result<DirectPeer, Refusal>")]
+pub struct RemoveDirect {
+    /// The address or the name.
+    pub which: String,
+}
+
+/// Lists such addresses and how they stand.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<DirectPeer>")]
+pub struct ListDirect;
+
+/// Says goodbye on every link and stops listening.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct CloseLinks {
+    /// Whether homied will be back at once.
+    pub restart: bool,
+}

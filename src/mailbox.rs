@@ -1,0 +1,76 @@
+//! The only way to reach an actor: [`ask`] waits for the answer, [`tell`] never waits.
+//!
+//! actix is passively maintained, so nothing but `actor.rs`, `messages.rs`, `daemon/` and this file names it; the exit
+//! door is these two functions. Forward edges ask; back edges tell, and what they lose is repaired by the next tick.
+
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
+
+pub use actix::Message as Word;
+
+/// Messages that may wait at an actor. Enough for a burst of a thousand peers' beats; a full mailbox makes `tell`
+/// drop (counted) and `ask` wait.
+pub const MAILBOX: usize = 1024;
+
+/// A room's address, as the other rooms hold it.
+pub type Door<A> = Addr<A>;
+
+/// The address of whoever understands `M`: how a room of higher rank speaks to one of lower rank (back edges), and
+/// how tests put a probe in the place of a room.
+pub type Outlet<M> = actix::Recipient<M>;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The actor has ended: homied is on its way down.
+    #[error("{0} has stopped")]
+    Stopped(&'static str),
+    /// No answer in time. It may still happen: every request is idempotent.
+    #[error("{0} did not answer in time")]
+    TimedOut(&'static str),
+}
+
+/// Sends `message` and waits at most `limit` for the answer.
+///
+/// # Errors
+/// The actor has stopped, or the time is over ("maybe done").
+pub async fn ask<A, M>(to: &Addr<A>, message: M, limit: Duration) -> Result<M::Result, AskError>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+    A::Context: ToEnvelope<A, M>,
+{
+    let room = short_name::<A>();
+    match tokio::time::timeout(limit, to.send(message)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(MailboxError::Closed)) => Err(AskError::Stopped(room)),
+        Ok(Err(MailboxError::Timeout)) | Err(_) => Err(AskError::TimedOut(room)),
+    }
+}
+
+/// Sends `message` if there is room for it and forgets it. Returns whether it was taken.
+pub fn tell<A, M>(to: &Addr<A>, message: M) -> bool
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+    A::Context: ToEnvelope<A, M>,
+{
+    let taken = to.try_send(message).is_ok();
+    if !taken {
+        tracing::debug!(
+            room = short_name::<A>(),
+            message = std::any::type_name::<M>(),
+            "mailbox full, message dropped"
+        );
+    }
+    taken
+}
+
+fn short_name<A>() -> &'static str {
+    let full = std::any::type_name::<A>();
+    full.rsplit("::").next().unwrap_or(full)
+}

@@ -1,0 +1,331 @@
+//! What a transfer carries: a list of plain files, each with a clean relative path, and the chunks they are made of.
+//!
+//! A manifest arrives from a peer or a client before any byte of content, so everything in it is checked here once:
+//! whoever holds a [`Manifest`] may join its paths onto a directory.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::Digest;
+
+/// Bytes of one chunk; the last one of a file may be shorter. 1 MiB keeps the chunk list of a 2 GiB file under
+/// 150 KB and makes a lost connection cost at most one chunk.
+pub const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Files in one manifest. A million entries is beyond any job's tree and still fits in memory when hostile.
+pub(super) const MAX_FILES: usize = 1_000_000;
+/// Bytes of a path, the classic PATH_MAX of the systems that write it.
+pub(super) const MAX_PATH_BYTES: usize = 4096;
+/// Bytes of one component, NAME_MAX of every usual file system.
+pub(super) const MAX_NAME_BYTES: usize = 255;
+/// Directories above a file. Deeper trees are mistakes or attacks on recursive code.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// Why a path is not clean.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("path {path:?} is refused: {why}")]
+pub struct PathError {
+    path: String,
+    why: &'static str,
+}
+
+/// A relative path of plain components: no root, no `.` or `..`, no empty or over-long component, no control
+/// character. Components are separated by `/` on every system.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CleanPath(String);
+
+impl CleanPath {
+    /// Checks `path` and takes it over.
+    ///
+    /// # Errors
+    /// The path is empty, absolute, too long or deep, or one component is `.`, `..`, empty or has a control character.
+    pub fn new(path: impl Into<String>) -> Result<Self, PathError> {
+        let path = path.into();
+        let fail = |why| PathError { path: path.chars().take(120).collect(), why };
+        if path.is_empty() {
+            return Err(fail("it is empty"));
+        }
+        if path.len() > MAX_PATH_BYTES {
+            return Err(fail("it is longer than 4096 bytes"));
+        }
+        if path.starts_with('/') {
+            return Err(fail("it is absolute"));
+        }
+        if path.chars().any(char::is_control) {
+            return Err(fail("it has a control character"));
+        }
+        let mut depth = 0;
+        for name in path.split('/') {
+            depth += 1;
+            match name {
+                "" => return Err(fail("it has an empty component")),
+                "." | ".." => return Err(fail("it has a component . or ..")),
+                _ if name.len() > MAX_NAME_BYTES => return Err(fail("a component is longer than 255 bytes")),
+                _ => {}
+            }
+        }
+        if depth > MAX_DEPTH {
+            return Err(fail("it is deeper than 64 directories"));
+        }
+        Ok(Self(path))
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The components, first directory first.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// Whether a component starts with a dot: such a path may shadow a user's configuration (`.git/hooks`, `.bashrc`).
+    pub fn is_hidden(&self) -> bool {
+        self.components().any(|c| c.starts_with('.'))
+    }
+}
+
+impl fmt::Display for CleanPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl From<CleanPath> for String {
+    fn from(path: CleanPath) -> Self {
+        path.0
+    }
+}
+impl TryFrom<String> for CleanPath {
+    type Error = PathError;
+    fn try_from(path: String) -> Result<Self, PathError> {
+        Self::new(path)
+    }
+}
+
+/// One plain file of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Where it goes, below the directory of the transfer.
+    pub path: CleanPath,
+    /// Length in bytes.
+    pub size: u64,
+    /// Whether its owner may execute it; no other mode bit travels.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exec: bool,
+    /// BLAKE3 of the whole content.
+    pub hash: Digest,
+    /// BLAKE3 of each chunk of [`CHUNK_BYTES`], in order; empty when the file is a single chunk (its hash is `hash`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<Digest>,
+}
+
+impl FileEntry {
+    /// The chunks in order with their lengths; none for an empty file.
+    pub fn chunks(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
+        let count = self.size.div_ceil(CHUNK_BYTES);
+        (0..count).map(move |i| {
+            let digest = if self.chunks.is_empty() { self.hash } else { self.chunks[i as usize] };
+            (digest, CHUNK_BYTES.min(self.size - i * CHUNK_BYTES))
+        })
+    }
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON of the wanted shape, or a path in it is not clean.
+    #[error("the file list cannot be read: {0}")]
+    Shape(String),
+    /// More than [`MAX_FILES`] entries.
+    #[error("the file list has {0} entries; 1000000 is the most")]
+    TooMany(usize),
+    /// The chunk list does not fit the size.
+    #[error("the chunk list of {0:?} does not fit its size")]
+    Chunks(String),
+    /// Two entries want the same place: the same path, or a file where another entry needs a directory.
+    #[error("two entries of the file list want the same place: {0:?}")]
+    Collision(String),
+    /// The sizes do not add up to a number a disk could hold.
+    #[error("the file list adds up to more than 2^63 bytes")]
+    TooBig,
+}
+
+/// A checked list of files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    files: Vec<FileEntry>,
+    total_bytes: u64,
+}
+
+impl Manifest {
+    /// Checks and sorts `files`.
+    ///
+    /// # Errors
+    /// See [`ManifestError`]: too many, colliding, or chunk lists that do not fit.
+    pub fn new(mut files: Vec<FileEntry>) -> Result<Self, ManifestError> {
+        if files.len() > MAX_FILES {
+            return Err(ManifestError::TooMany(files.len()));
+        }
+        let mut total_bytes: u64 = 0;
+        for f in &files {
+            let wanted = f.size.div_ceil(CHUNK_BYTES);
+            let fits = if f.chunks.is_empty() { wanted <= 1 } else { wanted > 1 && f.chunks.len() as u64 == wanted };
+            if !fits {
+                return Err(ManifestError::Chunks(f.path.to_string()));
+            }
+            total_bytes = total_bytes.checked_add(f.size).filter(|n| *n < 1 << 63).ok_or(ManifestError::TooBig)?;
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut places = HashSet::with_capacity(files.len());
+        for f in &files {
+            if !places.insert(f.path.as_str()) {
+                return Err(ManifestError::Collision(f.path.to_string()));
+            }
+        }
+        for f in &files {
+            let text = f.path.as_str();
+            for (at, _) in text.match_indices('/') {
+                if places.contains(&text[..at]) {
+                    return Err(ManifestError::Collision(text[..at].to_owned()));
+                }
+            }
+        }
+        Ok(Self { files, total_bytes })
+    }
+
+    /// Reads the JSON form that [`Manifest::encode`] writes.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn decode(json: &[u8]) -> Result<Self, ManifestError> {
+        let files = serde_json::from_slice(json).map_err(|e| ManifestError::Shape(e.to_string()))?;
+        Self::new(files)
+    }
+
+    /// The canonical JSON form: an array of entries sorted by path.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.files).unwrap_or_default()
+    }
+
+    /// BLAKE3 of [`Manifest::encode`]: the name of this exact set of files.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.encode())
+    }
+
+    /// The files, sorted by path.
+    pub fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// The entry at `path`.
+    pub fn get(&self, path: &CleanPath) -> Option<&FileEntry> {
+        self.files.binary_search_by(|f| f.path.cmp(path)).ok().map(|i| &self.files[i])
+    }
+
+    /// The sum of all sizes.
+    pub fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(path: &str, size: u64, chunks: usize) -> FileEntry {
+        FileEntry {
+            path: CleanPath::new(path).expect("clean"),
+            size,
+            exec: false,
+            hash: Digest([7; 32]),
+            chunks: vec![Digest([1; 32]); chunks],
+        }
+    }
+
+    #[test]
+    fn hostile_paths_are_refused() {
+        let long_name = "a".repeat(256);
+        let long_path = "a/".repeat(2048) + "b";
+        let deep = "d/".repeat(64) + "f";
+        for bad in [
+            "",
+            "/etc/passwd",
+            "..",
+            "a/../b",
+            "./a",
+            "a//b",
+            "a/",
+            "a\0b",
+            "a\nb",
+            "a/\u{1b}[2J",
+            "\u{85}",
+            &long_name,
+            &long_path,
+            &deep,
+        ] {
+            assert!(CleanPath::new(bad).is_err(), "{bad:?}");
+        }
+        for good in ["a", "a b/ü.txt", "...", "..a/b", "日本/語", "-rf", "a\\b"] {
+            assert!(CleanPath::new(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn colliding_entries_are_refused() {
+        for pair in [["a", "a"], ["a", "a/b"], ["a/b/c", "a/b"]] {
+            let files = pair.iter().map(|p| file(p, 1, 0)).collect();
+            assert!(matches!(Manifest::new(files), Err(ManifestError::Collision(_))), "{pair:?}");
+        }
+        assert!(Manifest::new(vec![file("a", 1, 0), file("a.b", 1, 0), file("ab/c", 1, 0)]).is_ok());
+    }
+
+    #[test]
+    fn chunk_lists_must_fit_the_size() {
+        for (size, chunks, fits) in [
+            (0, 0, true),
+            (0, 1, false),
+            (CHUNK_BYTES, 0, true),
+            (CHUNK_BYTES, 1, false),
+            (CHUNK_BYTES + 1, 0, false),
+            (CHUNK_BYTES + 1, 2, true),
+            (CHUNK_BYTES + 1, 3, false),
+            (u64::MAX, 0, false),
+        ] {
+            assert_eq!(Manifest::new(vec![file("f", size, chunks)]).is_ok(), fits, "{size} {chunks}");
+        }
+    }
+
+    #[test]
+    fn chunk_lengths_add_up() {
+        let f = file("f", 2 * CHUNK_BYTES + 5, 3);
+        assert_eq!(f.chunks().map(|(_, n)| n).collect::<Vec<_>>(), [CHUNK_BYTES, CHUNK_BYTES, 5]);
+        assert_eq!(file("e", 0, 0).chunks().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_refused_or_stays_below_its_directory(text in "\\PC{0,40}|[./a]{0,12}") {
+            if let Ok(path) = CleanPath::new(text) {
+                let joined = std::path::Path::new("/base").join(path.as_str());
+                prop_assert!(joined.starts_with("/base"));
+                prop_assert!(joined.components().all(|c| !matches!(c, std::path::Component::ParentDir)));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes: Vec<u8>) {
+            let _ = Manifest::decode(&bytes);
+        }
+
+        #[test]
+        fn encoded_manifests_decode_to_themselves(names in proptest::collection::hash_set("[a-c]{1,3}", 0..8)) {
+            let m = Manifest::new(names.iter().map(|n| file(n, 3, 0)).collect()).expect("valid");
+            prop_assert_eq!(Manifest::decode(&m.encode()), Ok(m));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The words of Homie: ids and values that both binaries share.
+//!
+//! Layer L0. Nothing here does IO, reads a clock or names an actor. Every type is plain data with a stable
+//! serde form, because it crosses processes (ipc, link) and releases (history).
+
+mod hosted;
+mod ids;
+mod job;
+mod limits;
+mod manifest;
+mod outcome;
+mod peer;
+mod resources;
+mod text;
+
+pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
+pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
+pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};
+pub use limits::{
+    Limits, Needs, ParseAmountError, format_bytes, format_duration, parse_cpus, parse_duration, parse_size,
+};
+pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, PathError};
+pub use outcome::{FailKind, Outcome};
+pub use peer::{PeerStatus, PeerView, Via};
+pub use resources::{EngineKind, EngineOffer, Facts, Gpu, Isolation};
+pub use text::visible_controls;

@@ -1,0 +1,137 @@
+//! What a machine has and how busy it is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How strongly a job is separated from the machine that runs it, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Only resource limits.
+    Limits,
+    /// Seccomp and Landlock around a process.
+    Process,
+    /// Linux namespaces of the native engine.
+    Namespace,
+    /// A Docker or Podman container.
+    Container,
+    /// A container under gVisor.
+    Gvisor,
+}
+
+impl Isolation {
+    /// The name used in flags, JSON and on screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Limits => "limits",
+            Self::Process => "process",
+            Self::Namespace => "namespace",
+            Self::Container => "container",
+            Self::Gvisor => "gvisor",
+        }
+    }
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Isolation {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Limits, Self::Process, Self::Namespace, Self::Container, Self::Gvisor]
+            .into_iter()
+            .find(|i| i.as_str() == text)
+            .ok_or_else(|| {
+                format!("{text:?} is not an isolation level; levels are limits, process, namespace, container, gvisor")
+            })
+    }
+}
+
+/// The kinds of engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// Docker or Podman, over its API.
+    Docker,
+    /// The embedded Linux engine.
+    Native,
+}
+
+impl EngineKind {
+    /// The name used in config, JSON and on screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Native => "native",
+        }
+    }
+}
+
+/// An engine that is ready on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineOffer {
+    /// Which one.
+    pub kind: EngineKind,
+    /// The isolation it gives here and now.
+    pub isolation: Isolation,
+    /// Names of the environments it can run.
+    pub envs: Vec<String>,
+}
+
+/// A GPU as NVML shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Model name (`NVIDIA GeForce RTX 3080`).
+    pub name: String,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Free memory in bytes.
+    pub memory_free_bytes: u64,
+    /// Use in percent.
+    pub busy_percent: u8,
+}
+
+/// What a machine says of itself, refreshed with every heartbeat. A hint for ranking, never an authority: the
+/// worker's own admission decides.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// Logical processors.
+    pub cores: u16,
+    /// Use of all processors together, 0 to 100, smoothed.
+    pub cpu_percent: u8,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Memory that a new job could have, in bytes.
+    pub memory_free_bytes: u64,
+    /// Free disk where jobs live, in bytes.
+    pub disk_free_bytes: u64,
+    /// GPUs, by NVML index.
+    pub gpus: Vec<Gpu>,
+    /// Engines that are ready.
+    pub engines: Vec<EngineOffer>,
+    /// Jobs it hosts now.
+    pub jobs_running: u16,
+    /// Jobs it would host at once.
+    pub job_slots: u16,
+    /// Why it takes no jobs now.
+    pub paused: Option<String>,
+    /// The largest processor limit it would give a job, in thousandths of a core.
+    pub cpu_limit_millis: u32,
+    /// The largest memory limit it would give a job, in bytes.
+    pub memory_limit_bytes: u64,
+    /// The longest time it would give a job, in seconds.
+    pub timeout_limit_s: u64,
+}
+
+impl Facts {
+    /// The strongest isolation among the engines that are ready.
+    pub fn isolation(&self) -> Option<Isolation> {
+        self.engines.iter().map(|e| e.isolation).max()
+    }
+}

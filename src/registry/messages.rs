@@ -1,0 +1,69 @@
+//! Words the registry understands.
+
+use std::net::SocketAddr;
+
+use crate::mailbox::Word;
+use crate::model::{BootId, Facts, PeerId, PeerView, Via};
+use crate::wire::heartbeat::Beat;
+use crate::wire::refusal::Refusal;
+
+/// A valid heartbeat came from `from`. Answer: whether its boot id was unseen, so that our own next beat should be
+/// brought forward and (rate-limited) a link be tried.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct PeerHeard {
+    /// What it said.
+    pub beat: Beat,
+    /// The datagram's source address with the beat's worker port.
+    pub addr: SocketAddr,
+}
+
+/// Over a link, with a proven key: who is at the other end. Pins a new name to its key.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct PeerLinked {
+    /// The proven key's hash.
+    pub peer: PeerId,
+    /// The name it claims; a name pinned to another key is refused.
+    pub name: String,
+    /// Which run of it.
+    pub boot: BootId,
+    /// Where its worker listens.
+    pub addr: SocketAddr,
+    /// Its release.
+    pub version: String,
+    /// Its clock minus ours, in milliseconds.
+    pub clock_skew_ms: i64,
+    /// How we came to know it.
+    pub via: Via,
+}
+
+/// Facts came over the link.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct PeerFacts {
+    /// From whom.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: String,
+    /// Its load.
+    pub facts: Facts,
+}
+
+/// The link to it is gone. `goodbye` when it said so.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct PeerUnlinked {
+    /// Who.
+    pub peer: PeerId,
+    /// It stops in order.
+    pub goodbye: bool,
+}
+
+/// Everybody known, this machine first. Offline ones only when asked for.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<PeerView>")]
+pub struct ListPeers {
+    /// Peers that are offline too.
+    pub offline: bool,
+}

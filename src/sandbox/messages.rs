@@ -1,0 +1,120 @@
+//! Words the sandbox understands: jobs that this machine hosts. Admission is decided here.
+
+use std::path::PathBuf;
+
+use tokio::sync::watch;
+
+use crate::mailbox::Word;
+use crate::model::{Epoch, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::pipe::OutputLog;
+use crate::wire::refusal::Refusal;
+
+/// Who asks: a hosted job belongs to the peer that offered it, and only that peer may touch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Borrower {
+    /// Its key's hash, proven by the link.
+    pub peer: PeerId,
+    /// Its pinned name.
+    pub name: String,
+    /// It is this machine itself.
+    pub own: bool,
+}
+
+/// Takes or refuses a job. Acceptance is persisted before the answer; the same (job, epoch) gets the same answer, a
+/// lower epoch is stale, a higher one ends the old one first.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedStatus, Refusal>")]
+pub struct AdmitJob {
+    /// Who asks.
+    pub from: Borrower,
+    /// What.
+    pub offer: Offer,
+}
+
+/// Every chunk of the inputs is in the blob store: start.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedStatus, Refusal>")]
+pub struct StartJob {
+    /// Who asks.
+    pub from: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// A hosted job to follow.
+#[derive(Debug, Clone)]
+pub struct HostedFeed {
+    /// Its state now and from now on.
+    pub status: watch::Receiver<HostedStatus>,
+    /// Its output log.
+    pub log: OutputLog,
+}
+
+/// Follows a hosted job.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedFeed, Refusal>")]
+pub struct WatchJob {
+    /// Who asks.
+    pub from: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// Where the results of an ended job lie, for a transfer that reads them in place.
+#[derive(Debug, Clone)]
+pub struct HostedResults {
+    /// The files, hashed after the job's last process was gone.
+    pub manifest: Manifest,
+    /// The job's directory; opened component by component without following links.
+    pub dir: PathBuf,
+}
+
+/// Asks for the results of an ended job.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedResults, Refusal>")]
+pub struct OpenResults {
+    /// Who asks.
+    pub from: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// Kills a job at once. Answers when the kill is under way; its end comes as a status.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<HostedStatus, Refusal>")]
+pub struct StopJob {
+    /// Who asks.
+    pub from: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// The submitter has everything: directory, log and pins of the job may go. A job that is unknown is fine.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ForgetJob {
+    /// Who asks.
+    pub from: PeerId,
+    /// The job.
+    pub job: JobId,
+    /// The assignment.
+    pub epoch: Epoch,
+}
+
+/// The jobs hosted now, and those whose results wait.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<JobRecord>")]
+pub struct HostedJobs;
+
+/// Takes no more jobs. The running ones go on under their supervisors and are adopted by the next homied.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct DrainSandbox;

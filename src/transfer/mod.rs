@@ -1,0 +1,71 @@
+//! One transfer of files over one connection, the same on the local socket and between peers.
+//!
+//! ```text
+//! sender                                   receiver
+//!   offer {manifest_bytes, digest}   ->
+//!   raw: the manifest                ->     checks it, looks what it has
+//!                                    <-     need {chunks, bytes, bitmap_bytes}
+//!                                    <-     raw: one bit for each chunk of the manifest, in order
+//!   raw: the wanted chunks, in order ->     hashes, writes
+//!                                    <-     done            (or, at any time: refused {...})
+//! ```
+//! Files are never an archive; a broken transfer is simply begun again and asks only for what is still lacking.
+
+mod receive;
+mod send;
+mod words;
+
+use std::future::Future;
+use std::io;
+
+use bytes::Bytes;
+
+use crate::model::{Digest, Manifest};
+use crate::wire::refusal::Refusal;
+
+pub use receive::receive;
+pub use send::send;
+pub use words::TransferError;
+
+/// One chunk's place in a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkAt {
+    /// Index into [`Manifest::files`].
+    pub file: usize,
+    /// Index of the chunk in the file; it starts at `chunk * CHUNK_BYTES`.
+    pub chunk: u64,
+    /// Its hash.
+    pub digest: Digest,
+    /// Its length.
+    pub len: u64,
+}
+
+/// Where a sender reads.
+pub trait ChunkSource: Send {
+    /// The bytes of one chunk, exactly `at.len` of them.
+    fn read(&mut self, manifest: &Manifest, at: ChunkAt) -> impl Future<Output = io::Result<Bytes>> + Send;
+}
+
+/// Where a receiver writes.
+pub trait ChunkSink: Send {
+    /// Which of the manifest's chunks (in order) it wants; where it may refuse the whole (quota, hostile names).
+    fn wants(&mut self, manifest: &Manifest) -> impl Future<Output = Result<Vec<bool>, Refusal>> + Send;
+
+    /// Takes one chunk whose hash was verified. Chunks come in the manifest's order.
+    fn write(
+        &mut self,
+        manifest: &Manifest,
+        at: ChunkAt,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Everything is here: make it durable. The sender is told `done` only after this.
+    fn finish(&mut self, manifest: &Manifest) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// All chunks of a manifest, in the order in which they are numbered and sent.
+pub fn chunks(manifest: &Manifest) -> impl Iterator<Item = ChunkAt> + '_ {
+    manifest.files().iter().enumerate().flat_map(|(file, entry)| {
+        entry.chunks().enumerate().map(move |(chunk, (digest, len))| ChunkAt { file, chunk: chunk as u64, digest, len })
+    })
+}

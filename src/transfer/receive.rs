@@ -1,0 +1,172 @@
+//! The receiving side.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::SinkExt;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_util::codec::Framed;
+
+use super::send::{hear, next};
+use super::words::{IDLE, MAX_MANIFEST, STREAM, Say, TransferError};
+use super::{ChunkSink, chunks};
+use crate::model::{Digest, Manifest};
+use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// Receives one transfer into `sink`. When `expect` is given, any other manifest is refused. `progress` hears (bytes
+/// done, bytes wanted). Returns the manifest and the bytes of content that came.
+///
+/// # Errors
+/// See [`TransferError`]; the sender was told, and the connection is of no more use.
+pub async fn receive<S, W>(
+    framed: &mut Framed<S, FrameCodec>,
+    expect: Option<Digest>,
+    sink: &mut W,
+    mut progress: impl FnMut(u64, u64) + Send,
+) -> Result<(Manifest, u64), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    W: ChunkSink,
+{
+    match receive_inner(framed, expect, sink, &mut progress).await {
+        Err(TransferError::Ours(refusal)) => {
+            refuse(framed, &refusal).await;
+            Err(TransferError::Ours(refusal))
+        }
+        other => other,
+    }
+}
+
+async fn receive_inner<S, W>(
+    framed: &mut Framed<S, FrameCodec>,
+    expect: Option<Digest>,
+    sink: &mut W,
+    progress: &mut (impl FnMut(u64, u64) + Send),
+) -> Result<(Manifest, u64), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    W: ChunkSink,
+{
+    let bad = |text: String| TransferError::Ours(Refusal::new(RefusalKind::BadRequest, text));
+    let Say::Offer { manifest_bytes, digest } = hear(framed).await? else {
+        return Err(bad("a transfer must begin with an offer".into()));
+    };
+    if expect.is_some_and(|e| e != digest) {
+        return Err(TransferError::Ours(Refusal::new(
+            RefusalKind::Integrity,
+            "the file list is not the one that was announced",
+        )));
+    }
+    if manifest_bytes > MAX_MANIFEST {
+        return Err(bad(format!("a file list of {manifest_bytes} bytes is over the cap of {MAX_MANIFEST}")));
+    }
+    let mut list = Vec::new();
+    while (list.len() as u64) < manifest_bytes {
+        match next(framed).await? {
+            Frame::Raw { data, .. } if !data.is_empty() => list.extend_from_slice(&data),
+            _ => return Err(bad("the file list broke off".into())),
+        }
+    }
+    if list.len() as u64 != manifest_bytes || Digest::of(&list) != digest {
+        return Err(TransferError::Ours(Refusal::new(RefusalKind::Integrity, "the file list does not match its hash")));
+    }
+    let manifest = Manifest::decode(&list).map_err(|e| bad(e.to_string()))?;
+    // The digest is over the canonical form; another spelling of the same list would get another name.
+    if manifest.digest() != digest {
+        return Err(bad("the file list is not in canonical form".into()));
+    }
+    drop(list);
+
+    let wanted = sink.wants(&manifest).await.map_err(TransferError::Ours)?;
+    let mut bitmap = vec![0u8; chunks(&manifest).count().div_ceil(8)];
+    let (mut count, mut total) = (0, 0);
+    for (i, (at, _)) in chunks(&manifest).zip(&wanted).enumerate().filter(|(_, (_, want))| **want) {
+        bitmap[i / 8] |= 1 << (i % 8);
+        count += 1;
+        total += at.len;
+    }
+    say(framed, &Say::Need { chunks: count, bytes: total, bitmap_bytes: bitmap.len() as u64 }).await?;
+    for piece in bitmap.chunks(MAX_RAW_BULK) {
+        push(framed, Frame::Raw { stream: STREAM, data: Bytes::copy_from_slice(piece) }).await?;
+    }
+    flush(framed).await?;
+    progress(0, total);
+
+    let mut got = 0;
+    let mut pending = BytesMut::new();
+    for (at, _) in chunks(&manifest).zip(&wanted).filter(|(_, want)| **want) {
+        while (pending.len() as u64) < at.len {
+            match next(framed).await? {
+                Frame::Raw { data, .. } if !data.is_empty() => pending.extend_from_slice(&data),
+                frame @ Frame::Json(_) => match frame.parse()? {
+                    Say::Refused { refusal } => return Err(TransferError::Theirs(refusal)),
+                    _ => return Err(bad("a message where content was expected".into())),
+                },
+                Frame::Raw { .. } => return Err(bad("the content broke off".into())),
+            }
+        }
+        let bytes = pending.split_to(at.len as usize).freeze();
+        if Digest::of(&bytes) != at.digest {
+            let path = &manifest.files()[at.file].path;
+            return Err(TransferError::Ours(Refusal::new(
+                RefusalKind::Integrity,
+                format!("{path} does not match its hash; it changed while it was being sent"),
+            )));
+        }
+        sink.write(&manifest, at, bytes).await.map_err(TransferError::Ours)?;
+        got += at.len;
+        progress(got, total);
+    }
+    if !pending.is_empty() {
+        return Err(bad("more content than was asked for".into()));
+    }
+    sink.finish(&manifest).await.map_err(TransferError::Ours)?;
+    say(framed, &Say::Done).await?;
+    flush(framed).await?;
+    Ok((manifest, got))
+}
+
+/// Tells the sender why, then reads on for a moment: closing with unread data would reset the connection and the
+/// reason with it.
+async fn refuse<S>(framed: &mut Framed<S, FrameCodec>, refusal: &Refusal)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// A sender notices the refusal at its next flush; what it had in flight fits in this many frames.
+    const DRAIN_FRAMES: usize = 4096;
+    if say(framed, &Say::Refused { refusal: refusal.clone() }).await.is_err() || flush(framed).await.is_err() {
+        return;
+    }
+    for _ in 0..DRAIN_FRAMES {
+        if next(framed).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn say<S>(framed: &mut Framed<S, FrameCodec>, word: &Say) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    push(framed, Frame::json(word)?).await
+}
+
+async fn push<S>(framed: &mut Framed<S, FrameCodec>, frame: Frame) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(IDLE, framed.feed(frame)).await {
+        Err(_) => Err(TransferError::Idle),
+        Ok(done) => Ok(done?),
+    }
+}
+
+async fn flush<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(IDLE, SinkExt::<Frame>::flush(framed)).await {
+        Err(_) => Err(TransferError::Idle),
+        Ok(done) => Ok(done.map_err(FrameError::from)?),
+    }
+}

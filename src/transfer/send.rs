@@ -1,0 +1,202 @@
+//! The sending side.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_util::codec::Framed;
+
+use super::words::{IDLE, STREAM, Say, TransferError};
+use super::{ChunkAt, ChunkSource, chunks};
+use crate::model::Manifest;
+use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
+
+/// Sends what `manifest` lists and the receiver lacks. `progress` hears (bytes done, bytes wanted). Returns the
+/// bytes of content that were sent once the receiver has made everything durable.
+///
+/// # Errors
+/// See [`TransferError`]; after any of them the connection is of no more use.
+pub async fn send<S, R>(
+    framed: &mut Framed<S, FrameCodec>,
+    manifest: &Manifest,
+    source: &mut R,
+    mut progress: impl FnMut(u64, u64) + Send,
+) -> Result<u64, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    R: ChunkSource,
+{
+    let list = manifest.encode();
+    let offer = Say::Offer { manifest_bytes: list.len() as u64, digest: crate::model::Digest::of(&list) };
+    push(framed, Frame::json(&offer)?).await?;
+    for piece in Bytes::from(list).chunks_of(MAX_RAW_BULK) {
+        push(framed, Frame::Raw { stream: STREAM, data: piece }).await?;
+    }
+    flush(framed).await?;
+
+    let (wanted, bytes) = hear_need(framed, manifest).await?;
+    progress(0, bytes);
+    let mut sent = 0;
+    let mut buffer = BytesMut::with_capacity(MAX_RAW_BULK);
+    let mut wanted = chunks(manifest).zip(wanted).filter_map(|(at, want)| want.then_some(at));
+    let mut next = wanted.next();
+    let mut ahead = match next {
+        Some(at) => Some(read(source, manifest, at).await?),
+        None => None,
+    };
+    while let Some(chunk) = ahead.take() {
+        next = wanted.next();
+        sent += chunk.len() as u64;
+        // Reading the next chunk and sending this one overlap: disk and network work at the same time.
+        let sending = push_data(framed, &mut buffer, chunk);
+        match next {
+            Some(at) => {
+                let (sending, reading) = tokio::join!(sending, read(source, manifest, at));
+                // The receiver's reason for hanging up says more than our broken pipe.
+                sending?;
+                ahead = Some(reading?);
+            }
+            None => sending.await?,
+        }
+        progress(sent, bytes);
+    }
+    if !buffer.is_empty() {
+        push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
+    }
+    flush(framed).await?;
+    match hear(framed).await? {
+        Say::Done => Ok(sent),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn read<R: ChunkSource>(source: &mut R, manifest: &Manifest, at: ChunkAt) -> Result<Bytes, TransferError> {
+    let path = || manifest.files()[at.file].path.to_string();
+    let bytes = source.read(manifest, at).await.map_err(|source| TransferError::Read { path: path(), source })?;
+    if bytes.len() as u64 == at.len {
+        Ok(bytes)
+    } else {
+        let source = std::io::Error::other("it changed while it was being sent");
+        Err(TransferError::Read { path: path(), source })
+    }
+}
+
+async fn hear_need<S>(
+    framed: &mut Framed<S, FrameCodec>,
+    manifest: &Manifest,
+) -> Result<(Vec<bool>, u64), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let nonsense = |text: &str| TransferError::Frame(FrameError::Malformed(text.into()));
+    let Say::Need { bitmap_bytes, .. } = hear(framed).await? else {
+        return Err(nonsense("the receiver did not say what it needs"));
+    };
+    let count = chunks(manifest).count();
+    if bitmap_bytes != count.div_ceil(8) as u64 {
+        return Err(nonsense("the list of wanted chunks has the wrong length"));
+    }
+    let mut bitmap = Vec::with_capacity(bitmap_bytes as usize);
+    while (bitmap.len() as u64) < bitmap_bytes {
+        match next(framed).await? {
+            Frame::Raw { data, .. } if !data.is_empty() => bitmap.extend_from_slice(&data),
+            _ => return Err(nonsense("the list of wanted chunks broke off")),
+        }
+    }
+    let wanted: Vec<bool> = (0..count).map(|i| bitmap[i / 8] & (1 << (i % 8)) != 0).collect();
+    let bytes = chunks(manifest).zip(&wanted).filter(|(_, want)| **want).map(|(at, _)| at.len).sum();
+    Ok((wanted, bytes))
+}
+
+/// Fills frames of the best size from chunks of any size.
+async fn push_data<S>(
+    framed: &mut Framed<S, FrameCodec>,
+    buffer: &mut BytesMut,
+    mut chunk: Bytes,
+) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while !chunk.is_empty() {
+        if buffer.is_empty() && chunk.len() >= MAX_RAW_BULK {
+            push(framed, Frame::Raw { stream: STREAM, data: chunk.split_to(MAX_RAW_BULK) }).await?;
+            continue;
+        }
+        let take = chunk.len().min(MAX_RAW_BULK - buffer.len());
+        buffer.extend_from_slice(&chunk.split_to(take));
+        if buffer.len() == MAX_RAW_BULK {
+            push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a frame, listening at the same time: a receiver that refuses (disk full) says so while we still send.
+async fn push<S>(framed: &mut Framed<S, FrameCodec>, frame: Frame) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(IDLE, framed.feed(frame)).await {
+        Err(_) => Err(TransferError::Idle),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(refusal_behind(framed, e).await),
+    }
+}
+
+async fn flush<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(IDLE, SinkExt::<Frame>::flush(framed)).await {
+        Err(_) => Err(TransferError::Idle),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(refusal_behind(framed, e).await),
+    }
+}
+
+/// When writing failed because the other side hung up, what it said before tells more.
+async fn refusal_behind<S>(framed: &mut Framed<S, FrameCodec>, error: FrameError) -> TransferError
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match hear(framed).await {
+        Err(TransferError::Theirs(refusal)) => TransferError::Theirs(refusal),
+        _ => TransferError::Frame(error),
+    }
+}
+
+pub(super) async fn next<S>(framed: &mut Framed<S, FrameCodec>) -> Result<Frame, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(IDLE, framed.next()).await {
+        Err(_) => Err(TransferError::Idle),
+        Ok(None) => Err(FrameError::Closed.into()),
+        Ok(Some(frame)) => Ok(frame?),
+    }
+}
+
+pub(super) async fn hear<S>(framed: &mut Framed<S, FrameCodec>) -> Result<Say, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match next(framed).await?.parse()? {
+        Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
+        say => Ok(say),
+    }
+}
+
+fn unexpected(say: &Say) -> TransferError {
+    FrameError::Malformed(format!("unexpected word in a transfer: {say:?}")).into()
+}
+
+trait ChunksOf {
+    fn chunks_of(self, len: usize) -> impl Iterator<Item = Bytes>;
+}
+
+impl ChunksOf for Bytes {
+    /// Cuts without copying.
+    fn chunks_of(mut self, len: usize) -> impl Iterator<Item = Bytes> {
+        std::iter::from_fn(move || (!self.is_empty()).then(|| self.split_to(len.min(self.len()))))
+    }
+}

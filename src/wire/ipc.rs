@@ -1,0 +1,327 @@
+//! The local socket: what homie-ctl says to homied.
+//!
+//! First frame each way is a [`Greeting`]. Then the client sends [`Request`]s; homied answers each with a
+//! [`Reply`], after any number of events with the same id. Lists are sent as one event per row, so that no
+//! reply outgrows a frame. Three methods turn the connection into something else until it ends: `files.put` and
+//! `results.get` into a transfer (see [`crate::transfer`]), `job.follow` into a stream of events and output.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use crate::model::{Digest, Facts, JobId, JobSpec, PeerId, PeerView, Totals};
+
+/// The first frame each way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// Protocol versions the sender speaks.
+    pub protocol: Vec<u32>,
+    /// Its release.
+    pub version: String,
+}
+
+/// A request of the client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the client, unique on its connection.
+    pub id: u64,
+    /// One of [`method`].
+    pub method: String,
+    /// What the method takes.
+    #[serde(default)]
+    pub params: Value,
+}
+
+/// The end of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// It was done.
+    Ok {
+        /// Which request.
+        id: u64,
+        /// What the method gives.
+        ok: Value,
+    },
+    /// It was refused.
+    Error {
+        /// Which request.
+        id: u64,
+        /// Why.
+        error: Refusal,
+    },
+    /// More is to come.
+    Event {
+        /// Which request.
+        id: u64,
+        /// A row of a list, or a [`crate::model::JobEvent`].
+        event: Value,
+    },
+}
+
+/// The raw stream that carries a job's output log in a follow.
+pub const OUTPUT_STREAM: u32 = 1;
+
+/// The methods and what they take and give.
+pub mod method {
+    /// () -> [`super::StatusView`]
+    pub const STATUS: &str = "status";
+    /// [`super::PeersParams`] -> rows of [`crate::model::PeerView`]
+    pub const PEERS: &str = "peers";
+    /// [`super::AddPeer`] -> [`super::DirectPeer`]
+    pub const PEERS_ADD: &str = "peers.add";
+    /// [`super::RemovePeer`] -> [`super::DirectPeer`]
+    pub const PEERS_REMOVE: &str = "peers.remove";
+    /// () -> rows of [`super::DirectPeer`]
+    pub const PEERS_DIRECT: &str = "peers.direct";
+    /// () -> rows of [`super::ConfigRow`]
+    pub const CONFIG: &str = "config";
+    /// Rereads the file. () -> rows of [`super::ConfigRow`]
+    pub const CONFIG_RELOAD: &str = "config.reload";
+    /// Then a transfer from the client; reply `{"inputs": Digest}` comes after it.
+    pub const FILES_PUT: &str = "files.put";
+    /// [`super::Submit`] -> [`crate::model::JobRecord`]
+    pub const JOB_SUBMIT: &str = "job.submit";
+    /// [`super::ExplainParams`] -> rows of [`super::Candidate`]
+    pub const JOB_EXPLAIN: &str = "job.explain";
+    /// [`super::ListJobs`] -> rows of [`crate::model::JobRecord`]
+    pub const JOB_LIST: &str = "job.list";
+    /// [`super::JobRef`] -> [`crate::model::JobRecord`]
+    pub const JOB_GET: &str = "job.get";
+    /// [`super::Follow`] -> events, raw frames of the log, then the last [`crate::model::JobRecord`]
+    pub const JOB_FOLLOW: &str = "job.follow";
+    /// [`super::JobRef`] -> [`crate::model::JobRecord`]
+    pub const JOB_CANCEL: &str = "job.cancel";
+    /// [`super::JobRef`], then a transfer to the client.
+    pub const RESULTS_GET: &str = "results.get";
+    /// [`super::PlacedQuery`] -> rows of [`super::Placed`]
+    pub const RESULTS_PLACED: &str = "results.placed";
+    /// [`super::Delivered`] -> `{}`
+    pub const RESULTS_DELIVERED: &str = "results.delivered";
+    /// [`super::HistoryQuery`] -> rows of [`crate::model::JobRecord`]
+    pub const HISTORY: &str = "history";
+    /// [`super::HistoryQuery`] -> rows of [`super::PeerStats`]
+    pub const HISTORY_STATS: &str = "history.stats";
+    /// Asks homied to end in order. () -> `{}`
+    pub const SHUTDOWN: &str = "shutdown";
+}
+
+/// What `homie status` shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Name of this machine.
+    pub name: String,
+    /// Its id.
+    pub id: PeerId,
+    /// homied's release.
+    pub version: String,
+    /// homied's process id.
+    pub pid: u32,
+    /// Milliseconds since homied started.
+    pub uptime_ms: u64,
+    /// Its usual address on the LAN, if it has one.
+    pub ip: Option<String>,
+    /// Discovery port, and why it is not open if so.
+    pub discovery_port: u16,
+    /// Why discovery does not broadcast.
+    pub discovery_error: Option<String>,
+    /// Worker port.
+    pub worker_port: u16,
+    /// Why the worker port is not open.
+    pub worker_error: Option<String>,
+    /// Why no engine is ready.
+    pub engine_error: Option<String>,
+    /// How many peers are online.
+    pub peers_online: u32,
+    /// Jobs of mine that are not ended.
+    pub jobs_sent: u32,
+    /// Jobs of others (and mine) hosted here now.
+    pub jobs_hosted: u32,
+    /// This machine.
+    pub facts: Facts,
+    /// Things its owner should know (a weak secret, degraded isolation).
+    pub warnings: Vec<String>,
+}
+
+/// Which peers to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeersParams {
+    /// Offline ones too.
+    pub all: bool,
+}
+
+/// A peer known by its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectPeer {
+    /// `HOST:PORT` as configured.
+    pub address: String,
+    /// The name given to it, or learned.
+    pub name: Option<String>,
+    /// Whether a link to it is up.
+    pub linked: bool,
+    /// Why not, in one line.
+    pub error: Option<String>,
+    /// Milliseconds since it was last heard.
+    pub heard_ms_ago: Option<u64>,
+}
+
+/// `homie add`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddPeer {
+    /// `HOST` or `HOST:PORT`.
+    pub address: String,
+    /// A label.
+    pub name: Option<String>,
+}
+
+/// `homie remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovePeer {
+    /// The address or the name.
+    pub which: String,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigRow {
+    /// The key, as in the file.
+    pub key: String,
+    /// The value, masked if it is a secret.
+    pub value: Value,
+    /// `default`, `/etc/homie/config.yaml:3`, `HOMIE_NAME`...
+    pub origin: String,
+    /// A warning about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// `homie run`, after its files were put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submit {
+    /// Made by the client; the same id again is the same job.
+    pub id: JobId,
+    /// What to run.
+    pub spec: JobSpec,
+    /// Where results go by default; homied only keeps the text.
+    pub home_dir: String,
+    /// The manifest that was put.
+    pub inputs: Digest,
+}
+
+/// `homie run --explain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainParams {
+    /// What would run.
+    pub spec: JobSpec,
+    /// What would be sent.
+    pub input_totals: Totals,
+}
+
+/// A row of `--explain`: best first, then those that lost and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The machine.
+    pub peer: PeerView,
+    /// Its score; higher is better. `None` when it was filtered out.
+    pub score: Option<f64>,
+    /// The parts of the score, or the reason it was filtered out.
+    pub why: String,
+}
+
+/// A job by its id or a unique prefix of it (or `last`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRef {
+    /// What the user typed.
+    pub job: String,
+}
+
+/// `homie jobs`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListJobs {
+    /// Ended ones too.
+    pub all: bool,
+    /// Jobs hosted here instead of jobs sent from here.
+    pub hosted: bool,
+}
+
+/// `homie attach` and `homie logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Which job.
+    pub job: String,
+    /// Offset into its output log to start at; must be a record's border.
+    pub from: u64,
+    /// Whether to wait for more; otherwise only what is there is sent.
+    pub wait: bool,
+}
+
+/// Which of these paths were put there by earlier jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedQuery {
+    /// Absolute paths.
+    pub paths: Vec<String>,
+}
+
+/// A file that a job of this user put there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// Absolute path.
+    pub path: String,
+    /// Hash of what was put there.
+    pub hash: Digest,
+}
+
+/// Results were put in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Which job.
+    pub job: JobId,
+    /// Some of the files (a long list comes in several messages).
+    pub placed: Vec<Placed>,
+    /// Whether this was the last message.
+    pub last: bool,
+}
+
+/// `homie history`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistoryQuery {
+    /// Only jobs that ran on, or came from, this peer.
+    pub peer: Option<String>,
+    /// Only one side.
+    pub role: Option<crate::model::Role>,
+    /// At most this many, newest first.
+    pub limit: Option<u32>,
+}
+
+/// A row of `homie history --stats`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerStats {
+    /// The peer's name.
+    pub peer: String,
+    /// Sent to it, or hosted for it.
+    pub role: crate::model::Role,
+    /// Jobs that ended.
+    pub jobs: u64,
+    /// Of these, with exit code 0.
+    pub succeeded: u64,
+    /// Sum of run times.
+    pub wall_ms: u64,
+    /// Sum of processor times.
+    pub cpu_ms: u64,
+    /// Bytes of inputs and results together.
+    pub bytes: u64,
+    /// End of the latest job, milliseconds since 1970.
+    pub last_ms: Option<u64>,
+}
+
+/// The reply to `files.put`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesPut {
+    /// The manifest that is now in homied's store.
+    pub inputs: Digest,
+    /// Bytes that were really sent.
+    pub sent_bytes: u64,
+}

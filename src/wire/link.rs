@@ -1,0 +1,192 @@
+//! The peer link: what two homied say to each other once TLS stands.
+//!
+//! Every connection starts with [`Hello`] both ways. A control connection then carries [`LinkFrame`]s and raw frames
+//! of output logs; a bulk connection carries one transfer (see [`crate::transfer`]).
+//!
+//! Everything is idempotent by (job, epoch), and every report carries whole state, so a broken link and a restarted
+//! homied are the same case: connect, ask, go on.
+
+use serde::{Deserialize, Serialize};
+
+use super::refusal::Refusal;
+use crate::model::{BootId, Epoch, Facts, HostedStatus, JobId, Offer};
+
+/// Bytes of an output log that may be in flight on one stream before the receiver has written them down.
+pub const OUTPUT_WINDOW: u64 = 1 << 20;
+
+/// The first message each way, under [`super::frame::MAX_JSON_PRE_HELLO`]. The accepting side sends its own only
+/// after it has checked the dialler's proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Protocol versions the sender speaks.
+    pub versions: Vec<u32>,
+    /// Its release.
+    pub release: String,
+    /// Its name.
+    pub name: String,
+    /// Which run of it.
+    pub boot: BootId,
+    /// Its worker port, for dialling back.
+    pub worker_port: u16,
+    /// What the connection is for; only the dialler's counts.
+    pub purpose: Purpose,
+    /// Its clock, milliseconds since 1970, to show the skew; nothing depends on it.
+    pub now_ms: u64,
+    /// Hex of HMAC(proof key, role || TLS exporter || own key hash || peer key hash).
+    pub proof: String,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Control: messages and logs.
+    Control,
+    /// One transfer.
+    Bulk {
+        /// A single-use ticket the accepting side gave, hex of 16 bytes.
+        ticket: String,
+    },
+}
+
+/// A message on the control connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "kebab-case")]
+pub enum LinkFrame {
+    /// Asks for something.
+    Request {
+        /// Unique among the sender's requests on this connection.
+        id: u64,
+        /// What.
+        request: LinkRequest,
+    },
+    /// Answers a request.
+    Reply {
+        /// Which.
+        id: u64,
+        /// The answer.
+        reply: Result<LinkReply, Refusal>,
+    },
+    /// A hosted job changed.
+    Status {
+        /// Its whole state.
+        status: HostedStatus,
+    },
+    /// The sender's load; also the sign of life. Sent every 2 s.
+    Facts {
+        /// Its whole state.
+        facts: Facts,
+        /// Its name, which may change by a reload.
+        name: String,
+    },
+    /// The receiver of a log has written bytes down; as many more may be sent.
+    Credit {
+        /// Which stream.
+        stream: u32,
+        /// How many.
+        bytes: u64,
+    },
+    /// The sender closes in order.
+    Goodbye {
+        /// Whether it will be back at once (an upgrade or restart).
+        restart: bool,
+    },
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum LinkRequest {
+    /// Take this job.
+    Offer {
+        /// The job.
+        offer: Offer,
+    },
+    /// Give me a ticket with which I may dial a bulk connection.
+    Ticket {
+        /// What I will transfer.
+        transfer: Transfer,
+    },
+    /// Dial me a bulk connection with this ticket: I cannot dial you.
+    DialBulk {
+        /// My ticket.
+        ticket: String,
+        /// What will be transferred.
+        transfer: Transfer,
+    },
+    /// Send me the output log from this offset on, as raw frames of `stream`, and status reports as they happen.
+    Follow {
+        /// The job.
+        job: JobId,
+        /// The assignment.
+        epoch: Epoch,
+        /// Where to begin.
+        from: u64,
+        /// The stream for the raw frames.
+        stream: u32,
+    },
+    /// Stop it (killed at once).
+    Stop {
+        /// The job.
+        job: JobId,
+        /// The assignment.
+        epoch: Epoch,
+    },
+    /// I have everything; forget it.
+    Acknowledge {
+        /// The job.
+        job: JobId,
+        /// The assignment.
+        epoch: Epoch,
+    },
+    /// How does it stand?
+    Query {
+        /// The job.
+        job: JobId,
+        /// The assignment.
+        epoch: Epoch,
+    },
+}
+
+/// What a bulk connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "kebab-case")]
+pub enum Transfer {
+    /// Inputs, from the submitter to the worker.
+    Inputs {
+        /// The job.
+        job: JobId,
+        /// The assignment.
+        epoch: Epoch,
+    },
+    /// Results, from the worker to the submitter.
+    Results {
+        /// The job.
+        job: JobId,
+        /// The assignment.
+        epoch: Epoch,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum LinkReply {
+    /// It was done.
+    Done,
+    /// The offer is accepted and persisted.
+    Accepted {
+        /// How it stands: `accepted` when its inputs are awaited, further when this offer was heard before.
+        status: HostedStatus,
+    },
+    /// A ticket.
+    Ticket {
+        /// Hex of 16 bytes.
+        ticket: String,
+    },
+    /// How the job stands.
+    Status {
+        /// Its whole state.
+        status: HostedStatus,
+    },
+}

@@ -1,0 +1,12 @@
+//! What crosses a process: frames and the messages in them.
+//!
+//! Layer L0, sans-IO: bytes in, words out. Both binaries and every version of them must agree on what stands here;
+//! golden frames in `tests/fixtures` hold it fast.
+
+pub mod frame;
+pub mod heartbeat;
+pub mod ipc;
+pub mod link;
+pub mod output;
+pub mod refusal;
+pub mod version;
