@@ -211,6 +211,8 @@ fn not_started(error: EngineError) -> Outcome {
 fn outcome(reason: Option<Reason>, ended: Result<Ended, EngineError>, launch: &JobLaunch) -> Outcome {
     /// What a shell says of a child that SIGKILL ended.
     const KILLED_CHILD: i32 = 128 + libc::SIGKILL;
+    /// And of one that wrote past RLIMIT_FSIZE.
+    const FILE_TOO_LARGE: i32 = 128 + libc::SIGXFSZ;
     let limits = &launch.limits;
     match (reason, ended) {
         (Some(Reason::Deadline), _) => Outcome::TimedOut,
@@ -233,6 +235,10 @@ fn outcome(reason: Option<Reason>, ended: Result<Ended, EngineError>, launch: &J
                     "the job needed more than its {} of memory; ask for more with --memory",
                     format_bytes(limits.memory_bytes)
                 ),
+            ),
+            End::Signaled(libc::SIGXFSZ) | End::Exited(FILE_TOO_LARGE) => Outcome::failed(
+                FailKind::DiskLimit,
+                format!("a file of the job grew over its disk limit of {}", format_bytes(limits.disk_bytes)),
             ),
             End::Exited(code) => Outcome::Exited { code },
             End::Signaled(signal) => Outcome::Signaled { signal },

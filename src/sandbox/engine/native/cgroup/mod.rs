@@ -41,12 +41,8 @@ impl Group {
     pub(super) fn create(places: &Hierarchies, parent: &str, name: &str, limits: &Limits) -> Self {
         let mut group = Self { dirs: vec![], missing: vec![] };
         for base in places.bases() {
-            let above = base.dir.join(parent);
-            let path = above.join(name);
-            base.delegate(&base.dir);
-            let above_made = create_or_reuse(&above);
-            base.delegate(&above);
-            match above_made.and_then(|()| create_or_reuse(&path)) {
+            let path = base.dir.join(parent).join(name);
+            match create_below(base, parent, name) {
                 Ok(()) => group.dirs.push(Dir { path, controllers: base.controllers.clone(), unified: base.unified }),
                 Err(e) => tracing::debug!(path = %path.display(), error = %e, "no control group"),
             }
@@ -131,7 +127,12 @@ impl Group {
     /// # Errors
     /// A process is still in it.
     pub(super) fn remove(&self) -> io::Result<()> {
-        self.dirs.iter().try_for_each(|d| remove(&d.path))
+        self.dirs.iter().try_for_each(|d| remove(&d.path))?;
+        for above in self.dirs.iter().filter_map(|d| d.path.parent()) {
+            // Other jobs keep it; the last one takes it along.
+            let _ = fs::remove_dir(above);
+        }
+        Ok(())
     }
 }
 
@@ -166,6 +167,23 @@ pub(super) fn destroy(places: &Hierarchies, parent: &str, name: &str) -> io::Res
 fn processes(dir: &Path) -> Vec<i32> {
     let list = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     list.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// Makes both levels. Another job's end may remove the upper one in between, hence the second try.
+fn create_below(base: &place::Base, parent: &str, name: &str) -> io::Result<()> {
+    let above = base.dir.join(parent);
+    base.delegate(&base.dir);
+    let mut made = Ok(());
+    for _ in 0..2 {
+        made = create_or_reuse(&above).and_then(|()| {
+            base.delegate(&above);
+            create_or_reuse(&above.join(name))
+        });
+        if made.is_ok() {
+            break;
+        }
+    }
+    made
 }
 
 fn create_or_reuse(path: &Path) -> io::Result<()> {
