@@ -80,8 +80,7 @@ pub async fn start(parts: SchedulerParts) -> Result<Door<SchedulerActor>, Refusa
     let open = ask_outlet(&parts.outlets.load, LoadOpen { role: Role::Sent }, ROOM)
         .await
         .map_err(|e| Refusal::internal(e.to_string()))??;
-    let actor =
-        SchedulerActor { parts: Arc::new(parts), jobs: HashMap::new(), began: Instant::now(), draining: false };
+    let actor = SchedulerActor { parts: Arc::new(parts), jobs: HashMap::new(), began: Instant::now(), draining: false };
     let door = actor.start();
     ask(&door, Adopt { records: open }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
     Ok(door)

@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_gpu_job_goes_where_the_idle_gpu_is() {
-        let gpu = |busy| Gpu { name: "RTX".into(), memory_bytes: 10 << 30, memory_free_bytes: 10 << 30, busy_percent: busy };
+        let gpu =
+            |busy| Gpu { name: "RTX".into(), memory_bytes: 10 << 30, memory_free_bytes: 10 << 30, busy_percent: busy };
         let (mut a, mut b, none) = (peer("a", 1), peer("b", 2), peer("none", 3));
         a.facts.gpus = vec![gpu(95)];
         b.facts.gpus = vec![gpu(0)];

@@ -1,14 +1,13 @@
 //! The life of one job that this machine sends out, as a pure state machine: what happened and when goes in, what to
 //! do comes out. Every intent is idempotent, so a restart simply begins with [`Input::Start`] again.
 
+use super::ranking::may_come_free;
 use super::retry;
 use crate::model::{
     Attempt, Delivery, Digest, Epoch, FailKind, HostedState, HostedStatus, JobRecord, JobState, Outcome, PeerId, Totals,
 };
 use crate::wire::ipc::Candidate;
 use crate::wire::refusal::{Refusal, RefusalKind};
-
-use super::ranking::may_come_free;
 
 /// The two clocks: what is written down is wall time, what is waited for is monotonic, so that a clock that jumps
 /// (or a laptop that slept) loses no job.
@@ -135,11 +134,6 @@ impl Job {
         self.phase != Phase::Seeking && self.record.peer == Some(peer) && self.record.epoch == epoch
     }
 
-    /// Our copy of the output has grown to `len`; kept up to date for `homie jobs`, written with the next record.
-    pub(super) fn output_grown(&mut self, len: u64) {
-        self.record.output_bytes = len;
-    }
-
     /// The one way anything changes.
     pub(super) fn on(&mut self, input: Input, now: Now) -> Vec<Intent> {
         if self.phase == Phase::Ended {
@@ -187,8 +181,8 @@ impl Job {
             let (peer, name) = (best.peer.id, best.peer.name.clone());
             return self.offer(peer, name, now);
         }
-        let waiting = candidates.iter().any(may_come_free)
-            || self.refused.iter().any(|(_, _, kind)| *kind == RefusalKind::Busy);
+        let waiting =
+            candidates.iter().any(may_come_free) || self.refused.iter().any(|(_, _, kind)| *kind == RefusalKind::Busy);
         let reasons = self.reasons(candidates);
         self.refused.clear();
         if waiting {
@@ -578,3 +572,6 @@ impl Job {
 fn passing(refusal: &Refusal) -> bool {
     matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::ShuttingDown)
 }
+
+#[cfg(test)]
+mod tests;
