@@ -78,7 +78,8 @@ pub mod method {
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
     pub const CONFIG_RELOAD: &str = "config.reload";
-    /// Then a transfer from the client; reply `{"inputs": Digest}` comes after it.
+    /// () -> go-ahead `{}`, then a transfer from the client, then a second reply with the same id:
+    /// [`super::FilesPut`]. What was put is kept for a minute after the connection ends; submit before that.
     pub const FILES_PUT: &str = "files.put";
     /// [`super::Submit`] -> [`crate::model::JobRecord`]
     pub const JOB_SUBMIT: &str = "job.submit";
@@ -88,11 +89,13 @@ pub mod method {
     pub const JOB_LIST: &str = "job.list";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_GET: &str = "job.get";
-    /// [`super::Follow`] -> events, raw frames of the log, then the last [`crate::model::JobRecord`]
+    /// [`super::Follow`] -> [`crate::model::JobEvent`]s (the first is the record as it stands) and raw frames of the
+    /// log on [`super::OUTPUT_STREAM`], then the last [`crate::model::JobRecord`]. When a record event shows another
+    /// epoch than before, the raw frames after it begin at offset 0 of that attempt's output.
     pub const JOB_FOLLOW: &str = "job.follow";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_CANCEL: &str = "job.cancel";
-    /// [`super::JobRef`], then a transfer to the client.
+    /// [`super::JobRef`] -> [`crate::model::JobRecord`], then a transfer to the client.
     pub const RESULTS_GET: &str = "results.get";
     /// [`super::PlacedQuery`] -> rows of [`super::Placed`]
     pub const RESULTS_PLACED: &str = "results.placed";
