@@ -20,6 +20,8 @@ pub mod discovery;
 #[cfg(feature = "daemon")]
 pub mod history;
 #[cfg(feature = "daemon")]
+pub mod identity;
+#[cfg(feature = "daemon")]
 pub mod ipc;
 #[cfg(feature = "daemon")]
 pub mod link;

@@ -9,6 +9,7 @@ mod job;
 mod limits;
 mod manifest;
 mod outcome;
+mod passphrase;
 mod peer;
 mod resources;
 mod text;
@@ -21,6 +22,7 @@ pub use limits::{
 };
 pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, PathError};
 pub use outcome::{FailKind, Outcome};
+pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
 pub use resources::{EngineKind, EngineOffer, Facts, Gpu, Isolation};
 pub use text::visible_controls;

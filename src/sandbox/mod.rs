@@ -1,3 +1,4 @@
-//! Being built.
+//! Jobs that this machine hosts: admission, jail, output, results.
 
+pub mod engine;
 pub mod messages;

@@ -1,7 +1,7 @@
 //! The sending side.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
@@ -59,6 +59,7 @@ where
             None => sending.await?,
         }
         progress(sent, bytes);
+        refused_meanwhile(framed)?;
     }
     if !buffer.is_empty() {
         push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
@@ -67,6 +68,21 @@ where
     match hear(framed).await? {
         Say::Done => Ok(sent),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// A receiver that refuses half-way (disk full) has said so while we were sending: no need to send the rest.
+fn refused_meanwhile<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match framed.next().now_or_never() {
+        None => Ok(()),
+        Some(None) => Err(FrameError::Closed.into()),
+        Some(Some(frame)) => match frame?.parse()? {
+            Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
+            other => Err(unexpected(&other)),
+        },
     }
 }
 
@@ -131,7 +147,6 @@ where
     Ok(())
 }
 
-/// Writes a frame, listening at the same time: a receiver that refuses (disk full) says so while we still send.
 async fn push<S>(framed: &mut Framed<S, FrameCodec>, frame: Frame) -> Result<(), TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin,

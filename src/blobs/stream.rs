@@ -1,0 +1,207 @@
+//! The store as either end of a transfer.
+
+use std::collections::HashSet;
+use std::io;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use super::error::BlobError;
+use super::store::BlobStore;
+use crate::model::Manifest;
+use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, chunks};
+use crate::wire::refusal::Refusal;
+
+/// Bytes that may wait for the disk before a receiver is held back. Small files are written in batches of this
+/// size, so that 10,000 of them do not cost 10,000 hand-overs to a blocking thread.
+const BATCH_BYTES: usize = 4 << 20;
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, Refusal> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(|e| e.refusal()),
+        Err(_) => Err(Refusal::internal("the blob store is shutting down")),
+    }
+}
+
+/// Sends from the store.
+#[derive(Debug)]
+pub struct StoreSource(pub BlobStore);
+
+impl ChunkSource for StoreSource {
+    async fn read(&mut self, _: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
+        let store = self.0.clone();
+        let read = spawn_blocking(move || store.get(&at.digest, at.len)).await.map_err(io::Error::other)?;
+        read.map(Bytes::from).map_err(io::Error::other)
+    }
+}
+
+/// Receives into the store and pins what it received.
+#[derive(Debug)]
+pub struct StoreSink {
+    store: BlobStore,
+    owner: String,
+    batch: Vec<(ChunkAt, Bytes)>,
+    batch_bytes: usize,
+}
+
+impl StoreSink {
+    /// A sink that pins for `owner` as soon as the manifest is known.
+    pub fn new(store: BlobStore, owner: impl Into<String>) -> Self {
+        Self { store, owner: owner.into(), batch: Vec::new(), batch_bytes: 0 }
+    }
+
+    async fn write_batch(&mut self) -> Result<(), Refusal> {
+        let store = self.store.clone();
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        blocking(move || batch.iter().try_for_each(|(at, bytes)| store.put(&at.digest, bytes))).await
+    }
+}
+
+impl ChunkSink for StoreSink {
+    /// What is not here yet, each chunk once however often the manifest has it.
+    async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        let (store, owner, manifest) = (self.store.clone(), self.owner.clone(), manifest.clone());
+        blocking(move || {
+            let digest = store.put_manifest(&manifest)?;
+            store.pin(&owner, &digest)?;
+            let mut seen = HashSet::new();
+            let mut lacking = 0;
+            let wanted: Vec<bool> = chunks(&manifest)
+                .map(|at| {
+                    let want = seen.insert(at.digest) && !store.have(&at.digest);
+                    lacking += if want { at.len } else { 0 };
+                    want
+                })
+                .collect();
+            store.reserve(lacking, &seen)?;
+            Ok(wanted)
+        })
+        .await
+    }
+
+    async fn write(&mut self, _: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
+        self.batch_bytes += bytes.len();
+        self.batch.push((at, bytes));
+        if self.batch_bytes >= BATCH_BYTES { self.write_batch().await } else { Ok(()) }
+    }
+
+    async fn finish(&mut self, _: &Manifest) -> Result<(), Refusal> {
+        self.write_batch().await?;
+        let store = self.store.clone();
+        blocking(move || store.sync()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry};
+    use crate::transfer::{receive, send};
+    use crate::wire::frame::FrameCodec;
+    use tokio_util::codec::Framed;
+
+    fn entry(path: &str, bytes: &[u8]) -> FileEntry {
+        let parts: Vec<Digest> = bytes.chunks(CHUNK_BYTES as usize).map(Digest::of).collect();
+        let chunks = if parts.len() > 1 { parts } else { vec![] };
+        let path = CleanPath::new(path).expect("clean");
+        FileEntry { path, size: bytes.len() as u64, exec: false, hash: Digest::of(bytes), chunks }
+    }
+
+    fn fill(store: &BlobStore, files: &[(&str, Vec<u8>)]) -> Manifest {
+        for (_, bytes) in files {
+            for chunk in bytes.chunks(CHUNK_BYTES as usize) {
+                store.put(&Digest::of(chunk), chunk).expect("put");
+            }
+        }
+        Manifest::new(files.iter().map(|(p, b)| entry(p, b)).collect()).expect("valid")
+    }
+
+    async fn transfer(from: &BlobStore, to: &BlobStore, manifest: &Manifest) -> (u64, Manifest) {
+        let (a, b) = tokio::io::duplex(64 << 10);
+        let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
+        let mut source = StoreSource(from.clone());
+        let mut sink = StoreSink::new(to.clone(), "test-1");
+        let (sent, got) = tokio::join!(
+            send(&mut a, manifest, &mut source, |_, _| ()),
+            receive(&mut b, Some(manifest.digest()), &mut sink, |_, _| ())
+        );
+        (sent.expect("sent"), got.expect("received").0)
+    }
+
+    #[tokio::test]
+    async fn a_transfer_brings_everything_and_a_second_one_sends_nothing() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let open = |n: &str| BlobStore::open(dir.path().join(n), 1 << 30).expect("open");
+        let (from, to) = (open("a"), open("b"));
+        let big: Vec<u8> = (0..2 * CHUNK_BYTES + 77).map(|i| (i * 7 % 251) as u8).collect();
+        let files =
+            [("big", big.clone()), ("copy/of big", big.clone()), ("empty", vec![]), ("small/ü", b"hello".to_vec())];
+        let manifest = fill(&from, &files);
+        let (sent, got) = transfer(&from, &to, &manifest).await;
+        assert_eq!(got, manifest);
+        assert_eq!(sent, big.len() as u64 + 5, "the copy is not sent twice");
+        for at in chunks(&manifest) {
+            assert_eq!(to.get(&at.digest, at.len).expect("here"), from.get(&at.digest, at.len).expect("there"));
+        }
+        assert_eq!(transfer(&from, &to, &manifest).await.0, 0);
+        assert_eq!(to.manifest(&manifest.digest()).expect("readable"), Some(manifest));
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_small_files_and_an_empty_list_go_through() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let open = |n: &str| BlobStore::open(dir.path().join(n), 1 << 30).expect("open");
+        let (from, to) = (open("a"), open("b"));
+        let names: Vec<String> = (0..10_000).map(|i| format!("d{}/f{i}", i % 100)).collect();
+        let files: Vec<(&str, Vec<u8>)> = names.iter().map(|n| (n.as_str(), n.as_bytes().to_vec())).collect();
+        let manifest = fill(&from, &files);
+        assert_eq!(transfer(&from, &to, &manifest).await.1.files().len(), 10_000);
+        let empty = Manifest::default();
+        assert_eq!(transfer(&from, &to, &empty).await, (0, empty));
+    }
+
+    #[tokio::test]
+    async fn another_manifest_than_the_announced_one_is_refused_on_both_sides() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = BlobStore::open(dir.path().join("a"), 1 << 30).expect("open");
+        let manifest = fill(&store, &[("f", b"x".to_vec())]);
+        let (a, b) = tokio::io::duplex(64 << 10);
+        let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
+        let mut source = StoreSource(store.clone());
+        let mut sink = StoreSink::new(store, "test-1");
+        let sending = async {
+            let sent = send(&mut a, &manifest, &mut source, |_, _| ()).await;
+            drop(a);
+            sent
+        };
+        let (sent, got) = tokio::join!(sending, receive(&mut b, Some(Digest::of(b"another")), &mut sink, |_, _| ()));
+        for error in [sent.expect_err("refused"), got.map(|_| ()).expect_err("refused")] {
+            let refusal = error.into_refusal();
+            assert!(refusal.message.contains("announced"), "{refusal}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_quota_stops_a_transfer_with_a_reason_and_a_hint() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let from = BlobStore::open(dir.path().join("a"), 1 << 30).expect("open");
+        let to = BlobStore::open(dir.path().join("b"), 5000).expect("open");
+        let manifest = fill(&from, &[("f", vec![9; 6000])]);
+        let (a, b) = tokio::io::duplex(64 << 10);
+        let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
+        let mut source = StoreSource(from.clone());
+        let mut sink = StoreSink::new(to, "test-1");
+        let sending = async {
+            let sent = send(&mut a, &manifest, &mut source, |_, _| ()).await;
+            drop(a);
+            sent
+        };
+        let (sent, _) = tokio::join!(sending, receive(&mut b, None, &mut sink, |_, _| ()));
+        let refusal = sent.expect_err("refused").into_refusal();
+        assert_eq!(refusal.kind, crate::wire::refusal::RefusalKind::DiskFull);
+        assert!(refusal.hint.is_some());
+    }
+}
