@@ -149,7 +149,9 @@ mod tests {
 
     #[test]
     fn the_way_to_a_peer_is_told_by_its_address() {
-        let at = |addr: &str, via| path_cell(&PeerView { addr: addr.parse().expect("address"), via, ..sample::peers().remove(0) });
+        let at = |addr: &str, via| {
+            path_cell(&PeerView { addr: addr.parse().expect("address"), via, ..sample::peers().remove(0) })
+        };
         assert_eq!(at("192.168.1.4:5556", Via::Broadcast), "lan");
         assert_eq!(at("100.64.1.2:5556", Via::Direct), "tailnet");
         assert_eq!(at("100.128.0.1:5556", Via::Direct), "direct");

@@ -1,75 +1,51 @@
 //! `homie history`: the jobs of this machine's users, and those it hosted for friends.
 
-use clap::Args;
+use std::process::ExitCode;
+
 use serde_json::{Value, json};
 
+use crate::ctl::args::HistoryArgs;
 use crate::ctl::cells::{WIDE, job_state_cell, run_time_cell};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
-use crate::ctl::render::{Style, Table, ago, rfc3339, shorten};
+use crate::ctl::render::{Style, Table, ago, job_json, rfc3339, shorten};
 use crate::model::{JobRecord, Role, format_bytes, format_duration};
 use crate::wire::ipc::{HistoryQuery, PeerStats, method};
 
-/// Rows shown unless asked otherwise: a screenful.
-const ROWS: u32 = 20;
-
-/// Show past jobs, sent and hosted.
-#[derive(Debug, Clone, Args)]
-pub struct HistoryArgs {
-    /// Only jobs that ran on, or came from, this machine.
-    #[arg(long, short = 'n', value_name = "NAME")]
-    peer: Option<String>,
-    /// Sums by machine instead of single jobs.
-    #[arg(long)]
-    stats: bool,
-    /// Only jobs that ran here.
-    #[arg(long, conflicts_with = "sent")]
-    hosted: bool,
-    /// Only jobs sent from here.
-    #[arg(long)]
-    sent: bool,
-    /// At most this many, newest first.
-    #[arg(long, short, value_name = "N", default_value_t = ROWS, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
-    /// One JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-impl HistoryArgs {
-    fn query(&self) -> HistoryQuery {
-        let role = match (self.hosted, self.sent) {
-            (true, _) => Some(Role::Hosted),
-            (_, true) => Some(Role::Sent),
-            _ => None,
-        };
-        // Sums are over everything.
-        HistoryQuery { peer: self.peer.clone(), role, limit: (!self.stats).then_some(self.limit) }
-    }
+/// What to ask homied for.
+fn query(args: &HistoryArgs) -> HistoryQuery {
+    let role = match (args.hosted, args.sent) {
+        (true, _) => Some(Role::Hosted),
+        (_, true) => Some(Role::Sent),
+        _ => None,
+    };
+    // Sums are over everything.
+    HistoryQuery { peer: args.peer.clone(), role, limit: (!args.stats).then_some(args.limit) }
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// No homied answers, or it refuses.
-pub async fn run(ctx: &Context, args: &HistoryArgs) -> Result<u8, CtlError> {
+pub async fn run(ctx: &Context, args: HistoryArgs) -> Result<ExitCode, CtlError> {
     let mut homied = ctx.connect().await?;
-    let query = args.query();
-    let json = ctx.json || args.json;
+    let query = query(&args);
     if args.stats {
         let rows: Vec<PeerStats> = homied.call_rows(method::HISTORY_STATS, &query).await?;
-        if json {
-            return ctx.print_list("stats", &rows.iter().map(stats_json).collect::<Vec<_>>()).map(|()| 0);
+        if ctx.json {
+            return ctx
+                .print_list("stats", &rows.iter().map(stats_json).collect::<Vec<_>>())
+                .map(|()| ExitCode::SUCCESS);
         }
         ctx.print(&stats_table(&ctx.out, &rows, super::now_ms()))?;
     } else {
         let jobs: Vec<JobRecord> = homied.call_rows(method::HISTORY, &query).await?;
-        if json {
-            return ctx.print_list("jobs", &jobs.iter().map(job_json).collect::<Vec<_>>()).map(|()| 0);
+        if ctx.json {
+            return ctx.print_list("jobs", &jobs.iter().map(job_json).collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS);
         }
         ctx.print(&table(&ctx.out, &jobs, super::now_ms()))?;
     }
-    Ok(0)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The table of jobs. The arrow tells the direction: `→ raj` ran there, `← mike` came from there.
@@ -78,13 +54,18 @@ fn table(style: &Style, jobs: &[JobRecord], now_ms: u64) -> String {
         return "No job was ever sent or hosted here.\n".into();
     }
     let wide = style.width >= WIDE;
+    // What the other columns leave of 120 and of 80.
+    let (script, peer) = match (style.tty, wide) {
+        (false, _) => (usize::MAX, usize::MAX),
+        (true, true) => (14, 13),
+        (true, false) => (15, 14),
+    };
     let mut heads = vec!["JOB", "WHEN", "SCRIPT", "PEER", "STATE", "RUNTIME"];
     if wide {
         heads.extend(["ENGINE", "CPU TIME", "SENT", "RESULTS"]);
     }
     let mut table = Table::new(&heads).title("HISTORY");
     for job in jobs {
-        let (script, peer) = if wide { (26, 20) } else { (17, 14) };
         let arrow = match job.role {
             Role::Sent => style.pick("→", "->"),
             Role::Hosted => style.pick("←", "<-"),
@@ -114,7 +95,8 @@ fn stats_table(style: &Style, rows: &[PeerStats], now_ms: u64) -> String {
     if rows.is_empty() {
         return "No job has ended yet.\n".into();
     }
-    let mut table = Table::new(&["PEER", "JOBS", "OK", "RUNTIME", "CPU TIME", "FILES", "LAST"]).title("HISTORY BY MACHINE");
+    let mut table =
+        Table::new(&["PEER", "JOBS", "OK", "RUNTIME", "CPU TIME", "FILES", "LAST"]).title("HISTORY BY MACHINE");
     for row in rows {
         let arrow = match row.role {
             Role::Sent => style.pick("→", "->"),
@@ -166,7 +148,8 @@ mod tests {
             bytes: 5 << 30,
             last_ms: Some(sample::NOW_MS - 95_000),
         };
-        let mike = PeerStats { peer: "mike".into(), role: Role::Hosted, jobs: 0, succeeded: 0, last_ms: None, ..raj.clone() };
+        let mike =
+            PeerStats { peer: "mike".into(), role: Role::Hosted, jobs: 0, succeeded: 0, last_ms: None, ..raj.clone() };
         vec![raj, mike]
     }
 
@@ -178,15 +161,11 @@ mod tests {
 
     #[test]
     fn sums_are_asked_without_a_limit() {
-        let args = |stats| HistoryArgs {
-            peer: Some("bob".into()),
-            stats,
-            hosted: true,
-            sent: false,
-            limit: 5,
-            json: false,
-        };
-        assert_eq!(args(false).query(), HistoryQuery { peer: Some("bob".into()), role: Some(Role::Hosted), limit: Some(5) });
-        assert_eq!(args(true).query().limit, None);
+        let args = |stats| HistoryArgs { peer: Some("bob".into()), stats, hosted: true, sent: false, limit: 5 };
+        assert_eq!(
+            query(&args(false)),
+            HistoryQuery { peer: Some("bob".into()), role: Some(Role::Hosted), limit: Some(5) }
+        );
+        assert_eq!(query(&args(true)).limit, None);
     }
 }

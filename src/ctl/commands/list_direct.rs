@@ -1,33 +1,26 @@
 //! `homie list-direct`: the machines that were added by their address, and whether they answer.
 
-use clap::Args;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 
+use crate::ctl::args::ListDirectArgs;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten, width};
 use crate::wire::ipc::{DirectPeer, method};
 
-/// List the machines that were added by their address.
-#[derive(Debug, Clone, Args)]
-pub struct ListDirectArgs {
-    /// One JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// No homied answers, or it refuses.
-pub async fn run(ctx: &Context, args: &ListDirectArgs) -> Result<u8, CtlError> {
+pub async fn run(ctx: &Context, _args: ListDirectArgs) -> Result<ExitCode, CtlError> {
     let mut homied = ctx.connect().await?;
     let peers: Vec<DirectPeer> = homied.call_rows(method::PEERS_DIRECT, &()).await?;
-    if ctx.json || args.json {
-        return ctx.print_list("peers", &peers.iter().map(json_row).collect::<Vec<_>>()).map(|()| 0);
+    if ctx.json {
+        return ctx.print_list("peers", &peers.iter().map(json_row).collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS);
     }
     ctx.print(&table(&ctx.out, &peers))?;
-    Ok(0)
+    Ok(ExitCode::SUCCESS)
 }
 
 fn table(style: &Style, peers: &[DirectPeer]) -> String {
@@ -85,7 +78,9 @@ mod tests {
             address: "100.64.1.5:5556".into(),
             name: None,
             linked: false,
-            error: Some("connection refused; is `homie up` running there, and is port 5556 open in its firewall?".into()),
+            error: Some(
+                "connection refused; is `homie up` running there, and is port 5556 open in its firewall?".into(),
+            ),
             heard_ms_ago: None,
         };
         golden::check_styles("list_direct", |style| table(style, &[bob.clone(), alice.clone()]));

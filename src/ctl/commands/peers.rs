@@ -1,11 +1,12 @@
 //! `homie peers`: who is there, how busy, and what they have.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
 use serde::Serialize;
 
-use crate::ctl::cells::{WIDE, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, round_bytes, status_cell};
+use crate::ctl::args::PeersArgs;
+use crate::ctl::cells::{WIDE, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, status_cell};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
@@ -15,45 +16,31 @@ use crate::wire::ipc::{PeersParams, method};
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// List the machines of your group.
-#[derive(Debug, Clone, Args)]
-pub struct PeersArgs {
-    /// Offline machines too.
-    #[arg(long, short)]
-    all: bool,
-    /// Show the list anew each second until Ctrl-C.
-    #[arg(long, short, conflicts_with = "json")]
-    watch: bool,
-    /// One JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// No homied answers, or it refuses.
-pub async fn run(ctx: &Context, args: &PeersArgs) -> Result<u8, CtlError> {
+pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
     let mut homied = ctx.connect().await?;
     loop {
         let peers: Vec<PeerView> = homied.call_rows(method::PEERS, &PeersParams { all: args.all }).await?;
         let peers = others(peers);
-        if ctx.json || args.json {
+        if ctx.json {
             let rows: Vec<PeerRow<'_>> = peers.iter().map(PeerRow::of).collect();
             ctx.print_list("peers", &rows)?;
-            return Ok(0);
+            return Ok(ExitCode::SUCCESS);
         }
         let text = if peers.is_empty() { nobody(&ctx.out, args.all) } else { table(&ctx.out, &peers) };
         if !args.watch {
             ctx.print(&text)?;
-            return Ok(0);
+            return Ok(ExitCode::SUCCESS);
         }
         // On a terminal the old picture is wiped; a pipe gets one table after the other.
         let wipe = if ctx.out.tty { "\x1b[H\x1b[2J" } else { "" };
         ctx.print(&format!("{wipe}{text}"))?;
         tokio::select! {
             () = tokio::time::sleep(WATCH) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(0),
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
     }
 }
@@ -91,19 +78,18 @@ fn title(style: &Style) -> &'static str {
 }
 
 fn row(style: &Style, peer: &PeerView, wide: bool) -> Vec<String> {
-    // With these the six columns of the narrow table take at most 80.
-    let (name_columns, gpu_columns) = if wide { (24, 22) } else { (14, 12) };
-    let facts = &peer.facts;
-    let ram = match (wide, facts.memory_bytes) {
-        (_, 0) => "-".to_owned(),
-        (true, all) => format!("{} of {}", format_bytes(facts.memory_free_bytes), round_bytes(all)),
-        (false, _) => format_bytes(facts.memory_free_bytes),
+    // With these the six columns of the narrow table take at most 80, and the nine of the wide one 120.
+    let (name_columns, gpu_columns) = match (style.tty, wide) {
+        (false, _) => (usize::MAX, usize::MAX),
+        (true, true) => (16, 18),
+        (true, false) => (14, 12),
     };
+    let facts = &peer.facts;
     let mut cells = vec![
         shorten(&peer.name, name_columns, style),
         ip_cell(peer),
         load_bar(facts.cpu_percent, if wide { 4 } else { 2 }, style),
-        ram,
+        if facts.memory_bytes == 0 { "-".into() } else { format_bytes(facts.memory_free_bytes) },
         shorten(&gpu_cell(&facts.gpus, wide), gpu_columns, style),
         status_cell(peer.status, style),
     ];
@@ -114,12 +100,12 @@ fn row(style: &Style, peer: &PeerView, wide: bool) -> Vec<String> {
 }
 
 fn nobody(style: &Style, all: bool) -> String {
-    let first = if all { "No machine of your group was ever seen." } else { "No other machine of your group is online." };
+    let first =
+        if all { "No machine of your group was ever seen." } else { "No other machine of your group is online." };
+    let dot = style.pick("•", "-");
     format!(
-        "{first}\n  {} Is Homie up on the other machine, with the same group secret and on the same network?\n  \
-         {} On another network or a tailnet: `homie add IP`\n",
-        style.pick("•", "-"),
-        style.pick("•", "-"),
+        "{first}\n  {dot} Is Homie up there, with the same group secret, on the same network?\n  \
+         {dot} On another network or a tailnet: `homie add IP`\n"
     )
 }
 

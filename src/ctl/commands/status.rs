@@ -1,9 +1,10 @@
 //! `homie status`: this machine's card, what works, and what goes on.
 
-use clap::Args;
 use serde::Serialize;
+use std::process::ExitCode;
 
 use super::peers::FactsRow;
+use crate::ctl::args::StatusArgs;
 use crate::ctl::cells::{load_bar, round_bytes, short_gpu, uptime};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
@@ -11,27 +12,19 @@ use crate::ctl::render::{Style, card};
 use crate::model::{EngineKind, Facts, PeerId, format_bytes};
 use crate::wire::ipc::{StatusView, method};
 
-/// Show this machine: what it has, what works, what goes on.
-#[derive(Debug, Clone, Args)]
-pub struct StatusArgs {
-    /// One JSON document instead of a card.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// No homied answers, or it refuses.
-pub async fn run(ctx: &Context, args: &StatusArgs) -> Result<u8, CtlError> {
+pub async fn run(ctx: &Context, _args: StatusArgs) -> Result<ExitCode, CtlError> {
     let mut homied = ctx.connect().await?;
     let status: StatusView = homied.call(method::STATUS, &()).await?;
-    if ctx.json || args.json {
+    if ctx.json {
         ctx.print_json(&StatusDocument::of(&status))?;
     } else {
         ctx.print(&format!("{}{}", up_card(&ctx.out, &status), goings_on(&ctx.out, &status)))?;
     }
-    Ok(0)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The card of `homie up` with its three ticks and the warnings.
@@ -46,12 +39,7 @@ pub fn up_card(style: &Style, status: &StatusView) -> String {
     let mut rows = vec![
         format!("Name: {}", status.name),
         format!("IP: {}", status.ip.as_deref().unwrap_or("-")),
-        format!(
-            "CPU: {} cores {} RAM: {}",
-            facts.cores,
-            style.pick("│", "|"),
-            round_bytes(facts.memory_bytes)
-        ),
+        format!("CPU: {} cores {} RAM: {}", facts.cores, style.pick("│", "|"), round_bytes(facts.memory_bytes)),
     ];
     rows.extend(gpus);
     let title = if style.unicode { "🏠 HOMIE COMPUTE" } else { "HOMIE COMPUTE" };
@@ -102,17 +90,21 @@ fn sandbox_text(facts: &Facts) -> String {
 /// What `homie status` adds to the card.
 fn goings_on(style: &Style, status: &StatusView) -> String {
     let facts = &status.facts;
-    let engines: Vec<String> = facts
-        .engines
-        .iter()
-        .map(|e| format!("{} ({}; {})", e.kind.as_str(), e.isolation, e.envs.join(", ")))
-        .collect();
+    let engines: Vec<String> =
+        facts.engines.iter().map(|e| format!("{} ({}; {})", e.kind.as_str(), e.isolation, e.envs.join(", "))).collect();
     let hosting = match &facts.paused {
         Some(why) => format!("{} of {} (paused: {why})", status.jobs_hosted, facts.job_slots),
         None => format!("{} of {}", status.jobs_hosted, facts.job_slots),
     };
     let lines = [
-        ("Load", format!("CPU {}, {} of RAM free", load_bar(facts.cpu_percent, 8, style), format_bytes(facts.memory_free_bytes))),
+        (
+            "Load",
+            format!(
+                "CPU {}, {} of RAM free",
+                load_bar(facts.cpu_percent, 8, style),
+                format_bytes(facts.memory_free_bytes)
+            ),
+        ),
         ("Engines", if engines.is_empty() { "none".into() } else { engines.join(", ") }),
         ("Peers", format!("{} online", status.peers_online)),
         ("Jobs", format!("{} sent and not ended, {hosting} hosted here", status.jobs_sent)),
@@ -219,6 +211,9 @@ mod tests {
     #[test]
     fn the_json_of_the_status_has_the_promised_names() {
         let status = sample::status();
-        golden::check("status_json", &(serde_json::to_string_pretty(&StatusDocument::of(&status)).expect("json") + "\n"));
+        golden::check(
+            "status_json",
+            &(serde_json::to_string_pretty(&StatusDocument::of(&status)).expect("json") + "\n"),
+        );
     }
 }

@@ -1,36 +1,29 @@
 //! `homie whoami`: the name and id that friends see.
 
-use clap::Args;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 
+use crate::ctl::args::WhoamiArgs;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::Style;
 use crate::wire::ipc::{ConfigRow, StatusView, method};
 
-/// Show the name and id that your friends see.
-#[derive(Debug, Clone, Args)]
-pub struct WhoamiArgs {
-    /// One JSON document instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// No homied answers, or it refuses.
-pub async fn run(ctx: &Context, args: &WhoamiArgs) -> Result<u8, CtlError> {
+pub async fn run(ctx: &Context, _args: WhoamiArgs) -> Result<ExitCode, CtlError> {
     let mut homied = ctx.connect().await?;
     let status: StatusView = homied.call(method::STATUS, &()).await?;
     let config: Vec<ConfigRow> = homied.call_rows(method::CONFIG, &()).await?;
     let group = config.iter().find(|row| row.key == "group").and_then(|row| row.value.as_str()).unwrap_or("homie");
-    if ctx.json || args.json {
+    if ctx.json {
         ctx.print_json(&json!({ "version": 1, "whoami": identity(&status, group) }))?;
     } else {
         ctx.print(&text(&ctx.out, &status, group))?;
     }
-    Ok(0)
+    Ok(ExitCode::SUCCESS)
 }
 
 fn identity(status: &StatusView, group: &str) -> Value {

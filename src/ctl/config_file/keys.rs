@@ -179,7 +179,8 @@ pub fn check_name(text: &str) -> Result<(), String> {
 /// A name made of this machine's host name, which may hold anything.
 pub fn name_from_hostname(hostname: &str) -> String {
     let first = hostname.split('.').next().unwrap_or_default();
-    let clean: String = first.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(32).collect();
+    let clean: String =
+        first.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(32).collect();
     let clean = clean.trim_matches('-').to_ascii_lowercase();
     if clean.is_empty() || clean == "localhost" { "homie".to_owned() } else { clean }
 }
@@ -228,10 +229,7 @@ mod tests {
     #[test]
     fn a_mistyped_key_is_answered_with_the_nearest() {
         let error = find("container_cpu_limt").expect_err("no such key");
-        assert_eq!(
-            error.to_string(),
-            "there is no setting \"container_cpu_limt\"; did you mean container_cpu_limit?"
-        );
+        assert_eq!(error.to_string(), "there is no setting \"container_cpu_limt\"; did you mean container_cpu_limit?");
         assert!(matches!(find("zzz"), Err(KeyError::Unknown { near: None, .. })));
     }
 

@@ -215,15 +215,15 @@ mod tests {
             set(text, "name", "mike").as_deref(),
             Ok("# mine\nname: mike   # that is me\ncontainer_cpu_limit: 2.0\n")
         );
-        assert_eq!(
-            set(DOCUMENT_B, "container_timeout", "900").expect("editable"),
-            DOCUMENT_B.replace("600", "900"),
-        );
+        assert_eq!(set(DOCUMENT_B, "container_timeout", "900").expect("editable"), DOCUMENT_B.replace("600", "900"),);
     }
 
     #[test]
     fn a_new_key_goes_below_its_commented_default_or_to_the_end() {
-        assert_eq!(set("# group: homie\nname: a\n", "group", "lab").as_deref(), Ok("# group: homie\ngroup: lab\nname: a\n"));
+        assert_eq!(
+            set("# group: homie\nname: a\n", "group", "lab").as_deref(),
+            Ok("# group: homie\ngroup: lab\nname: a\n")
+        );
         assert_eq!(set("name: a", "engine", "native").as_deref(), Ok("name: a\nengine: native\n"));
         assert_eq!(set("", "name", "a").as_deref(), Ok("name: a\n"));
         assert_eq!(set("---\nname: a\n...\n", "engine", "auto").as_deref(), Ok("---\nname: a\nengine: auto\n...\n"));

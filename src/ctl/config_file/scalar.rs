@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn words_that_yaml_reads_otherwise_are_quoted() {
-        for text in ["", "true", "No", "null", "1", "0x1f", "1e3", "12:30", "- a", "a: b", "a #b", "~", "*a", "&a", "!t"] {
+        for text in
+            ["", "true", "No", "null", "1", "0x1f", "1e3", "12:30", "- a", "a: b", "a #b", "~", "*a", "&a", "!t"]
+        {
             assert!(quote(text).starts_with('"'), "{text:?} became {}", quote(text));
         }
         for text in ["raj", "k7qm-2x4p", "auto", "a.b_c/d"] {

@@ -35,7 +35,11 @@ pub fn new_file(new: &NewConfig<'_>) -> String {
         };
         let shown = i < WRITTEN_OUT || (key.name == "group" && new.group.is_some());
         let mark = if shown { "" } else { "# " };
-        let about = if key.kind == Kind::Secret { "what all machines of your group share; keep it to yourselves" } else { key.about };
+        let about = if key.kind == Kind::Secret {
+            "what all machines of your group share; keep it to yourselves"
+        } else {
+            key.about
+        };
         out.push_str(&format!("\n# {about}\n{mark}{}: {value}\n", key.name));
     }
     out
