@@ -4,6 +4,9 @@
 //! [`Reply`], after any number of events with the same id. Lists are sent as one event per row, so that no
 //! reply outgrows a frame. Three methods turn the connection into something else until it ends: `files.put` and
 //! `results.get` into a transfer (see [`crate::transfer`]), `job.follow` into a stream of events and output.
+//!
+//! A transfer is announced: homied answers the request with the event [`READY`] (or refuses it with an error reply),
+//! then the transfer's own frames follow, and after its end the reply.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +62,9 @@ pub enum Reply {
     },
 }
 
+/// The event that says: the transfer begins with the next frame. Before it a request can still be refused.
+pub const READY: &str = "ready";
+
 /// The raw stream that carries a job's output log in a follow.
 pub const OUTPUT_STREAM: u32 = 1;
 
@@ -78,8 +84,8 @@ pub mod method {
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
     pub const CONFIG_RELOAD: &str = "config.reload";
-    /// () -> go-ahead `{}`, then a transfer from the client, then a second reply with the same id:
-    /// [`super::FilesPut`]. What was put is kept for a minute after the connection ends; submit before that.
+    /// () -> event [`super::READY`], a transfer from the client, then [`super::FilesPut`]. What was put is kept for a
+    /// minute after the connection ends; submit before that.
     pub const FILES_PUT: &str = "files.put";
     /// [`super::Submit`] -> [`crate::model::JobRecord`]
     pub const JOB_SUBMIT: &str = "job.submit";
@@ -95,8 +101,11 @@ pub mod method {
     pub const JOB_FOLLOW: &str = "job.follow";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_CANCEL: &str = "job.cancel";
-    /// [`super::JobRef`] -> [`crate::model::JobRecord`], then a transfer to the client.
+    /// [`super::JobRef`] -> event [`super::READY`], a transfer to the client, then `{}`
     pub const RESULTS_GET: &str = "results.get";
+    /// What was sent with a job, for the rule that inputs are never replaced; no rows when the list is no longer kept.
+    /// [`super::JobRef`] -> rows of [`super::SentFile`]
+    pub const JOB_INPUTS: &str = "job.inputs";
     /// [`super::PlacedQuery`] -> rows of [`super::Placed`]
     pub const RESULTS_PLACED: &str = "results.placed";
     /// [`super::Delivered`] -> `{}`
@@ -273,6 +282,15 @@ pub struct Placed {
     /// Absolute path.
     pub path: String,
     /// Hash of what was put there.
+    pub hash: Digest,
+}
+
+/// A file that was sent with a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentFile {
+    /// Where it was in the job's directory.
+    pub path: crate::model::CleanPath,
+    /// Hash of what was sent.
     pub hash: Digest,
 }
 
