@@ -65,9 +65,6 @@ pub enum Reply {
 /// The event that says: the transfer begins with the next frame. Before it a request can still be refused.
 pub const READY: &str = "ready";
 
-/// The raw stream that carries a job's output log in a follow.
-pub const OUTPUT_STREAM: u32 = 1;
-
 /// The methods and what they take and give.
 pub mod method {
     /// () -> [`super::StatusView`]
@@ -84,8 +81,7 @@ pub mod method {
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
     pub const CONFIG_RELOAD: &str = "config.reload";
-    /// () -> event [`super::READY`], a transfer from the client, then [`super::FilesPut`]. What was put is kept for a
-    /// minute after the connection ends; submit before that.
+    /// () -> event [`super::READY`], a transfer from the client, then [`super::FilesPut`]
     pub const FILES_PUT: &str = "files.put";
     /// [`super::Submit`] -> [`crate::model::JobRecord`]
     pub const JOB_SUBMIT: &str = "job.submit";
@@ -95,9 +91,8 @@ pub mod method {
     pub const JOB_LIST: &str = "job.list";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_GET: &str = "job.get";
-    /// [`super::Follow`] -> [`crate::model::JobEvent`]s (the first is the record as it stands) and raw frames of the
-    /// log on [`super::OUTPUT_STREAM`], then the last [`crate::model::JobRecord`]. When a record event shows another
-    /// epoch than before, the raw frames after it begin at offset 0 of that attempt's output.
+    /// [`super::Follow`] -> events ([`crate::model::JobEvent`], the record first), raw frames of the output log, then the
+    /// last [`crate::model::JobRecord`]. Each assignment of a job has a log of its own: the raw stream's id is its epoch.
     pub const JOB_FOLLOW: &str = "job.follow";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_CANCEL: &str = "job.cancel";
@@ -263,8 +258,11 @@ pub struct ListJobs {
 pub struct Follow {
     /// Which job.
     pub job: String,
-    /// Offset into its output log to start at; must be a record's border.
+    /// Offset into the output log of assignment `epoch` to start at; must be a record's border.
     pub from: u64,
+    /// The assignment that `from` counts in; any other one is sent from its beginning. `None`: the present one.
+    #[serde(default)]
+    pub epoch: Option<crate::model::Epoch>,
     /// Whether to wait for more; otherwise only what is there is sent.
     pub wait: bool,
 }
