@@ -5,11 +5,18 @@
 //! daemon; `bin/homie-ctl.rs` calls [`main`].
 
 pub mod args;
+pub mod cells;
 pub mod commands;
+pub mod config_file;
 pub mod connect;
 pub mod context;
 pub mod exit;
 pub mod render;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod sample;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
