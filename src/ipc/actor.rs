@@ -10,7 +10,7 @@ use super::listener::Socket;
 use super::messages::{AddDirectPeer, CloseSocket, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use super::outlets::IpcParts;
 use super::session::{self, Shared};
-use crate::config::{self, ConfigError, Loaded, Machine};
+use crate::config::{self, ConfigError, Loaded};
 use crate::link::messages::{AddDirect, RemoveDirect};
 use crate::mailbox::{Door, MAILBOX, ask_outlet};
 use crate::wire::ipc::{ConfigRow, DirectPeer};
@@ -86,7 +86,7 @@ impl IpcActor {
                 let edited = edit(&shared.parts.places)?;
                 let flags = &shared.parts.flags;
                 let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-                let loaded = config::load(&shared.parts.places, &Machine::this(), env, flags)?;
+                let loaded = config::load(&shared.parts.places, &config::host_name(), env, flags)?;
                 Ok::<_, ConfigError>((edited, loaded))
             }
         });
