@@ -70,6 +70,36 @@ where
     taken
 }
 
+/// [`ask`] through an [`Outlet`].
+///
+/// # Errors
+/// The actor has stopped, or the time is over ("maybe done").
+pub async fn ask_outlet<M>(to: &Outlet<M>, message: M, limit: Duration) -> Result<M::Result, AskError>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    let word = short_name::<M>();
+    match tokio::time::timeout(limit, to.send(message)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(MailboxError::Closed)) => Err(AskError::Stopped(word)),
+        Ok(Err(MailboxError::Timeout)) | Err(_) => Err(AskError::TimedOut(word)),
+    }
+}
+
+/// [`tell`] through an [`Outlet`].
+pub fn tell_outlet<M>(to: &Outlet<M>, message: M) -> bool
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    let taken = to.try_send(message).is_ok();
+    if !taken {
+        tracing::debug!(message = std::any::type_name::<M>(), "mailbox full, message dropped");
+    }
+    taken
+}
+
 fn short_name<A>() -> &'static str {
     let full = std::any::type_name::<A>();
     full.rsplit("::").next().unwrap_or(full)
