@@ -11,6 +11,7 @@ pub mod wire;
 
 #[cfg(feature = "daemon")]
 pub mod blobs;
+pub mod clock;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]

@@ -1,1 +1,7 @@
-fn main() {}
+//! `homie-ctl`, installed also as `homie`: the client of homied.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    homie::ctl::main(std::env::args_os())
+}

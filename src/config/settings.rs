@@ -42,4 +42,53 @@ pub struct Settings {
     pub direct: Vec<(String, Option<String>)>,
     /// Whether to broadcast heartbeats.
     pub broadcast: bool,
+    /// Bytes that inputs and results may take in homied's store.
+    pub store_bytes: u64,
+    /// Seconds that results wait for their owner.
+    pub keep_results_s: u64,
+    /// Where Docker answers (`unix:///…` or a path), if not at the usual places: a service has no DOCKER_HOST.
+    pub docker_host: Option<String>,
+}
+
+/// The group of those who set none.
+pub const DEFAULT_GROUP: &str = "homie";
+/// UDP port of heartbeats, as in the sources.
+pub const DEFAULT_DISCOVERY_PORT: u16 = 5555;
+/// TCP port of links, as in the sources; also that of a direct peer given without one.
+pub const DEFAULT_WORKER_PORT: u16 = 5556;
+
+impl EngineChoice {
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Docker => "docker",
+            Self::Native => "native",
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a machine that nobody configured.
+    pub fn defaults(host_name: &str) -> Self {
+        Self {
+            name: host_name.to_owned(),
+            group: DEFAULT_GROUP.to_owned(),
+            group_secret: Secret::default(),
+            discovery_port: DEFAULT_DISCOVERY_PORT,
+            worker_port: DEFAULT_WORKER_PORT,
+            limits: Limits::default(),
+            // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.
+            job_slots: 2,
+            engine: EngineChoice::Auto,
+            min_isolation: Isolation::Namespace,
+            admins: Vec::new(),
+            direct: Vec::new(),
+            broadcast: true,
+            // Two large jobs of 10 GiB at their disk limit.
+            store_bytes: 20 << 30,
+            keep_results_s: 7 * 86_400,
+            docker_host: None,
+        }
+    }
 }

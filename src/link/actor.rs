@@ -17,7 +17,7 @@ use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
 use super::greet::Greetings;
 use super::handle::{Ending, Link};
-use super::links::{Contender, new_one_stays};
+use super::links::{Contender, Verdict, judge};
 use super::listener;
 use super::messages::*;
 use super::room::{BackEdges, Own, RegistryOutlets, Room, SandboxOutlets, ask, lock, shutting_down};
@@ -203,25 +203,22 @@ impl PeerLinkActor {
             return;
         }
         let contender = |l: &Link| Contender { ours: l.dialled.is_some(), boot: l.boot.0, silent_for: l.silent_for() };
-        let news = match self.links.get(&peer).filter(|l| !l.is_closed()) {
-            Some(old) if new_one_stays(contender(old), contender(&link), self.room.own < peer) => {
-                if old.boot == link.boot && (old.dialled.is_some() != link.dialled.is_some()) {
-                    old.retired.store(true, Ordering::Relaxed);
-                } else {
-                    old.close(Ending::Replaced);
-                }
+        let old = self.links.get(&peer).filter(|l| !l.is_closed());
+        let news = old.is_none();
+        match old.map(|old| (old, judge(contender(old), contender(&link), self.room.own < peer))) {
+            Some((_, Verdict::OldStays)) => link.retire(),
+            Some((old, Verdict::NewStays)) => {
+                old.retire();
                 self.links.insert(peer, link);
-                false
             }
-            Some(_) => {
-                link.retired.store(true, Ordering::Relaxed);
-                false
+            Some((old, Verdict::OldIsDead)) => {
+                old.close(Ending::Replaced);
+                self.links.insert(peer, link);
             }
             None => {
                 self.links.insert(peer, link);
-                true
             }
-        };
+        }
         self.mark_kept();
         if news {
             self.changed(peer, true);
@@ -395,6 +392,13 @@ impl Handler<Listening> for PeerLinkActor {
     type Result = Result<u16, String>;
     fn handle(&mut self, _: Listening, _: &mut Self::Context) -> Self::Result {
         lock(&self.room.listening).clone()
+    }
+}
+
+impl Handler<ListenError> for PeerLinkActor {
+    type Result = Option<String>;
+    fn handle(&mut self, _: ListenError, _: &mut Self::Context) -> Self::Result {
+        lock(&self.room.listening).clone().err()
     }
 }
 

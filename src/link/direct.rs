@@ -160,14 +160,6 @@ impl DirectPeers {
             entry.next = now + LONGEST_WAIT;
         }
     }
-
-    /// The network changed or somebody came back: dial those that are down at once.
-    pub(super) fn hurry(&mut self, now: Instant) {
-        for entry in &mut self.entries {
-            entry.next = now;
-            entry.wait = FIRST_WAIT;
-        }
-    }
 }
 
 /// Between one and one and a half times `wait`.
@@ -237,7 +229,7 @@ mod tests {
         }
         assert!(waits.windows(2).all(|w| w[1] >= w[0]), "{waits:?}");
         assert!(waits.iter().all(|w| *w <= LONGEST_WAIT * 3 / 2), "{waits:?}");
-        peers.hurry(now);
+        now += LONGEST_WAIT * 2;
         assert_eq!(peers.due(now, |_| false), ["raj:1"]);
         let raj = PeerId([7; 32]);
         peers.dialled("raj:1", Ok(raj), now, 0);
@@ -245,6 +237,10 @@ mod tests {
         now += LONGEST_WAIT;
         assert!(peers.due(now, |p| p == raj).is_empty(), "linked");
         assert_eq!(peers.due(now, |_| false), ["raj:1"], "down again");
+        peers.dialled("raj:1", Ok(raj), now, 0);
+        peers.refused(raj, "the name is taken", now);
+        assert!(peers.due(now + LONGEST_WAIT / 2, |_| false).is_empty(), "no hurry");
+        assert_eq!(peers.list()[0].error.as_deref(), Some("the name is taken"));
     }
 
     #[test]

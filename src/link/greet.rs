@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(one_source, 1);
         let many = (10..200u8).filter(|i| greetings.plan(LOW, HIGH, at(*i), now)).count();
         assert_eq!(many, MAX_AT_ONCE - 1);
-        assert_eq!(greetings.due(now, |_| true).len(), MAX_AT_ONCE);
+        assert_eq!(greetings.due(now + POLITE_WAIT, |_| true).len(), MAX_AT_ONCE);
         let later = now + ONE_EVERY;
         assert!(!greetings.plan(LOW, HIGH, at(9), later), "all are being dialled");
         greetings.dialled();

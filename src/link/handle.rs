@@ -21,9 +21,14 @@ const URGENT_QUEUE: usize = 256;
 /// Pieces of logs that may wait. Few, so that a message never waits behind more than a quarter of a megabyte.
 const LOG_QUEUE: usize = 4;
 
+/// A link that can be dialled again any time closes after so long without use.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// A replaced link lives a little on, until the other side has seen the new one too.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Why a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// The other side said goodbye.
     Goodbye {
         /// It will be back at once.
@@ -63,7 +68,7 @@ impl Ending {
 
 /// A live control connection.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct Link {
     /// Tells it from other links to the same peer.
     pub(super) serial: u64,
     /// Who is at the other end, proven.
@@ -79,7 +84,7 @@ pub struct Link {
     /// It stays when idle.
     pub(super) kept: AtomicBool,
     /// Another one took its place: it closes as soon as nobody uses it.
-    pub(super) retired: AtomicBool,
+    retired: AtomicBool,
     start: Instant,
     heard_ms: AtomicU64,
     used_ms: AtomicU64,
@@ -170,9 +175,26 @@ impl Link {
     }
 
     /// How long nobody has used it; `None` while somebody does.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
+    fn idle_for(&self) -> Option<Duration> {
         let unused = self.users.load(Ordering::Relaxed) == 0;
         unused.then(|| Duration::from_millis(self.age_ms().saturating_sub(self.used_ms.load(Ordering::Relaxed))))
+    }
+
+    /// Another link took its place: it closes as soon as nobody has used it for [`LINGER`].
+    pub(super) fn retire(&self) {
+        self.touch();
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Why it should close now, if it should.
+    pub(super) fn is_done_with(&self) -> Option<Ending> {
+        let idle = self.idle_for()?;
+        if self.retired.load(Ordering::Relaxed) {
+            return (idle >= LINGER).then_some(Ending::Replaced);
+        }
+        // Only the side that dialled closes for idleness: it can dial again.
+        let dispensable = self.dialled.is_some() && !self.kept.load(Ordering::Relaxed);
+        (dispensable && idle >= IDLE_AFTER).then_some(Ending::Idle)
     }
 
     /// Marks it as used until the guard is dropped.

@@ -17,15 +17,29 @@ pub(super) struct Contender {
     pub(super) silent_for: Duration,
 }
 
-/// Whether the new link takes the old one's place. `lower` is whether our id is the lower one.
+/// What becomes of two links to one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The old one stays; the new one ends as soon as nobody uses it.
+    OldStays,
+    /// The new one stays; the old one ends as soon as nobody uses it.
+    NewStays,
+    /// The new one stays; the old one is dead and whoever waits on it should know at once.
+    OldIsDead,
+}
+
+/// Decides between the link that is there and one that just came up. `lower` is whether our id is the lower one.
 ///
 /// When both sides dialled at the same moment, both come to the same answer: what the lower id dialled stays.
-pub(super) fn new_one_stays(old: Contender, new: Contender, lower: bool) -> bool {
-    // The peer was restarted, the same side dialled again, or the old link has gone silent: the old one is history.
-    if old.boot != new.boot || old.ours == new.ours || old.silent_for > FRESH {
-        return true;
+pub(super) fn judge(old: Contender, new: Contender, lower: bool) -> Verdict {
+    if old.boot != new.boot || old.silent_for > FRESH {
+        Verdict::OldIsDead
+    } else if old.ours == new.ours || new.ours == lower {
+        // The same side dialled again: it has its reasons.
+        Verdict::NewStays
+    } else {
+        Verdict::OldStays
     }
-    new.ours == lower
 }
 
 #[cfg(test)]
@@ -43,7 +57,11 @@ mod tests {
             for higher_sees_x_first in [true, false] {
                 let kept_x = |lower: bool, x_first: bool| {
                     let (x, y) = (link(lower, 1, 0), link(!lower, 1, 0));
-                    if x_first { !new_one_stays(x, y, lower) } else { new_one_stays(y, x, lower) }
+                    if x_first {
+                        judge(x, y, lower) == Verdict::OldStays
+                    } else {
+                        judge(y, x, lower) == Verdict::NewStays
+                    }
                 };
                 assert!(kept_x(true, lower_sees_x_first) && kept_x(false, higher_sees_x_first));
             }
@@ -53,10 +71,10 @@ mod tests {
     #[test]
     fn a_restarted_or_silent_peer_and_a_second_dial_replace_the_old_link() {
         for lower in [true, false] {
-            assert!(new_one_stays(link(lower, 1, 0), link(!lower, 2, 0), lower), "restarted");
-            assert!(new_one_stays(link(lower, 1, 9), link(!lower, 1, 0), lower), "silent");
-            assert!(new_one_stays(link(true, 1, 0), link(true, 1, 0), lower), "dialled again");
-            assert!(new_one_stays(link(false, 1, 0), link(false, 1, 0), lower), "dialled us again");
+            assert_eq!(judge(link(lower, 1, 0), link(!lower, 2, 0), lower), Verdict::OldIsDead, "restarted");
+            assert_eq!(judge(link(lower, 1, 9), link(!lower, 1, 0), lower), Verdict::OldIsDead, "silent");
+            assert_eq!(judge(link(true, 1, 0), link(true, 1, 0), lower), Verdict::NewStays, "dialled again");
+            assert_eq!(judge(link(false, 1, 0), link(false, 1, 0), lower), Verdict::NewStays, "dialled us again");
         }
     }
 }

@@ -166,7 +166,7 @@ pub struct ConnectScheduler {
     pub changed: Outlet<LinkChanged>,
 }
 
-/// The port we listen on, or why we do not, in one line.
+/// The port we listen on, or why we do not, in one line (where the port was picked: tests, several daemons).
 #[derive(Debug, Word)]
 #[rtype(result = "Result<u16, String>")]
 pub struct Listening;
@@ -221,3 +221,8 @@ pub(super) struct Dialled {
 pub(super) struct Reach {
     pub(super) peer: PeerId,
 }
+
+/// Why we do not listen for peers, if so.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<String>")]
+pub struct ListenError;

@@ -31,8 +31,6 @@ mod secure;
 mod serve;
 mod session;
 mod streams;
-#[cfg(test)]
-mod tests;
 mod tickets;
 mod tls;
 

@@ -104,7 +104,6 @@ pub(super) struct Own {
 }
 
 /// What a ticket is good for.
-#[derive(Debug)]
 pub(super) enum Errand {
     /// The peer sends the inputs of a job that we host.
     TakeInputs { job: JobId, epoch: Epoch },

@@ -5,7 +5,6 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -27,8 +26,6 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 const FACTS_EVERY: Duration = Duration::from_secs(2);
 /// A link on which nothing came for so long is dead (design §6).
 const DEAD_AFTER: Duration = Duration::from_secs(45);
-/// A link that can be dialled again any time closes after so long without use.
-const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// The last words may take so long; a full pipe to a dead machine takes for ever.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Requests of one peer at work at the same time, followed logs included.
@@ -76,17 +73,12 @@ fn broken(error: &FrameError) -> Ending {
     Ending::Broken(error.to_string())
 }
 
-/// Only the side that dialled closes for idleness: it can dial again.
 async fn watch_idleness(link: &Link) -> Ending {
     let mut clock = interval(Duration::from_millis(500));
     loop {
         clock.tick().await;
-        let Some(idle) = link.idle_for() else { continue };
-        if link.retired.load(Ordering::Relaxed) {
-            return Ending::Replaced;
-        }
-        if link.dialled.is_some() && !link.kept.load(Ordering::Relaxed) && idle >= IDLE_AFTER {
-            return Ending::Idle;
+        if let Some(ending) = link.is_done_with() {
+            return ending;
         }
     }
 }

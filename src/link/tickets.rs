@@ -14,7 +14,6 @@ const MAX_OPEN: usize = 32;
 pub(super) type TicketId = [u8; 16];
 
 /// Tickets that were given and not used yet, with what each is good for.
-#[derive(Debug)]
 pub(super) struct Tickets<T> {
     open: HashMap<TicketId, (PeerId, Instant, T)>,
 }

@@ -73,6 +73,8 @@ pub struct HostedResults {
     pub dir: PathBuf,
 }
 
+pub use super::results::ResultsSource;
+
 /// Asks for the results of an ended job.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<HostedResults, Refusal>")]
@@ -118,3 +120,8 @@ pub struct HostedJobs;
 #[derive(Debug, Word)]
 #[rtype(result = "()")]
 pub struct DrainSandbox;
+
+/// Why no engine is ready, if so: what each one said and what to do.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<String>")]
+pub struct EngineTrouble;

@@ -45,8 +45,9 @@ pub struct OpenJobs;
 pub struct JobFeed {
     /// The record now.
     pub record: JobRecord,
-    /// Our copy of its output.
-    pub log: OutputLog,
+    /// Our copy of the output of its present assignment (`record.epoch`); `None` before there is one. It is done
+    /// when that assignment is given up or the job has ended: ask again.
+    pub log: Option<OutputLog>,
     /// What happens from now on. A lagging receiver loses progress events, never the last record: it asks history.
     pub events: broadcast::Receiver<JobEvent>,
 }

@@ -4,6 +4,9 @@
 //! [`Reply`], after any number of events with the same id. Lists are sent as one event per row, so that no
 //! reply outgrows a frame. Three methods turn the connection into something else until it ends: `files.put` and
 //! `results.get` into a transfer (see [`crate::transfer`]), `job.follow` into a stream of events and output.
+//!
+//! A transfer is announced: homied answers the request with the event [`READY`] (or refuses it with an error reply),
+//! then the transfer's own frames follow, and after its end the reply.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,8 +62,8 @@ pub enum Reply {
     },
 }
 
-/// The raw stream that carries a job's output log in a follow.
-pub const OUTPUT_STREAM: u32 = 1;
+/// The event that says: the transfer begins with the next frame. Before it a request can still be refused.
+pub const READY: &str = "ready";
 
 /// The methods and what they take and give.
 pub mod method {
@@ -78,7 +81,7 @@ pub mod method {
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
     pub const CONFIG_RELOAD: &str = "config.reload";
-    /// Then a transfer from the client; reply `{"inputs": Digest}` comes after it.
+    /// () -> event [`super::READY`], a transfer from the client, then [`super::FilesPut`]
     pub const FILES_PUT: &str = "files.put";
     /// [`super::Submit`] -> [`crate::model::JobRecord`]
     pub const JOB_SUBMIT: &str = "job.submit";
@@ -88,12 +91,16 @@ pub mod method {
     pub const JOB_LIST: &str = "job.list";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_GET: &str = "job.get";
-    /// [`super::Follow`] -> events, raw frames of the log, then the last [`crate::model::JobRecord`]
+    /// [`super::Follow`] -> events ([`crate::model::JobEvent`], the record first), raw frames of the output log, then the
+    /// last [`crate::model::JobRecord`]. Each assignment of a job has a log of its own: the raw stream's id is its epoch.
     pub const JOB_FOLLOW: &str = "job.follow";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_CANCEL: &str = "job.cancel";
-    /// [`super::JobRef`], then a transfer to the client.
+    /// [`super::JobRef`] -> event [`super::READY`], a transfer to the client, then `{}`
     pub const RESULTS_GET: &str = "results.get";
+    /// What was sent with a job, for the rule that inputs are never replaced; no rows when the list is no longer kept.
+    /// [`super::JobRef`] -> rows of [`super::SentFile`]
+    pub const JOB_INPUTS: &str = "job.inputs";
     /// [`super::PlacedQuery`] -> rows of [`super::Placed`]
     pub const RESULTS_PLACED: &str = "results.placed";
     /// [`super::Delivered`] -> `{}`
@@ -251,8 +258,11 @@ pub struct ListJobs {
 pub struct Follow {
     /// Which job.
     pub job: String,
-    /// Offset into its output log to start at; must be a record's border.
+    /// Offset into the output log of assignment `epoch` to start at; must be a record's border.
     pub from: u64,
+    /// The assignment that `from` counts in; any other one is sent from its beginning. `None`: the present one.
+    #[serde(default)]
+    pub epoch: Option<crate::model::Epoch>,
     /// Whether to wait for more; otherwise only what is there is sent.
     pub wait: bool,
 }
@@ -270,6 +280,15 @@ pub struct Placed {
     /// Absolute path.
     pub path: String,
     /// Hash of what was put there.
+    pub hash: Digest,
+}
+
+/// A file that was sent with a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentFile {
+    /// Where it was in the job's directory.
+    pub path: crate::model::CleanPath,
+    /// Hash of what was sent.
     pub hash: Digest,
 }
 

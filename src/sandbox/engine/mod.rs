@@ -10,6 +10,8 @@
 //! supervisor:  start -> copy output, watch deadline, disk, output -> [kill] -> wait -> remove -> exit.json
 //! ```
 
+pub mod docker;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,0 +1,80 @@
+# Homie: build, try, test, install. Every target works as the first command on a fresh Debian machine with Rust and a C
+# compiler: what it needs it installs (packaging/install-deps.sh says what) and, with CI=true, it asks nothing.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+# Tools that lint builds once and keeps between clones.
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/homie-tools
+CARGO_DENY = 0.20.2
+CARGO_AUDIT = 0.22.2
+# A checkout of github.com/rustsec/advisory-db; without one the advisory checks are left out, loudly.
+ADVISORY_DB ?= ../shared/advisory-db
+
+.PHONY: all build client demo test test-quick lint fmt bench install uninstall clean help
+
+all: build
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: client ## Build homied and homie-ctl for use (target/release)
+	$(CARGO) build --release --locked --bin homied
+
+# Without the daemon feature the client cannot even name actix, bollard or SQLite, so it stays small and starts fast.
+client:
+	$(CARGO) build --release --locked --no-default-features --bin homie-ctl
+
+demo: build ## Two homied on this machine, one job from one to the other
+	packaging/install-deps.sh demo
+	target/release/homie-ctl demo $(DEMO_ARGS)
+
+test: ## Every suite, as root where it can be, and again as an ordinary user
+	packaging/install-deps.sh test
+	tests/run.sh
+
+test-quick: ## The suites that need no engine and no root: seconds
+	$(CARGO) test --locked --lib --test tidy
+
+lint: ## Formatting, clippy, docs, licences, sources, advisories
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --bin homie-ctl -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	bash -n packaging/install-deps.sh tests/run.sh .ci/run
+	@$(MAKE) --no-print-directory lint-deps
+
+.PHONY: lint-deps
+lint-deps: $(TOOLS)/bin/cargo-deny-$(CARGO_DENY) $(TOOLS)/bin/cargo-audit-$(CARGO_AUDIT)
+	$< --offline check bans licenses sources
+	@if [ -d "$(ADVISORY_DB)/crates" ]; then \
+		echo "cargo audit, with the advisories in $(ADVISORY_DB)"; \
+		$(TOOLS)/bin/cargo-audit-$(CARGO_AUDIT) audit --no-fetch --stale --db "$(ADVISORY_DB)"; \
+	elif [ "$(CI)" = true ]; then \
+		echo "no advisory database at $(ADVISORY_DB)" >&2; exit 1; \
+	else \
+		echo "no advisory database at $(ADVISORY_DB): advisories not checked" >&2; \
+	fi
+
+# Built without their usual link-time optimisation: they run for a second, so their own speed does not matter.
+$(TOOLS)/bin/%:
+	@echo "building $* (once; kept in $(TOOLS))"
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		$(CARGO) install --quiet --locked --root $(TOOLS) $(shell echo $* | sed -E 's/-([0-9.]+)$$/@\1/')
+	cp $(TOOLS)/bin/$(shell echo $* | sed -E 's/-[0-9.]+$$//') $@
+
+bench: build ## Figures beside ssh, rsync and docker run, in one sitting
+	packaging/install-deps.sh bench
+	python3 benches/side_by_side.py
+
+install: build ## Install into PREFIX (default /usr/local)
+	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied
+	install -D -m 755 target/release/homie-ctl $(DESTDIR)$(PREFIX)/bin/homie-ctl
+	ln -sf homie-ctl $(DESTDIR)$(PREFIX)/bin/homie
+	@echo "installed in $(DESTDIR)$(PREFIX)/bin; next: homie setup"
+
+uninstall: ## Remove what install put there; configuration and state stay
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,homied homie-ctl homie)
+
+clean: ## Remove everything that was built
+	$(CARGO) clean

@@ -1,0 +1,161 @@
+//! The layers: defaults < file < `HOMIE_*` < flags. Each value remembers where it came from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::ConfigError;
+use super::file;
+use super::keys;
+use super::settings::Settings;
+use super::shape::{Given, parse};
+use crate::paths::Places;
+use crate::wire::ipc::ConfigRow;
+
+/// `HOMIE_*` variables that are not settings but say where things are, or what is logged.
+const NOT_SETTINGS: [&str; 4] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "HOMIE_LOG"];
+
+/// A typed secret shorter than this is called weak: 12 random letters and digits are 71 bits, out of reach for a
+/// guesser who has recorded a heartbeat and pays 600,000 rounds of PBKDF2 for each try.
+const SHORT_SECRET: usize = 12;
+
+/// The name of a machine that was given none: its host name, less what no name may have.
+pub fn host_name() -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok()).unwrap_or_default();
+    // `raj.local` is `raj` to people.
+    let first = host.split('.').next().unwrap_or_default();
+    let clean: String = first.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(63).collect();
+    if clean.is_empty() { "homie".to_owned() } else { clean }
+}
+
+/// The configuration, ready to use.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Every key with its value (secrets masked) and origin, for `homie config`.
+    pub rows: Vec<ConfigRow>,
+    /// What its owner should know: unknown keys, a file that others can read, a weak secret.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and checks everything. A missing file is an empty one.
+///
+/// `host_name` is the default of `name` (see [`host_name`]), so that tests need not be this machine. `env` are environment variables (others than `HOMIE_*` are passed over); `flags` are pairs of a key and its value.
+///
+/// # Errors
+/// The first thing that cannot be used, with its place, key, and what to write.
+pub fn load(
+    places: &Places,
+    host_name: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+    flags: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
+    let mut warnings = Vec::new();
+    let text = file::read(&places.config, &mut warnings)?;
+    layers(&places.config, &text, host_name, env, flags, warnings)
+}
+
+/// A value and where it came from.
+type Layer = BTreeMap<&'static str, (Given, String)>;
+
+fn layers(
+    path: &Path,
+    text: &str,
+    host_name: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+    flags: &[(String, String)],
+    mut warnings: Vec<String>,
+) -> Result<Loaded, ConfigError> {
+    let mut row_warnings: BTreeMap<&'static str, String> = BTreeMap::new();
+    let mut given = from_file(path, text, &mut warnings)?;
+    from_env(env, &mut given, &mut warnings);
+    for (name, value) in flags {
+        if let Some(key) = keys::all().find(|k| k.name == name.replace('-', "_")) {
+            given.insert(key.name, (Given::One(value.clone()), format!("--{}", name.replace('_', "-"))));
+        }
+    }
+
+    let mut settings = Settings::defaults(host_name);
+    for key in keys::all() {
+        if let Some((value, origin)) = given.get(key.name) {
+            (key.set)(&mut settings, value).map_err(|problem| ConfigError::Value {
+                origin: origin.clone(),
+                key: key.name,
+                problem,
+            })?;
+        }
+    }
+    if let Some(weakness) = weakness(&settings) {
+        row_warnings.insert("group_secret", weakness.clone());
+        warnings.push(weakness);
+    }
+    let row = |key: &'static keys::Key| ConfigRow {
+        key: key.name.to_owned(),
+        value: (key.show)(&settings),
+        origin: given.get(key.name).map_or("default", |(_, origin)| origin).to_owned(),
+        warning: row_warnings.get(key.name).cloned(),
+    };
+    let rows = keys::all().map(row).collect();
+    Ok(Loaded { settings, rows, warnings })
+}
+
+fn from_file(path: &Path, text: &str, warnings: &mut Vec<String>) -> Result<Layer, ConfigError> {
+    let entries = parse(text, keys::arity).map_err(|e| ConfigError::Syntax {
+        path: path.to_owned(),
+        line: e.line,
+        problem: e.problem,
+    })?;
+    let mut layer = Layer::new();
+    for entry in entries {
+        let place = format!("{}:{}", path.display(), entry.line);
+        match keys::all().find(|k| k.name == entry.key) {
+            // A blank value is the same as none.
+            Some(key) => _ = entry.given.and_then(|g| layer.insert(key.name, (g, place))),
+            None => warnings.push(unknown(&place, &entry.key, keys::nearest(&entry.key))),
+        }
+    }
+    Ok(layer)
+}
+
+fn unknown(place: &str, key: &str, nearest: Option<&str>) -> String {
+    let key = keys::excerpt(key);
+    match nearest {
+        Some(meant) => format!("{place}: unknown key {key:?} is ignored; did you mean {meant}?"),
+        None => format!("{place}: unknown key {key:?} is ignored"),
+    }
+}
+
+fn from_env(env: impl IntoIterator<Item = (String, String)>, given: &mut Layer, warnings: &mut Vec<String>) {
+    for (variable, value) in env {
+        let Some(name) = variable.strip_prefix("HOMIE_") else { continue };
+        if value.is_empty() || NOT_SETTINGS.contains(&variable.as_str()) {
+            continue;
+        }
+        match keys::all().find(|k| k.variable() == variable) {
+            Some(key) => _ = given.insert(key.name, (Given::One(value), variable)),
+            // Other programs may have variables of this prefix, so only what looks like a slip is worth a line.
+            None => {
+                if let Some(meant) = keys::nearest(name) {
+                    let meant = format!("HOMIE_{}", meant.to_ascii_uppercase());
+                    warnings.push(format!("{variable} is ignored; did you mean {meant}?"));
+                }
+            }
+        }
+    }
+}
+
+/// Why the group's secret protects less than it could, or that there is none.
+fn weakness(settings: &Settings) -> Option<String> {
+    let secret = settings.group_secret.reveal();
+    let few_kinds = secret.chars().collect::<std::collections::BTreeSet<_>>().len() < 6;
+    if secret.is_empty() {
+        Some("no group_secret: this machine stays alone until `homie setup` or a secret in its config".to_owned())
+    } else if secret.contains("your-shared-secret") || secret.len() < SHORT_SECRET || few_kinds {
+        Some(
+            "group_secret is weak: whoever records a heartbeat can try guesses at leisure; `homie setup` makes a strong one"
+                .to_owned(),
+        )
+    } else {
+        None
+    }
+}

@@ -1,0 +1,112 @@
+//! The command line: one struct a verb, and the splitter that gives `run` its own rule.
+
+mod jobs;
+mod machine;
+mod run;
+mod split;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
+pub use machine::{
+    AddArgs, CompletionsArgs, ConfigArgs, DemoArgs, DownArgs, ListDirectArgs, ManArgs, PeersArgs, RemoveArgs,
+    SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
+};
+pub use run::RunArgs;
+
+/// Run your scripts on your friends' idle machines.
+#[derive(Debug, Parser)]
+#[command(name = "homie", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// Print one JSON document (see docs/json.md)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours (NO_COLOR does the same)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Only what was asked for: no cards, no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set this machine up: name, group, engine
+    Setup(SetupArgs),
+    /// Start homied: find friends and take their jobs
+    Up(UpArgs),
+    /// Stop homied; jobs that run here end in order
+    Down(DownArgs),
+    /// Show this machine
+    Status(StatusArgs),
+    /// List the machines of your friends
+    Peers(PeersArgs),
+    /// Show who you are to your friends
+    Whoami(WhoamiArgs),
+    /// Show the configuration and where each value comes from, or change it
+    Config(ConfigArgs),
+    /// Run a script on the best machine, and bring its files home
+    Run(Box<RunArgs>),
+    /// List your jobs
+    Jobs(JobsArgs),
+    /// Print what a job wrote
+    Logs(LogsArgs),
+    /// Follow a job to its end and bring its files home
+    Attach(AttachArgs),
+    /// Bring the files of a finished job home
+    Results(ResultsArgs),
+    /// Cancel a job
+    Cancel(CancelArgs),
+    /// Show past jobs, sent and hosted
+    History(HistoryArgs),
+    /// Add a machine that broadcasts do not reach, by its address
+    Add(AddArgs),
+    /// Remove a machine that was added
+    Remove(RemoveArgs),
+    /// List the machines that were added
+    ListDirect(ListDirectArgs),
+    /// Two homied on this machine, one real job from one to the other
+    Demo(DemoArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+impl Cli {
+    /// Reads a command line, program name first.
+    ///
+    /// # Errors
+    /// clap's own: usage, help and version, ready to print.
+    pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(split::normalise(argv.into_iter().collect(), &Self::command()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_documentation_exists() {
+        let tree = Cli::command();
+        for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
+                     list-direct demo completions"
+            .split_whitespace()
+        {
+            assert!(tree.find_subcommand(verb).is_some(), "{verb}");
+        }
+    }
+}

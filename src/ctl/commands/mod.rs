@@ -1,0 +1,45 @@
+//! One file a verb. Each is `run(ctx, args)`: it asks homied and prints, and gives the exit code.
+
+pub mod add;
+pub mod cancel;
+pub mod completions;
+pub mod history;
+pub mod list_direct;
+pub mod man;
+pub mod peers;
+pub mod remove;
+pub mod status;
+pub mod whoami;
+
+use std::process::ExitCode;
+
+use super::args::Command;
+use super::context::Context;
+use super::exit::CtlError;
+
+/// Runs one command.
+///
+/// # Errors
+/// Why it cannot be done; the caller prints it.
+pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlError> {
+    match command {
+        Command::Cancel(args) => cancel::run(ctx, args).await,
+        Command::Status(args) => status::run(ctx, args).await,
+        Command::Peers(args) => peers::run(ctx, args).await,
+        Command::Whoami(args) => whoami::run(ctx, args).await,
+        Command::History(args) => history::run(ctx, args).await,
+        Command::Add(args) => add::run(ctx, args).await,
+        Command::Remove(args) => remove::run(ctx, args).await,
+        Command::ListDirect(args) => list_direct::run(ctx, args).await,
+        Command::Completions(args) => completions::run(ctx, args),
+        Command::Man(args) => man::run(ctx, args),
+        // Goes when every verb has its file.
+        other => Err(CtlError::usage(format!("this build cannot do that yet: {other:?}"))),
+    }
+}
+
+/// Milliseconds since 1970, for `3m ago`. A clock before 1970 counts as 1970.
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,211 @@
+//! `homie peers`: who is there, how busy, and what they have.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::ctl::args::PeersArgs;
+use crate::ctl::cells::{WIDE, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, status_cell};
+use crate::ctl::context::Context;
+use crate::ctl::exit::CtlError;
+use crate::ctl::render::{Style, Table, ago, shorten};
+use crate::model::{Facts, PeerId, PeerStatus, PeerView, Via, format_bytes};
+use crate::wire::ipc::{PeersParams, method};
+
+/// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Runs it.
+///
+/// # Errors
+/// No homied answers, or it refuses.
+pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
+    let mut homied = ctx.connect().await?;
+    loop {
+        let peers: Vec<PeerView> = homied.call_rows(method::PEERS, &PeersParams { all: args.all }).await?;
+        let peers = others(peers);
+        if ctx.json {
+            let rows: Vec<PeerRow<'_>> = peers.iter().map(PeerRow::of).collect();
+            ctx.print_list("peers", &rows)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let text = if peers.is_empty() { nobody(&ctx.out, args.all) } else { table(&ctx.out, &peers) };
+        if !args.watch {
+            ctx.print(&text)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        // On a terminal the old picture is wiped; a pipe gets one table after the other.
+        let wipe = if ctx.out.tty { "\x1b[H\x1b[2J" } else { "" };
+        ctx.print(&format!("{wipe}{text}"))?;
+        tokio::select! {
+            () = tokio::time::sleep(WATCH) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Without this machine, those that can take a job first, then by name.
+fn others(mut peers: Vec<PeerView>) -> Vec<PeerView> {
+    let rank = |p: &PeerView| match p.status {
+        PeerStatus::Idle | PeerStatus::Busy | PeerStatus::Paused => 0,
+        PeerStatus::Offline => 1,
+    };
+    peers.retain(|p| p.via != Via::Own);
+    peers.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)).then_with(|| a.id.cmp(&b.id)));
+    peers
+}
+
+/// The table, as the sources draw it; more columns where they fit.
+pub fn table(style: &Style, peers: &[PeerView]) -> String {
+    let wide = style.width >= WIDE;
+    let mut heads = vec!["NAME", "IP", "CPU", "RAM", "GPU", "STATUS"];
+    if wide {
+        heads.extend(["JOBS", "PATH", "SEEN"]);
+    }
+    let mut table = Table::new(&heads).title(title(style));
+    for peer in peers {
+        table.row(row(style, peer, wide));
+    }
+    for status in [PeerStatus::Idle, PeerStatus::Busy, PeerStatus::Paused, PeerStatus::Offline] {
+        table.paint(status_cell(status, style), painted_status(status, style));
+    }
+    table.render(style)
+}
+
+fn title(style: &Style) -> &'static str {
+    if style.unicode { "🏠 HOMIES ON NETWORK" } else { "HOMIES ON NETWORK" }
+}
+
+fn row(style: &Style, peer: &PeerView, wide: bool) -> Vec<String> {
+    // With these the six columns of the narrow table take at most 80, and the nine of the wide one 120.
+    let (name_columns, gpu_columns) = match (style.tty, wide) {
+        (false, _) => (usize::MAX, usize::MAX),
+        (true, true) => (16, 18),
+        (true, false) => (14, 12),
+    };
+    let facts = &peer.facts;
+    let mut cells = vec![
+        shorten(&peer.name, name_columns, style),
+        ip_cell(peer),
+        load_bar(facts.cpu_percent, if wide { 4 } else { 2 }, style),
+        if facts.memory_bytes == 0 { "-".into() } else { format_bytes(facts.memory_free_bytes) },
+        shorten(&gpu_cell(&facts.gpus, wide), gpu_columns, style),
+        status_cell(peer.status, style),
+    ];
+    if wide {
+        cells.extend([jobs_cell(facts), path_cell(peer).to_owned(), ago(0, peer.heard_ms_ago)]);
+    }
+    cells
+}
+
+fn nobody(style: &Style, all: bool) -> String {
+    let first =
+        if all { "No machine of your group was ever seen." } else { "No other machine of your group is online." };
+    let dot = style.pick("•", "-");
+    format!(
+        "{first}\n  {dot} Is Homie up there, with the same group secret, on the same network?\n  \
+         {dot} On another network or a tailnet: `homie add IP`\n"
+    )
+}
+
+/// A peer in `--json`.
+#[derive(Debug, Serialize)]
+pub struct PeerRow<'a> {
+    name: &'a str,
+    id: PeerId,
+    addr: std::net::SocketAddr,
+    status: PeerStatus,
+    via: Via,
+    linked: bool,
+    version: Option<&'a str>,
+    heard_ms_ago: u64,
+    clock_skew_ms: Option<i64>,
+    #[serde(flatten)]
+    facts: FactsRow<'a>,
+}
+
+/// What a machine says of itself, in `--json`.
+#[derive(Debug, Serialize)]
+pub struct FactsRow<'a> {
+    cores: u16,
+    cpu_percent: u8,
+    memory_bytes: u64,
+    memory_free_bytes: u64,
+    disk_free_bytes: u64,
+    gpus: &'a [crate::model::Gpu],
+    engines: &'a [crate::model::EngineOffer],
+    jobs_running: u16,
+    job_slots: u16,
+    paused: Option<&'a str>,
+    cpu_limit_millis: u32,
+    memory_limit_bytes: u64,
+    timeout_limit_ms: u64,
+}
+
+impl<'a> PeerRow<'a> {
+    /// The row of a peer.
+    pub fn of(peer: &'a PeerView) -> Self {
+        Self {
+            name: &peer.name,
+            id: peer.id,
+            addr: peer.addr,
+            status: peer.status,
+            via: peer.via,
+            linked: peer.linked,
+            version: Some(peer.version.as_str()).filter(|v| !v.is_empty()),
+            heard_ms_ago: peer.heard_ms_ago,
+            clock_skew_ms: peer.clock_skew_ms,
+            facts: FactsRow::of(&peer.facts),
+        }
+    }
+}
+
+impl<'a> FactsRow<'a> {
+    /// The same facts with the units that `--json` promises.
+    pub fn of(facts: &'a Facts) -> Self {
+        Self {
+            cores: facts.cores,
+            cpu_percent: facts.cpu_percent,
+            memory_bytes: facts.memory_bytes,
+            memory_free_bytes: facts.memory_free_bytes,
+            disk_free_bytes: facts.disk_free_bytes,
+            gpus: &facts.gpus,
+            engines: &facts.engines,
+            jobs_running: facts.jobs_running,
+            job_slots: facts.job_slots,
+            paused: facts.paused.as_deref(),
+            cpu_limit_millis: facts.cpu_limit_millis,
+            memory_limit_bytes: facts.memory_limit_bytes,
+            timeout_limit_ms: facts.timeout_limit_s.saturating_mul(1000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctl::{golden, sample};
+
+    #[test]
+    fn peers_look_as_the_sources_draw_them() {
+        golden::check_styles("peers", |style| table(style, &others(sample::peers())));
+        golden::check_styles("peers_none", |style| nobody(style, false));
+    }
+
+    #[test]
+    fn this_machine_is_not_listed_and_the_offline_come_last() {
+        let mut peers = sample::peers();
+        peers[0].via = Via::Own;
+        peers.rotate_left(2);
+        let names: Vec<String> = others(peers).into_iter().map(|p| p.name).collect();
+        assert_eq!(names, ["mike", "bob-in-new-york-city"]);
+    }
+
+    #[test]
+    fn the_json_of_a_peer_has_the_promised_names() {
+        let peers = sample::peers();
+        let text = serde_json::to_string_pretty(&PeerRow::of(&peers[0])).expect("json") + "\n";
+        golden::check("peers_json", &text);
+    }
+}

@@ -1,0 +1,249 @@
+//! The keys of the config file that the client can check and set: which values they take, and what to say of them.
+
+use crate::model::{Isolation, parse_cpus, parse_duration, parse_size};
+
+use super::scalar::quote;
+
+/// What kind of value a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A machine's or group's name.
+    Name,
+    /// Never shown.
+    Secret,
+    /// A port, 1 to 65535.
+    Port,
+    /// Cores.
+    Cpus,
+    /// Bytes in Docker's notation.
+    Size,
+    /// Seconds, or `10m`.
+    Seconds,
+    /// A number from 1 to 1024.
+    Count,
+    /// `true` or `false`.
+    Switch,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list; set by other commands or by hand.
+    List,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// As in the file.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds when it is absent, as written in the file.
+    pub default: &'static str,
+    /// What it is for, one line.
+    pub about: &'static str,
+}
+
+/// Why a key or value is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// No such key.
+    #[error("there is no setting {name:?}{}", near.map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
+    Unknown {
+        /// What was typed.
+        name: String,
+        /// The nearest key.
+        near: Option<&'static str>,
+    },
+    /// The value does not fit.
+    #[error("{key}: {why}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what would fit.
+        why: String,
+    },
+}
+
+const ENGINES: &[&str] = &["auto", "docker", "native"];
+const LEVELS: &[&str] = &["limits", "process", "namespace", "container", "gvisor"];
+
+/// Every key, in the order of the file. The first seven are the sources' own.
+pub const KEYS: &[Key] = &[
+    key("name", Kind::Name, "", "the name your friends see; default: this machine's host name"),
+    key("group_secret", Kind::Secret, "", "what all machines of your group share; keep it to yourselves"),
+    key("discovery_port", Kind::Port, "5555", "UDP port on which machines find each other"),
+    key("worker_port", Kind::Port, "5556", "TCP port on which jobs arrive"),
+    key("container_cpu_limit", Kind::Cpus, "2.0", "cores that a job gets at most"),
+    key("container_memory_limit", Kind::Size, "4g", "memory that a job gets at most"),
+    key("container_timeout", Kind::Seconds, "600", "seconds after which a job is stopped"),
+    key("group", Kind::Name, "homie", "the group's name; machines of another group are not seen"),
+    key("engine", Kind::Word(ENGINES), "auto", "what runs jobs here: auto, docker or native"),
+    key("min_isolation", Kind::Word(LEVELS), "namespace", "the weakest jail a friend's job may be put in"),
+    key("job_slots", Kind::Count, "2", "jobs that run here at once"),
+    key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
+    key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
+    key("admins", Kind::List, "[]", "users who may change these settings beside root"),
+];
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Key {
+    Key { name, kind, default, about }
+}
+
+/// The key of that name; `-` for `_` is forgiven, as are the short names of the flags.
+///
+/// # Errors
+/// There is none; the error names the nearest.
+pub fn find(name: &str) -> Result<&'static Key, KeyError> {
+    let plain = name.trim().to_ascii_lowercase().replace('-', "_");
+    let full = match plain.as_str() {
+        "cpu" => "container_cpu_limit",
+        "memory" => "container_memory_limit",
+        "timeout" => "container_timeout",
+        "secret" => "group_secret",
+        other => other,
+    };
+    KEYS.iter().find(|k| k.name == full).ok_or_else(|| KeyError::Unknown {
+        name: name.chars().take(40).collect(),
+        near: KEYS
+            .iter()
+            .map(|k| (strsim::jaro_winkler(&plain, k.name), k.name))
+            // Below this the suggestion is a guess that confuses.
+            .filter(|(score, _)| *score > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, n)| n),
+    })
+}
+
+impl Key {
+    /// `text`, checked and written as this key's YAML value.
+    ///
+    /// # Errors
+    /// It is no value for this key.
+    pub fn yaml(&self, text: &str) -> Result<String, KeyError> {
+        let text = text.trim();
+        let bad = |why: String| KeyError::BadValue { key: self.name, why };
+        match self.kind {
+            Kind::Name => check_name(text).map(|()| quote(text)).map_err(bad),
+            Kind::Secret if text.is_empty() => Err(bad("a secret may not be empty".into())),
+            Kind::Secret => Ok(quote(text)),
+            Kind::Port => match text.parse::<u16>() {
+                Ok(port) if port > 0 => Ok(port.to_string()),
+                _ => Err(bad(format!("{text:?} is not a port; ports are 1 to 65535"))),
+            },
+            Kind::Cpus => {
+                let millis = parse_cpus(text).map_err(|e| bad(e.to_string()))?;
+                Ok(format!("{:?}", f64::from(millis) / 1000.0))
+            }
+            Kind::Size => parse_size(text).map(|_| quote_size(text)).map_err(|e| bad(e.to_string())),
+            Kind::Seconds => parse_duration(text).map(|s| s.to_string()).map_err(|e| bad(e.to_string())),
+            Kind::Count => match text.parse::<u16>() {
+                Ok(n) if (1..=1024).contains(&n) => Ok(n.to_string()),
+                _ => Err(bad(format!("{text:?} is not a number from 1 to 1024"))),
+            },
+            Kind::Switch => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => Ok("true".into()),
+                "false" | "no" | "off" => Ok("false".into()),
+                _ => Err(bad(format!("{text:?} is neither true nor false"))),
+            },
+            Kind::Word(words) if words.contains(&text) => Ok(text.to_owned()),
+            Kind::Word(words) => Err(bad(format!("{text:?} is none of {}", words.join(", ")))),
+            Kind::List => Err(bad("is a list; edit the file, or use homie add and homie remove".into())),
+        }
+    }
+}
+
+/// A size keeps the user's spelling when it is plain, so that `4g` stays `4g`.
+fn quote_size(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
+    plain
+}
+
+/// What a machine or group may be called: something that fits a table and a shell, and cannot be taken for a flag.
+///
+/// # Errors
+/// Why not.
+pub fn check_name(text: &str) -> Result<(), String> {
+    // The heartbeat has room for 32 bytes of name, and a longer one breaks every table.
+    const LONGEST: usize = 32;
+    if text.is_empty() {
+        return Err("a name may not be empty".into());
+    }
+    if text.len() > LONGEST {
+        return Err(format!("a name may have at most {LONGEST} bytes"));
+    }
+    if text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control() || "/\\:,\"'`$".contains(c)) {
+        return Err(format!("{text:?} is not a name; use letters, digits, - _ and ."));
+    }
+    Ok(())
+}
+
+/// A name made of this machine's host name, which may hold anything.
+pub fn name_from_hostname(hostname: &str) -> String {
+    let first = hostname.split('.').next().unwrap_or_default();
+    let clean: String =
+        first.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(32).collect();
+    let clean = clean.trim_matches('-').to_ascii_lowercase();
+    if clean.is_empty() || clean == "localhost" { "homie".to_owned() } else { clean }
+}
+
+// The word list above and the type must not drift apart.
+const _: () = assert!(LEVELS.len() == Isolation::Gvisor as usize + 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_are_checked_and_written_the_way_the_file_has_them() {
+        for (name, text, want) in [
+            ("cpu", "2", "2.0"),
+            ("container_cpu_limit", "0.5", "0.5"),
+            ("memory", "4G", "4g"),
+            ("timeout", "10m", "600"),
+            ("worker-port", "5556", "5556"),
+            ("broadcast", "no", "false"),
+            ("engine", "native", "native"),
+            ("secret", "correct horse", "\"correct horse\""),
+            ("name", "raj", "raj"),
+        ] {
+            assert_eq!(find(name).and_then(|k| k.yaml(text)).as_deref(), Ok(want), "{name}");
+        }
+        for (name, text) in [
+            ("cpu", "many"),
+            ("memory", "lots"),
+            ("timeout", "0"),
+            ("worker_port", "0"),
+            ("worker_port", "70000"),
+            ("engine", "Docker"),
+            ("name", "a b"),
+            ("name", "-rf"),
+            ("name", ""),
+            ("secret", ""),
+            ("job_slots", "0"),
+            ("direct", "a"),
+        ] {
+            assert!(find(name).and_then(|k| k.yaml(text)).is_err(), "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_key_is_answered_with_the_nearest() {
+        let error = find("container_cpu_limt").expect_err("no such key");
+        assert_eq!(error.to_string(), "there is no setting \"container_cpu_limt\"; did you mean container_cpu_limit?");
+        assert!(matches!(find("zzz"), Err(KeyError::Unknown { near: None, .. })));
+    }
+
+    #[test]
+    fn every_isolation_level_can_be_set() {
+        for level in LEVELS {
+            assert!(level.parse::<Isolation>().is_ok(), "{level}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_hostname_gives_a_good_name(hostname in "\\PC{0,80}") {
+            prop_assert_eq!(check_name(&name_from_hostname(&hostname)), Ok(()));
+        }
+    }
+}

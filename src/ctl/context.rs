@@ -1,0 +1,92 @@
+//! What every command is given: how to print, and how to reach homied.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::connect::{Connection, connect};
+use super::exit::CtlError;
+use super::render::Style;
+
+/// The surroundings of one command.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Print one JSON document instead of cards and tables.
+    pub json: bool,
+    /// Print only what was asked for.
+    pub quiet: bool,
+    /// How standard output may be written.
+    pub out: Style,
+    /// How standard error may be written.
+    pub err: Style,
+}
+
+impl Context {
+    /// Looks at the terminal and the environment.
+    pub fn detect(json: bool, no_color: bool, quiet: bool) -> Self {
+        let var = |name: &str| std::env::var_os(name);
+        Self {
+            json,
+            quiet,
+            out: Style::detect(&io::stdout(), no_color, &var),
+            err: Style::detect(&io::stderr(), no_color, &var),
+        }
+    }
+
+    /// Connects to the homied of this user or this machine.
+    ///
+    /// # Errors
+    /// No homied answers, the socket belongs to somebody else, or it speaks another protocol.
+    pub async fn connect(&self) -> Result<Connection, CtlError> {
+        connect(&environment).await
+    }
+
+    /// Writes `text` to standard output.
+    ///
+    /// # Errors
+    /// The output cannot be written; [`CtlError::OutputClosed`] when its reader has gone.
+    pub fn print(&self, text: &str) -> Result<(), CtlError> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(output_error)
+    }
+
+    /// Writes a remark to standard error, unless `--quiet`.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            // Nobody to tell that nobody listens.
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Writes `document` to standard output as indented JSON.
+    ///
+    /// # Errors
+    /// As [`Context::print`].
+    pub fn print_json<T: Serialize>(&self, document: &T) -> Result<(), CtlError> {
+        let text = serde_json::to_string_pretty(document).map_err(|e| CtlError::io("cannot write JSON", e.into()))?;
+        self.print(&(text + "\n"))
+    }
+
+    /// Writes `{"version":1,"<name>":rows}`, the shape of everything that lists.
+    ///
+    /// # Errors
+    /// As [`Context::print`].
+    pub fn print_list<T: Serialize>(&self, name: &str, rows: &[T]) -> Result<(), CtlError> {
+        self.print_json(&serde_json::json!({ "version": 1, name: rows }))
+    }
+}
+
+/// A variable of this process's environment.
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|v| !v.is_empty())
+}
+
+/// The error of a failed write to standard output.
+pub fn output_error(error: io::Error) -> CtlError {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        CtlError::OutputClosed
+    } else {
+        CtlError::io("cannot write to standard output", error)
+    }
+}

@@ -1,0 +1,174 @@
+//! What a command ends with: its exit code, or one clear error with a next step.
+
+use std::io::{self, Write as _};
+
+use serde_json::json;
+
+use super::context::Context;
+use crate::wire::frame::FrameError;
+use crate::wire::refusal::{Refusal, RefusalKind};
+use crate::wire::version::VersionMismatch;
+
+/// Bad usage, as getopt-style tools have it.
+pub const USAGE: u8 = 2;
+/// No homied, or no peer (sysexits EX_UNAVAILABLE).
+pub const UNAVAILABLE: u8 = 69;
+/// Homie itself failed (as `docker run` has it).
+pub const FAILED: u8 = 125;
+/// Cancelled: 128 + SIGINT.
+pub const CANCELLED: u8 = 130;
+/// Whoever read our output has gone: 128 + SIGPIPE.
+const PIPE: u8 = 141;
+
+/// Why a command cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CtlError {
+    /// The command line asks for something impossible.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// No homied answers.
+    #[error("{message}")]
+    NoDaemon {
+        /// Where it was looked for.
+        message: String,
+        /// How to start it.
+        hint: String,
+    },
+    /// homied (or the peer behind it) said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// This machine's system said no.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The connection to homied broke in the middle of a request.
+    #[error("the connection to homied broke: {0}")]
+    Broken(String),
+    /// homied speaks another protocol.
+    #[error(transparent)]
+    Version(#[from] VersionMismatch),
+    /// Standard output was closed by its reader: end quietly.
+    #[error("standard output is closed")]
+    OutputClosed,
+}
+
+impl CtlError {
+    /// A wrong command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: None }
+    }
+
+    /// A wrong command line, and what to type instead.
+    pub fn usage_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// A failed call to the system; `what` names the path (`cannot read data.csv`).
+    pub fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+
+    /// Whether homied is away rather than unwilling, so that asking again later may help.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::NoDaemon { .. } | Self::Broken(_))
+            || matches!(self, Self::Refused(r) if r.kind == RefusalKind::ShuttingDown)
+    }
+
+    /// The word for programs, as in `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Usage { .. } => "usage",
+            Self::NoDaemon { .. } => "no-daemon",
+            Self::Refused(r) => r.kind.as_str(),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk-full",
+            Self::Io { .. } => "io",
+            Self::Broken(_) => "connection",
+            Self::Version(_) => "version",
+            Self::OutputClosed => "output-closed",
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } => hint.as_deref(),
+            Self::NoDaemon { hint, .. } => Some(hint),
+            Self::Refused(r) => r.hint.as_deref(),
+            Self::Broken(_) => Some("see whether homied is up with `homie status`; a job that was submitted goes on"),
+            Self::Io { .. } | Self::Version(_) | Self::OutputClosed => None,
+        }
+    }
+
+    /// The exit code (design: exit codes).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => USAGE,
+            Self::NoDaemon { .. } => UNAVAILABLE,
+            Self::Refused(r) => match r.kind {
+                RefusalKind::NoPeer => UNAVAILABLE,
+                RefusalKind::UnknownPeer | RefusalKind::UnknownJob => USAGE,
+                _ => FAILED,
+            },
+            Self::OutputClosed => PIPE,
+            Self::Io { .. } | Self::Broken(_) | Self::Version(_) => FAILED,
+        }
+    }
+
+    /// Tells the user: `error: …` and `hint: …` on standard error, or one JSON document on standard output.
+    pub fn report(&self, ctx: &Context) {
+        if matches!(self, Self::OutputClosed) {
+            return;
+        }
+        if ctx.json {
+            let mut error = json!({ "kind": self.kind(), "message": self.to_string() });
+            if let Some(hint) = self.hint() {
+                error["hint"] = hint.into();
+            }
+            // A reader that has gone needs no error either.
+            let _ = ctx.print_json(&json!({ "version": 1, "error": error }));
+            return;
+        }
+        let mut text = format!("{} {self}\n", ctx.err.red("error:"));
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!("{} {hint}\n", ctx.err.cyan("hint:")));
+        }
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+impl From<FrameError> for CtlError {
+    fn from(error: FrameError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_the_exit_code_the_documentation_promises() {
+        let refused = |kind| CtlError::from(Refusal::new(kind, "no"));
+        for (error, code) in [
+            (CtlError::usage("x"), 2),
+            (CtlError::NoDaemon { message: "x".into(), hint: "y".into() }, 69),
+            (refused(RefusalKind::NoPeer), 69),
+            (refused(RefusalKind::UnknownPeer), 2),
+            (refused(RefusalKind::UnknownJob), 2),
+            (refused(RefusalKind::Internal), 125),
+            (CtlError::io("x", io::Error::other("y")), 125),
+            (CtlError::Broken("x".into()), 125),
+        ] {
+            assert_eq!(error.exit_code(), code, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The scheduler's mailbox: owns the open jobs, translates words into inputs of their state machines, and hands the
+//! intents to one task a job.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
+use tokio::sync::{broadcast, mpsc};
+
+use super::effects::{Batch, Driver, ROOM, output_copy};
+use super::jobs::{Input, Intent, Job, Now};
+use super::messages::{
+    CancelJob, DrainScheduler, ExplainJob, FollowJob, JobFeed, LinkChanged, OpenJobs, SubmitJob, WorkerReports,
+};
+use super::outlets::SchedulerParts;
+use super::ranking::rank;
+use super::submit;
+use crate::clock::wall_ms;
+use crate::history::messages::LoadOpen;
+use crate::link::messages::OutputCopy;
+use crate::mailbox::{Door, MAILBOX, Word, ask, ask_outlet};
+use crate::model::{Epoch, JobEvent, JobId, JobRecord, Role};
+use crate::pipe::OutputLog;
+use crate::registry::messages::ListPeers;
+use crate::wire::ipc::Candidate;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// How often time is brought to the jobs: half of the shortest pause in [`super::retry`].
+const TICK: Duration = Duration::from_secs(1);
+/// Events a follower may lag behind before it loses progress (never the end, which history has).
+const EVENTS: usize = 256;
+
+/// Something a job waited for. The epoch tells answers to a given-up assignment apart.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct Happened {
+    pub(super) job: JobId,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) input: Input,
+}
+
+/// A job is written down for good.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct JobClosed {
+    pub(super) job: JobId,
+}
+
+/// Jobs that are written down and to be driven: just submitted, or found at start.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+struct Adopt {
+    records: Vec<JobRecord>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: Job,
+    batches: mpsc::UnboundedSender<Batch>,
+    events: broadcast::Sender<JobEvent>,
+    /// The output of the present assignment, and which one that is.
+    output: Option<(Epoch, OutputCopy, OutputLog)>,
+}
+
+/// Owns the jobs that are not ended. See [`super`].
+#[derive(Debug)]
+pub struct SchedulerActor {
+    parts: Arc<SchedulerParts>,
+    jobs: HashMap<JobId, Entry>,
+    began: Instant,
+    draining: bool,
+}
+
+/// Starts the scheduler and goes on with the jobs that were open when homied last ended.
+///
+/// # Errors
+/// History cannot tell which jobs are open.
+pub async fn start(parts: SchedulerParts) -> Result<Door<SchedulerActor>, Refusal> {
+    let open = ask_outlet(&parts.outlets.load, LoadOpen { role: Role::Sent }, ROOM)
+        .await
+        .map_err(|e| Refusal::internal(e.to_string()))??;
+    let actor = SchedulerActor { parts: Arc::new(parts), jobs: HashMap::new(), began: Instant::now(), draining: false };
+    let door = actor.start();
+    ask(&door, Adopt { records: open }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
+    Ok(door)
+}
+
+impl Actor for SchedulerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(TICK, |actor, _| {
+            let ids: Vec<JobId> = actor.jobs.keys().copied().collect();
+            for id in ids {
+                actor.feed(id, Input::Tick);
+            }
+        });
+    }
+}
+
+impl SchedulerActor {
+    fn now(&self) -> Now {
+        Now { wall: wall_ms(), mono: self.began.elapsed().as_millis() as u64 }
+    }
+
+    fn feed(&mut self, id: JobId, input: Input) {
+        let now = self.now();
+        let dir = self.parts.dir.join(id.to_string());
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
+        let intents = entry.job.on(input, now);
+        if intents.is_empty() {
+            return;
+        }
+        entry.open_output(&intents, &dir);
+        let copy = entry.output.as_ref().map(|(_, copy, _)| copy.clone());
+        // A closed channel means that the job's task has ended: it is about to be closed.
+        let _ = entry.batches.send(Batch { record: entry.job.record().clone(), intents, copy });
+    }
+
+    fn adopt(&mut self, record: JobRecord, ctx: &mut Context<Self>) {
+        let id = record.id;
+        if self.jobs.contains_key(&id) || record.is_terminal() {
+            return;
+        }
+        let (batches, rx) = mpsc::unbounded_channel();
+        let (events, _) = broadcast::channel(EVENTS);
+        let driver = Driver {
+            parts: self.parts.clone(),
+            happened: ctx.address().recipient(),
+            closed: ctx.address().recipient(),
+            events: events.clone(),
+        };
+        tokio::spawn(driver.drive(rx));
+        self.jobs.insert(id, Entry { job: Job::new(record), batches, events, output: None });
+        self.feed(id, Input::Start);
+    }
+}
+
+impl Entry {
+    /// A new assignment writes a new file: outputs of two attempts are never mixed.
+    fn open_output(&mut self, intents: &[Intent], dir: &std::path::Path) {
+        let assigned = intents.iter().find_map(|i| match i {
+            Intent::Offer(_, epoch) => Some(*epoch),
+            _ => None,
+        });
+        let Some(epoch) = assigned else { return };
+        if self.output.as_ref().is_some_and(|(e, ..)| *e == epoch) {
+            return;
+        }
+        if let Err(e) = std::fs::create_dir_all(dir) {
+            tracing::warn!(dir = %dir.display(), error = %e, "cannot make the directory for a job's output");
+        }
+        let (copy, log) = output_copy(dir.join(format!("output-{epoch}")));
+        if let Some((_, old, _)) = self.output.replace((epoch, copy, log)) {
+            old.announce.done();
+        }
+    }
+}
+
+impl Handler<Adopt> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Adopt, ctx: &mut Self::Context) {
+        for record in message.records {
+            self.adopt(record, ctx);
+        }
+    }
+}
+
+impl Handler<Happened> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Happened, _: &mut Self::Context) {
+        let now = self.jobs.get(&message.job).map(|e| e.job.record().epoch);
+        if message.epoch.is_none() || message.epoch == now {
+            self.feed(message.job, message.input);
+        }
+    }
+}
+
+impl Handler<JobClosed> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, message: JobClosed, _: &mut Self::Context) {
+        if let Some(entry) = self.jobs.remove(&message.job)
+            && let Some((_, copy, _)) = entry.output
+        {
+            copy.announce.done();
+        }
+    }
+}
+
+impl Handler<SubmitJob> for SchedulerActor {
+    type Result = ResponseFuture<Result<JobRecord, Refusal>>;
+
+    fn handle(&mut self, message: SubmitJob, ctx: &mut Self::Context) -> Self::Result {
+        let (parts, me, draining) = (self.parts.clone(), ctx.address(), self.draining);
+        Box::pin(async move {
+            if draining {
+                return Err(Refusal::new(RefusalKind::ShuttingDown, "homied is shutting down"));
+            }
+            let (record, new) = submit::take(&parts, message.uid, message.submit).await?;
+            if new {
+                ask(&me, Adopt { records: vec![record.clone()] }, ROOM)
+                    .await
+                    .map_err(|e| Refusal::internal(e.to_string()))?;
+            }
+            Ok(record)
+        })
+    }
+}
+
+impl Handler<CancelJob> for SchedulerActor {
+    type Result = Result<JobRecord, Refusal>;
+
+    fn handle(&mut self, message: CancelJob, _: &mut Self::Context) -> Self::Result {
+        self.feed(message.job, Input::Cancel("you".into()));
+        let entry = self.jobs.get(&message.job).ok_or_else(|| {
+            Refusal::new(RefusalKind::UnknownJob, format!("job {} has already ended", message.job.short()))
+        })?;
+        Ok(entry.job.record().clone())
+    }
+}
+
+impl Handler<ExplainJob> for SchedulerActor {
+    type Result = ResponseFuture<Result<Vec<Candidate>, Refusal>>;
+
+    fn handle(&mut self, message: ExplainJob, _: &mut Self::Context) -> Self::Result {
+        let parts = self.parts.clone();
+        Box::pin(async move {
+            let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM)
+                .await
+                .map_err(|e| Refusal::internal(e.to_string()))?;
+            Ok(rank(&peers, &message.params.spec, message.params.input_totals))
+        })
+    }
+}
+
+impl Handler<OpenJobs> for SchedulerActor {
+    type Result = MessageResult<OpenJobs>;
+
+    fn handle(&mut self, _: OpenJobs, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.jobs.values().map(|e| e.job.record().clone()).collect())
+    }
+}
+
+impl Handler<FollowJob> for SchedulerActor {
+    type Result = MessageResult<FollowJob>;
+
+    fn handle(&mut self, message: FollowJob, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.jobs.get(&message.job).map(|entry| JobFeed {
+            record: entry.job.record().clone(),
+            log: entry.output.as_ref().map(|(_, _, log)| log.clone()),
+            events: entry.events.subscribe(),
+        }))
+    }
+}
+
+impl Handler<WorkerReports> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, message: WorkerReports, _: &mut Self::Context) {
+        let WorkerReports { peer, status } = message;
+        let ours = self.jobs.get(&status.job).is_some_and(|e| e.job.is_with(peer, status.epoch));
+        if ours {
+            self.feed(status.job, Input::Reported(status));
+        }
+    }
+}
+
+impl Handler<LinkChanged> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, message: LinkChanged, _: &mut Self::Context) {
+        if !message.up {
+            // What breaks with a link is noticed by whoever was using it.
+            return;
+        }
+        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
+        for id in ids {
+            self.feed(id, Input::LinkUp(message.peer));
+        }
+    }
+}
+
+impl Handler<DrainScheduler> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: DrainScheduler, _: &mut Self::Context) {
+        self.draining = true;
+    }
+}

@@ -1,0 +1,242 @@
+//! Carrying out what the state machine decided, one task a job. Answers go back to the actor as [`Happened`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::actor::{Happened, JobClosed};
+use super::jobs::{Input, Intent};
+use super::outlets::{SchedulerParts, pin_of};
+use super::ranking::rank;
+use crate::history::messages::PutRecord;
+use crate::link::messages::{
+    AcknowledgeJob, FetchResults, FollowOutput, OfferJob, OutputCopy, QueryJob, SendInputs, StopRemoteJob,
+};
+use crate::mailbox::{AskError, Outlet, ask_outlet};
+use crate::model::{Epoch, JobEvent, JobRecord, Offer, PeerId, Stage};
+use crate::pipe::LogAnnouncer;
+use crate::registry::messages::ListPeers;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// For questions to rooms of this process: generous, because a full disk or a busy machine is slow, not broken.
+pub(super) const ROOM: Duration = Duration::from_secs(30);
+/// For a question that crosses the wire, connection set-up included.
+const WIRE: Duration = Duration::from_secs(20);
+/// For what lasts as long as a job or a transfer does; the link ends it when nothing moves any more.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(400 * 86_400);
+/// A record that cannot be written is tried again so often, one second apart, before the job hears of it.
+const PERSIST_TRIES: u32 = 5;
+/// An abandoned assignment is stopped when its worker comes back, tried at this pace ...
+const ABANDON_PAUSE: Duration = Duration::from_secs(15);
+/// ... and for at most a day, the longest that workers are asked to keep anything for us.
+const ABANDON_TRIES: u32 = 24 * 60 * 4;
+
+/// A batch of intents with the record as it was decided on.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) record: JobRecord,
+    pub(super) intents: Vec<Intent>,
+    /// Where the output of the present assignment is copied to.
+    pub(super) copy: Option<OutputCopy>,
+}
+
+/// What a job's task needs beside the batch.
+pub(super) struct Driver {
+    pub(super) parts: Arc<SchedulerParts>,
+    pub(super) happened: Outlet<Happened>,
+    pub(super) closed: Outlet<JobClosed>,
+    pub(super) events: broadcast::Sender<JobEvent>,
+}
+
+impl Driver {
+    /// Takes batches until the job is closed or the actor is gone.
+    pub(super) async fn drive(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
+        let this = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        while let Some(batch) = batches.recv().await {
+            let batch = Arc::new(batch);
+            for intent in &batch.intents {
+                match intent {
+                    Intent::Persist => {
+                        if !this.persist(&batch.record).await {
+                            break;
+                        }
+                    }
+                    Intent::Close => {
+                        this.close(&batch.record).await;
+                        // What still runs (acknowledge, abandon) is detached: it is bounded by itself.
+                        tasks.detach_all();
+                        return;
+                    }
+                    quick_or_long => {
+                        let (this, batch, intent) = (this.clone(), batch.clone(), quick_or_long.clone());
+                        match intent {
+                            Intent::Announce | Intent::Note(_) => this.tell_followers(&batch.record, intent),
+                            _ => {
+                                tasks.spawn(async move { this.carry_out(&batch, intent).await });
+                            }
+                        }
+                    }
+                }
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+
+    fn tell_followers(&self, record: &JobRecord, intent: Intent) {
+        let event = match intent {
+            Intent::Note(text) => JobEvent::Note { text },
+            _ => JobEvent::Record { record: Box::new(record.clone()) },
+        };
+        // Nobody following is the usual case of a detached job.
+        let _ = self.events.send(event);
+    }
+
+    /// Writes the record; `false` when it could not be, and the job was told.
+    async fn persist(&self, record: &JobRecord) -> bool {
+        let mut told = false;
+        for attempt in 1.. {
+            let put = PutRecord { record: Box::new(record.clone()) };
+            let refusal = match ask_outlet(&self.parts.outlets.put, put, ROOM).await {
+                Ok(Ok(())) => return true,
+                Ok(Err(refusal)) => refusal,
+                Err(AskError::Stopped(_)) => return false,
+                Err(slow) => Refusal::internal(slow.to_string()),
+            };
+            tracing::warn!(job = %record.id.short(), error = %refusal, "cannot write the job's record");
+            if !std::mem::replace(&mut told, true) {
+                let _ = self.events.send(JobEvent::Note { text: format!("this machine: {refusal}; trying again") });
+            }
+            // A terminal record is never given up: the worker must keep the results until it is written.
+            if attempt >= PERSIST_TRIES && !record.is_terminal() {
+                self.happened(record, Input::PersistFailed(refusal)).await;
+                return false;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        false
+    }
+
+    async fn close(&self, record: &JobRecord) {
+        let (blobs, owner) = (self.parts.blobs.clone(), pin_of(record.id));
+        let _ = tokio::task::spawn_blocking(move || blobs.unpin(&owner)).await;
+        let _ = ask_outlet(&self.closed, JobClosed { job: record.id }, ROOM).await;
+    }
+
+    async fn happened(&self, record: &JobRecord, input: Input) {
+        let word = Happened { job: record.id, epoch: Some(record.epoch), input };
+        if ask_outlet(&self.happened, word, ROOM).await.is_err() {
+            tracing::debug!(job = %record.id.short(), "the scheduler is gone");
+        }
+    }
+
+    async fn carry_out(&self, batch: &Batch, intent: Intent) {
+        let (record, outlets) = (&batch.record, &self.parts.outlets);
+        let job = record.id;
+        let input = match intent {
+            Intent::Rank => {
+                // An unanswered question ranks nobody, which is tried again like a busy group.
+                let peers = ask_outlet(&outlets.peers, ListPeers { offline: true }, ROOM).await.unwrap_or_default();
+                Input::Ranked(rank(&peers, &record.spec, record.input_totals))
+            }
+            Intent::Offer(peer, epoch) => {
+                let offer = Offer {
+                    job,
+                    epoch,
+                    spec: record.spec.clone(),
+                    inputs: record.inputs,
+                    input_totals: record.input_totals,
+                };
+                Input::Answered(wire(ask_outlet(&outlets.offer, OfferJob { peer, offer }, WIRE).await))
+            }
+            Intent::Upload(peer, epoch) => self.upload(record, peer, epoch).await,
+            Intent::Follow(peer, epoch) => {
+                let Some(into) = batch.copy.clone() else { return };
+                let follow = FollowOutput { peer, job, epoch, into };
+                Input::Followed(wire(ask_outlet(&outlets.follow, follow, AS_LONG_AS_IT_TAKES).await))
+            }
+            Intent::Query(peer, epoch) => {
+                match wire(ask_outlet(&outlets.query, QueryJob { peer, job, epoch }, WIRE).await) {
+                    Ok(status) => Input::Reported(status),
+                    // The next tick asks again; a lost link is noticed by following.
+                    Err(_) => return,
+                }
+            }
+            Intent::Fetch(peer, epoch, manifest) => {
+                let progress = self.progress(Stage::Collecting);
+                let fetch = FetchResults { peer, job, epoch, manifest, progress };
+                Input::Fetched(wire(ask_outlet(&outlets.results, fetch, AS_LONG_AS_IT_TAKES).await))
+            }
+            Intent::Stop(peer, epoch) => {
+                match wire(ask_outlet(&outlets.stop, StopRemoteJob { peer, job, epoch }, WIRE).await) {
+                    Ok(status) => Input::Reported(status),
+                    // Without an answer the cancel ends by its own time limit.
+                    Err(_) => return,
+                }
+            }
+            Intent::Acknowledge(peer, epoch) => {
+                // Lost on its way it costs the worker only disk, until its own limit for results.
+                let _ = ask_outlet(&outlets.acknowledge, AcknowledgeJob { peer, job, epoch }, WIRE).await;
+                return;
+            }
+            Intent::Abandon(peer, epoch) => return self.abandon(record, peer, epoch).await,
+            Intent::Persist | Intent::Announce | Intent::Note(_) | Intent::Close => return,
+        };
+        self.happened(record, input).await;
+    }
+
+    async fn upload(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) -> Input {
+        let progress = self.progress(Stage::Uploading);
+        let send = SendInputs { peer, job: record.id, epoch, inputs: record.inputs, progress };
+        Input::Uploaded(wire(ask_outlet(&self.parts.outlets.inputs, send, AS_LONG_AS_IT_TAKES).await))
+    }
+
+    /// Turns a transfer's latest figures into events, at a pace a person can read.
+    fn progress(&self, stage: Stage) -> watch::Sender<(u64, u64)> {
+        const PACE: Duration = Duration::from_millis(100);
+        let (tx, mut rx) = watch::channel((0, 0));
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            while rx.changed().await.is_ok() {
+                let (done, total) = *rx.borrow_and_update();
+                let _ = events.send(JobEvent::Progress { stage, done, total });
+                tokio::time::sleep(PACE).await;
+            }
+        });
+        tx
+    }
+
+    async fn abandon(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) {
+        let (outlets, job) = (&self.parts.outlets, record.id);
+        for _ in 0..ABANDON_TRIES {
+            let stopped = wire(ask_outlet(&outlets.stop, StopRemoteJob { peer, job, epoch }, WIRE).await);
+            match stopped {
+                Err(r) if r.kind == RefusalKind::Unreachable => tokio::time::sleep(ABANDON_PAUSE).await,
+                Err(r) if r.kind == RefusalKind::ShuttingDown => return,
+                _ => {
+                    let _ = ask_outlet(&outlets.acknowledge, AcknowledgeJob { peer, job, epoch }, WIRE).await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// An answer that did not come is a worker out of reach; the question may have been heard, and is idempotent.
+fn wire<T>(answer: Result<Result<T, Refusal>, AskError>) -> Result<T, Refusal> {
+    match answer {
+        Ok(answer) => answer,
+        Err(AskError::Stopped(_)) => Err(Refusal::new(RefusalKind::ShuttingDown, "homied is shutting down")),
+        Err(slow) => Err(Refusal::new(RefusalKind::Unreachable, slow.to_string())),
+    }
+}
+
+/// The copy of an output and the handle for its followers.
+pub(super) fn output_copy(path: std::path::PathBuf) -> (OutputCopy, crate::pipe::OutputLog) {
+    let len = std::fs::metadata(&path).map_or(0, |m| m.len());
+    let (announcer, log) = crate::pipe::OutputLog::new(path.clone(), crate::pipe::LogState { len, done: false });
+    let announce: Arc<LogAnnouncer> = Arc::new(announcer);
+    (OutputCopy { path, announce }, log)
+}

@@ -1,0 +1,577 @@
+//! The life of one job that this machine sends out, as a pure state machine: what happened and when goes in, what to
+//! do comes out. Every intent is idempotent, so a restart simply begins with [`Input::Start`] again.
+
+use super::ranking::may_come_free;
+use super::retry;
+use crate::model::{
+    Attempt, Delivery, Digest, Epoch, FailKind, HostedState, HostedStatus, JobRecord, JobState, Outcome, PeerId, Totals,
+};
+use crate::wire::ipc::Candidate;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// The two clocks: what is written down is wall time, what is waited for is monotonic, so that a clock that jumps
+/// (or a laptop that slept) loses no job.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// Milliseconds since 1970.
+    pub(super) wall: u64,
+    /// Milliseconds since some start, not counting suspension.
+    pub(super) mono: u64,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// The job was submitted, or homied came back.
+    Start,
+    /// The machines were ranked.
+    Ranked(Vec<Candidate>),
+    /// The worker answered the offer.
+    Answered(Result<HostedStatus, Refusal>),
+    /// The inputs went over, or not.
+    Uploaded(Result<u64, Refusal>),
+    /// The worker reported.
+    Reported(HostedStatus),
+    /// The output log is complete (with its length), or following it broke.
+    Followed(Result<u64, Refusal>),
+    /// The results are in our store, or not.
+    Fetched(Result<Totals, Refusal>),
+    /// A link to this peer came up.
+    LinkUp(PeerId),
+    /// Somebody cancels it.
+    Cancel(String),
+    /// The record cannot be written.
+    PersistFailed(Refusal),
+    /// Time passed.
+    Tick,
+}
+
+/// What to do. Intents of one job are begun in order; `Persist` is finished before the next one begins.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Intent {
+    /// Write the record down, durably.
+    Persist,
+    /// Tell the followers.
+    Announce,
+    /// Tell the followers a line.
+    Note(String),
+    /// Rank the machines.
+    Rank,
+    /// Offer the job.
+    Offer(PeerId, Epoch),
+    /// Send its inputs.
+    Upload(PeerId, Epoch),
+    /// Follow its output and state.
+    Follow(PeerId, Epoch),
+    /// Ask how it stands.
+    Query(PeerId, Epoch),
+    /// Fetch its results.
+    Fetch(PeerId, Epoch, Digest),
+    /// Kill it there.
+    Stop(PeerId, Epoch),
+    /// Let the worker forget it.
+    Acknowledge(PeerId, Epoch),
+    /// Kill and forget an assignment we gave up, whenever its worker comes back.
+    Abandon(PeerId, Epoch),
+    /// The job has ended and is written down.
+    Close,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Seeking,
+    Offering,
+    Uploading,
+    Following,
+    Fetching,
+    Ended,
+}
+
+/// One job.
+#[derive(Debug)]
+pub(super) struct Job {
+    record: JobRecord,
+    phase: Phase,
+    /// Who refused in this round, and why.
+    refused: Vec<(PeerId, String, RefusalKind)>,
+    /// Workers that were lost with it; taken again only when nobody else is there.
+    lost_workers: Vec<PeerId>,
+    /// When following broke; `None` while all is well.
+    down_since: Option<u64>,
+    /// When to try again what failed for a passing reason.
+    next_try: Option<u64>,
+    /// The worker's last report, once it says that the job ended.
+    done: Option<HostedStatus>,
+    output_in: bool,
+    fetch_failures: u32,
+    cancelled: Option<(String, u64)>,
+    told_waiting: bool,
+}
+
+impl Job {
+    pub(super) fn new(record: JobRecord) -> Self {
+        Self {
+            record,
+            phase: Phase::Seeking,
+            refused: Vec::new(),
+            lost_workers: Vec::new(),
+            down_since: None,
+            next_try: None,
+            done: None,
+            output_in: false,
+            fetch_failures: 0,
+            cancelled: None,
+            told_waiting: false,
+        }
+    }
+
+    pub(super) fn record(&self) -> &JobRecord {
+        &self.record
+    }
+
+    /// Whether the present assignment is with `peer`.
+    pub(super) fn is_with(&self, peer: PeerId, epoch: Epoch) -> bool {
+        self.phase != Phase::Seeking && self.record.peer == Some(peer) && self.record.epoch == epoch
+    }
+
+    /// The one way anything changes.
+    pub(super) fn on(&mut self, input: Input, now: Now) -> Vec<Intent> {
+        if self.phase == Phase::Ended {
+            return Vec::new();
+        }
+        match input {
+            Input::Start => self.start(),
+            Input::Ranked(candidates) if self.phase == Phase::Seeking => self.ranked(&candidates, now),
+            Input::Answered(answer) if self.phase == Phase::Offering => self.answered(answer, now),
+            Input::Uploaded(result) if self.phase == Phase::Uploading => self.uploaded(result, now),
+            Input::Reported(status) => self.reported(status, now),
+            Input::Followed(result) if self.phase == Phase::Following => self.followed(result, now),
+            Input::Fetched(result) if self.phase == Phase::Fetching => self.fetched(result, now),
+            Input::LinkUp(peer) => self.link_up(peer, now),
+            Input::Cancel(by) => self.cancel(by, now),
+            Input::PersistFailed(refusal) => self.persist_failed(&refusal, now),
+            Input::Tick => self.tick(now),
+            // An answer that came after the job had moved on; the next tick or report says what holds.
+            Input::Ranked(_) | Input::Answered(_) | Input::Uploaded(_) | Input::Followed(_) | Input::Fetched(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    fn start(&mut self) -> Vec<Intent> {
+        let accepted = self.record.attempts.last().is_some_and(|a| a.accepted && a.end.is_none());
+        match self.record.peer {
+            // The same offer again: the worker answers how the job stands, whatever happened meanwhile.
+            Some(peer) if accepted => {
+                self.phase = Phase::Offering;
+                vec![Intent::Offer(peer, self.record.epoch)]
+            }
+            _ => vec![Intent::Rank],
+        }
+    }
+
+    fn ranked(&mut self, candidates: &[Candidate], now: Now) -> Vec<Intent> {
+        if self.cancelled.is_some() {
+            return self.finish_cancelled(now);
+        }
+        let fit = |c: &&Candidate| c.score.is_some() && !self.refused.iter().any(|(p, ..)| *p == c.peer.id);
+        let fresh = |c: &&Candidate| !self.lost_workers.contains(&c.peer.id);
+        let best = candidates.iter().filter(fit).find(fresh).or_else(|| candidates.iter().find(fit));
+        if let Some(best) = best {
+            let (peer, name) = (best.peer.id, best.peer.name.clone());
+            return self.offer(peer, name, now);
+        }
+        let waiting =
+            candidates.iter().any(may_come_free) || self.refused.iter().any(|(_, _, kind)| *kind == RefusalKind::Busy);
+        let reasons = self.reasons(candidates);
+        self.refused.clear();
+        if waiting {
+            self.next_try = Some(now.mono + retry::SEEK_MS);
+            if std::mem::replace(&mut self.told_waiting, true) {
+                return Vec::new();
+            }
+            return vec![Intent::Note(format!("waiting for a free slot ({reasons})"))];
+        }
+        let message = if reasons.is_empty() {
+            "no machine is there to run it".to_owned()
+        } else {
+            format!("no machine can run it: {reasons}")
+        };
+        self.finish(Outcome::failed(FailKind::NoPeer, message), now)
+    }
+
+    fn reasons(&self, candidates: &[Candidate]) -> String {
+        let refused = self.refused.iter().map(|(peer, why, _)| {
+            let name = candidates.iter().find(|c| c.peer.id == *peer).map_or("a peer", |c| c.peer.name.as_str());
+            format!("{name}: {why}")
+        });
+        let unfit = candidates.iter().filter(|c| c.score.is_none()).map(|c| format!("{}: {}", c.peer.name, c.why));
+        refused.chain(unfit).collect::<Vec<_>>().join("; ")
+    }
+
+    fn offer(&mut self, peer: PeerId, peer_name: String, now: Now) -> Vec<Intent> {
+        let epoch = Epoch(self.record.epoch.0 + 1);
+        self.record.epoch = epoch;
+        self.record.peer = Some(peer);
+        self.record.peer_name = Some(peer_name.clone());
+        self.record.attempts.push(Attempt { epoch, peer, peer_name, offered_ms: now.wall, accepted: false, end: None });
+        self.record.state = JobState::Queued;
+        self.record.output_bytes = 0;
+        self.phase = Phase::Offering;
+        self.next_try = None;
+        // The epoch is on disk before the worker hears of it, so that it is never given out twice.
+        vec![Intent::Persist, Intent::Offer(peer, epoch)]
+    }
+
+    fn answered(&mut self, answer: Result<HostedStatus, Refusal>, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer else { return Vec::new() };
+        let epoch = self.record.epoch;
+        match answer {
+            Ok(status) => {
+                self.down_since = None;
+                self.next_try = None;
+                if let Some(attempt) = self.record.attempts.last_mut() {
+                    attempt.accepted = true;
+                }
+                let upload = status.state == HostedState::Accepted && self.cancelled.is_none();
+                self.apply(&status, now);
+                let mut intents = vec![Intent::Persist, Intent::Announce];
+                if self.cancelled.is_some() {
+                    intents.push(Intent::Stop(peer, epoch));
+                }
+                if upload {
+                    self.phase = Phase::Uploading;
+                    intents.push(Intent::Upload(peer, epoch));
+                } else {
+                    self.phase = Phase::Following;
+                    self.output_in = false;
+                    intents.push(Intent::Follow(peer, epoch));
+                }
+                intents
+            }
+            Err(refusal) => {
+                let accepted = self.record.attempts.last().is_some_and(|a| a.accepted);
+                if accepted && passing(&refusal) {
+                    return self.down(now);
+                }
+                if accepted {
+                    return self.lost(&refusal.message, now);
+                }
+                self.refused_by(peer, &refusal, now)
+            }
+        }
+    }
+
+    /// A peer did not take it, or could not be given what it needs: the next one.
+    fn refused_by(&mut self, peer: PeerId, refusal: &Refusal, now: Now) -> Vec<Intent> {
+        let name = self.record.peer_name.clone().unwrap_or_default();
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            attempt.end = Some(refusal.message.clone());
+        }
+        if self.cancelled.is_some() {
+            return self.finish_cancelled(now);
+        }
+        if !refusal.kind.another_peer_may_take_it() && refusal.kind != RefusalKind::StaleEpoch {
+            return self.finish(Outcome::failed(FailKind::Inputs, format!("{name}: {}", refusal.message)), now);
+        }
+        // A stale epoch means that this machine's records are older than the worker's; the next number may do.
+        if refusal.kind != RefusalKind::StaleEpoch {
+            self.refused.push((peer, refusal.message.clone(), refusal.kind));
+        }
+        self.phase = Phase::Seeking;
+        vec![Intent::Note(format!("{name} does not take it: {}", refusal.message)), Intent::Rank]
+    }
+
+    fn uploaded(&mut self, result: Result<u64, Refusal>, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer else { return Vec::new() };
+        let epoch = self.record.epoch;
+        match result {
+            // A cancelled job's upload ends one way or another; following it brings its end.
+            Ok(_) | Err(_) if self.cancelled.is_some() => self.follow(peer, epoch),
+            Ok(_) => self.follow(peer, epoch),
+            Err(refusal) if passing(&refusal) => {
+                self.phase = Phase::Offering;
+                self.down(now)
+            }
+            Err(refusal) => {
+                let mut intents = vec![Intent::Abandon(peer, epoch)];
+                intents.extend(self.refused_by(peer, &refusal, now));
+                intents
+            }
+        }
+    }
+
+    fn follow(&mut self, peer: PeerId, epoch: Epoch) -> Vec<Intent> {
+        self.phase = Phase::Following;
+        self.output_in = false;
+        vec![Intent::Follow(peer, epoch)]
+    }
+
+    fn reported(&mut self, status: HostedStatus, now: Now) -> Vec<Intent> {
+        if status.epoch != self.record.epoch || !matches!(self.phase, Phase::Uploading | Phase::Following) {
+            return Vec::new();
+        }
+        let before = (self.record.state, self.record.engine.clone());
+        self.down_since = None;
+        self.apply(&status, now);
+        if self.phase == Phase::Following && self.done.is_some() && self.output_in {
+            return self.output_and_end_are_in(now);
+        }
+        if before == (self.record.state, self.record.engine.clone()) {
+            return Vec::new();
+        }
+        vec![Intent::Persist, Intent::Announce]
+    }
+
+    fn apply(&mut self, status: &HostedStatus, now: Now) {
+        self.record.state = status.state.job_state();
+        self.record.usage = status.usage;
+        if status.engine.is_some() {
+            self.record.engine.clone_from(&status.engine);
+        }
+        if status.state >= HostedState::Running && self.record.started_ms.is_none() {
+            self.record.started_ms = Some(now.wall.saturating_sub(status.usage.wall_ms));
+        }
+        if status.state == HostedState::Done {
+            self.done = Some(status.clone());
+        }
+    }
+
+    fn followed(&mut self, result: Result<u64, Refusal>, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer else { return Vec::new() };
+        match result {
+            Ok(len) => {
+                self.down_since = None;
+                self.output_in = true;
+                self.record.output_bytes = len;
+                if self.done.is_some() {
+                    return self.output_and_end_are_in(now);
+                }
+                // The report of the end may have been lost on its way.
+                self.next_try = Some(now.mono + retry::LINK_MS);
+                vec![Intent::Query(peer, self.record.epoch)]
+            }
+            Err(_) if self.cancelled.is_some() => self.finish_cancelled(now),
+            Err(refusal) if passing(&refusal) => self.down(now),
+            Err(refusal) => self.lost(&refusal.message, now),
+        }
+    }
+
+    fn output_and_end_are_in(&mut self, now: Now) -> Vec<Intent> {
+        let Some(done) = &self.done else { return Vec::new() };
+        if self.cancelled.is_some() {
+            return self.finish_cancelled(now);
+        }
+        if let (Some(results), Some(peer)) = (&done.results, self.record.peer) {
+            self.record.skipped.clone_from(&results.skipped);
+            if results.totals.files > 0 {
+                self.phase = Phase::Fetching;
+                self.record.state = JobState::Collecting;
+                self.record.result_totals = results.totals;
+                let fetch = Intent::Fetch(peer, self.record.epoch, results.manifest);
+                return vec![Intent::Persist, Intent::Announce, fetch];
+            }
+        }
+        self.finish_as_reported(now)
+    }
+
+    fn finish_as_reported(&mut self, now: Now) -> Vec<Intent> {
+        let reported = self.done.as_ref().and_then(|d| d.outcome.clone());
+        let outcome = reported.unwrap_or_else(|| {
+            Outcome::failed(FailKind::Internal, "the worker reported the end without saying how it ended")
+        });
+        self.finish(outcome, now)
+    }
+
+    fn fetched(&mut self, result: Result<Totals, Refusal>, now: Now) -> Vec<Intent> {
+        match result {
+            Ok(totals) => {
+                self.record.results = self.done.as_ref().and_then(|d| d.results.as_ref()).map(|r| r.manifest);
+                self.record.result_totals = totals;
+                self.record.delivery = Delivery::Waiting;
+                self.finish_as_reported(now)
+            }
+            Err(_) if self.cancelled.is_some() => self.finish_cancelled(now),
+            Err(refusal) if passing(&refusal) => self.down(now),
+            Err(refusal) => {
+                self.fetch_failures += 1;
+                if self.fetch_failures < retry::FETCH_TRIES {
+                    self.next_try = Some(now.mono + retry::LINK_MS);
+                    return vec![Intent::Note(format!("results: {}; trying again", refusal.message))];
+                }
+                let name = self.record.peer_name.clone().unwrap_or_default();
+                let message = format!("the results could not be brought home from {name}: {}", refusal.message);
+                let outcome = Outcome::failed(FailKind::Results, message);
+                // Not acknowledged: the worker keeps them.
+                self.end(outcome, now, false)
+            }
+        }
+    }
+
+    fn link_up(&mut self, peer: PeerId, now: Now) -> Vec<Intent> {
+        if self.record.peer == Some(peer) && self.down_since.is_some() {
+            self.next_try = Some(now.mono);
+            return self.tick(now);
+        }
+        Vec::new()
+    }
+
+    fn cancel(&mut self, by: String, now: Now) -> Vec<Intent> {
+        if self.cancelled.is_some() {
+            return Vec::new();
+        }
+        self.cancelled = Some((by, now.mono));
+        let down = self.down_since.is_some();
+        match (self.phase, self.record.peer) {
+            (Phase::Uploading | Phase::Following | Phase::Fetching, Some(peer)) if !down => {
+                vec![Intent::Stop(peer, self.record.epoch)]
+            }
+            // The answer to the offer comes first, so that the worker is not left with the job.
+            (Phase::Offering, _) if !down => Vec::new(),
+            (Phase::Seeking, _) | (_, None) => self.finish_cancelled(now),
+            (_, Some(peer)) => {
+                let mut intents = vec![Intent::Abandon(peer, self.record.epoch)];
+                intents.extend(self.finish_cancelled(now));
+                intents
+            }
+        }
+    }
+
+    fn persist_failed(&mut self, refusal: &Refusal, now: Now) -> Vec<Intent> {
+        match self.phase {
+            // Not given out yet, so nothing is lost by ending here.
+            Phase::Seeking | Phase::Offering if self.record.attempts.last().is_none_or(|a| !a.accepted) => {
+                self.finish(Outcome::failed(FailKind::Internal, refusal.message.clone()), now)
+            }
+            _ => {
+                self.next_try = Some(now.mono + retry::LINK_MS);
+                self.down_since = self.down_since.or(Some(now.mono));
+                Vec::new()
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer.or((self.phase == Phase::Seeking).then_some(PeerId([0; 32]))) else {
+            return Vec::new();
+        };
+        if let Some((_, since)) = self.cancelled
+            && now.mono.saturating_sub(since) >= retry::CANCEL_MS
+        {
+            let mut intents = vec![Intent::Abandon(peer, self.record.epoch)];
+            intents.extend(self.finish_cancelled(now));
+            return intents;
+        }
+        let mut intents = Vec::new();
+        if let Some(since) = self.down_since {
+            if retry::is_lost(since, now.mono) {
+                return self.lost("its worker was out of reach for 120 s", now);
+            }
+            if retry::is_unreachable(since, now.mono) && self.record.state != JobState::Unreachable {
+                self.record.state = JobState::Unreachable;
+                intents.extend([Intent::Persist, Intent::Announce]);
+            }
+        }
+        if self.next_try.is_some_and(|at| at <= now.mono) {
+            self.next_try = None;
+            let epoch = self.record.epoch;
+            intents.push(match self.phase {
+                Phase::Seeking => Intent::Rank,
+                Phase::Offering | Phase::Uploading | Phase::Ended => {
+                    self.phase = Phase::Offering;
+                    Intent::Offer(peer, epoch)
+                }
+                Phase::Following if self.output_in => {
+                    self.next_try = Some(now.mono + retry::LINK_MS);
+                    Intent::Query(peer, epoch)
+                }
+                Phase::Following | Phase::Fetching => {
+                    self.phase = Phase::Following;
+                    self.output_in = false;
+                    Intent::Follow(peer, epoch)
+                }
+            });
+        }
+        intents
+    }
+
+    /// The worker cannot be reached just now.
+    fn down(&mut self, now: Now) -> Vec<Intent> {
+        self.next_try = Some(now.mono + retry::LINK_MS);
+        if self.down_since.is_some() {
+            return Vec::new();
+        }
+        self.down_since = Some(now.mono);
+        let name = self.record.peer_name.clone().unwrap_or_default();
+        vec![Intent::Note(format!("{name} is out of reach; the job goes on there, trying to reach it again"))]
+    }
+
+    /// This assignment is lost: the next one elsewhere, or the end.
+    fn lost(&mut self, why: &str, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer else { return Vec::new() };
+        let epoch = self.record.epoch;
+        let name = self.record.peer_name.clone().unwrap_or_default();
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            attempt.end = Some(format!("lost: {why}"));
+        }
+        let mut intents = vec![Intent::Abandon(peer, epoch)];
+        if self.cancelled.is_some() {
+            intents.extend(self.finish_cancelled(now));
+            return intents;
+        }
+        self.lost_workers.push(peer);
+        if self.record.spec.at_most_once || self.lost_workers.len() > retry::RETRIES {
+            intents.extend(self.finish(Outcome::Lost { message: format!("{name}: {why}") }, now));
+            return intents;
+        }
+        self.phase = Phase::Seeking;
+        self.down_since = None;
+        self.next_try = None;
+        self.done = None;
+        self.output_in = false;
+        self.refused.clear();
+        self.record.state = JobState::Queued;
+        self.record.started_ms = None;
+        self.record.engine = None;
+        intents.push(Intent::Note(format!("{name}: lost ({why}); looking for another machine")));
+        intents.extend([Intent::Persist, Intent::Announce, Intent::Rank]);
+        intents
+    }
+
+    fn finish_cancelled(&mut self, now: Now) -> Vec<Intent> {
+        let by = self.cancelled.as_ref().map_or_else(|| "you".to_owned(), |(by, _)| by.clone());
+        self.finish(Outcome::Cancelled { by }, now)
+    }
+
+    fn finish(&mut self, outcome: Outcome, now: Now) -> Vec<Intent> {
+        self.end(outcome, now, true)
+    }
+
+    fn end(&mut self, outcome: Outcome, now: Now, acknowledge: bool) -> Vec<Intent> {
+        self.record.state = outcome.state();
+        if let Some(attempt) = self.record.attempts.last_mut()
+            && attempt.end.is_none()
+        {
+            attempt.end = Some(self.record.state.as_str().to_owned());
+        }
+        self.record.outcome = Some(outcome);
+        self.record.ended_ms = Some(now.wall);
+        let accepted = self.record.attempts.last().is_some_and(|a| a.accepted);
+        let mut intents = vec![Intent::Persist, Intent::Announce];
+        // Only what is written down here may be forgotten there.
+        if let (true, true, Some(peer)) = (acknowledge, accepted, self.record.peer) {
+            intents.push(Intent::Acknowledge(peer, self.record.epoch));
+        }
+        self.phase = Phase::Ended;
+        intents.push(Intent::Close);
+        intents
+    }
+}
+
+/// Whether the same request may well succeed in a moment, without the job being lost.
+fn passing(refusal: &Refusal) -> bool {
+    matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::ShuttingDown)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! Which machine is best for a job: filter, then score, and the reason for either. Pure.
+
+use crate::model::{Facts, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes};
+use crate::wire::ipc::Candidate;
+
+/// What the own machine's score is multiplied by. Homie is there to borrow idle machines and to leave the own one
+/// free for its user, so a job stays at home only where it is more than twice as well off.
+const OWN_MACHINE: f64 = 0.5;
+/// A job that just started is not yet seen in the load, so each one costs its peer a core in the score.
+const HIDDEN_LOAD_CORES: f64 = 1.0;
+/// Memory counts, but twice the memory is not twice as good: a quarter of a core for each doubling.
+const MEMORY_WEIGHT: f64 = 0.25;
+
+/// Ranks `peers` for `spec`, best first; those that cannot take it follow with the reason.
+pub(super) fn rank(peers: &[PeerView], spec: &JobSpec, inputs: Totals) -> Vec<Candidate> {
+    let mut ranked: Vec<Candidate> = peers
+        .iter()
+        .map(|peer| match unfit(peer, spec, inputs) {
+            Some(why) => Candidate { peer: peer.clone(), score: None, why },
+            None => {
+                let (score, why) = score(peer, &spec.needs);
+                Candidate { peer: peer.clone(), score: Some(score), why }
+            }
+        })
+        .collect();
+    ranked.sort_by(|a, b| {
+        let key = |c: &Candidate| c.score.unwrap_or(f64::NEG_INFINITY);
+        key(b).total_cmp(&key(a)).then_with(|| a.peer.name.cmp(&b.peer.name)).then(a.peer.id.cmp(&b.peer.id))
+    });
+    ranked
+}
+
+/// Whether a peer is the one the user named: by name, or by the beginning of its id.
+pub(super) fn is_named(peer: &PeerView, wanted: &str) -> bool {
+    const SHORTEST_ID: usize = 4;
+    peer.name == wanted
+        || (wanted.len() >= SHORTEST_ID && peer.id.to_string().starts_with(&wanted.to_ascii_uppercase()))
+}
+
+/// Whether a filtered-out peer may take the job later without anybody changing anything.
+pub(super) fn may_come_free(candidate: &Candidate) -> bool {
+    candidate.score.is_none() && matches!(candidate.peer.status, PeerStatus::Busy) && candidate.why.starts_with(BUSY)
+}
+
+const BUSY: &str = "busy";
+
+fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> Option<String> {
+    let (facts, needs) = (&peer.facts, &spec.needs);
+    let own = peer.via == Via::Own;
+    if let Some(wanted) = &spec.peer
+        && !is_named(peer, wanted)
+    {
+        return Some(format!("not the named peer {wanted}"));
+    }
+    match spec.placement {
+        Placement::Local if !own => return Some("not this machine (--local)".into()),
+        Placement::Remote if own => return Some("this machine (--remote)".into()),
+        _ => {}
+    }
+    match peer.status {
+        PeerStatus::Offline => return Some("offline".into()),
+        PeerStatus::Paused => {
+            return Some(format!("paused: {}", facts.paused.as_deref().unwrap_or("its owner lends nothing now")));
+        }
+        PeerStatus::Idle | PeerStatus::Busy => {}
+    }
+    if let Some(why) = unfit_engines(facts, spec) {
+        return Some(why);
+    }
+    if let Some(why) = over_limits(facts, needs) {
+        return Some(why);
+    }
+    if (facts.gpus.len() as u32) < needs.gpus {
+        return Some(format!("has {} of {} GPUs", facts.gpus.len(), needs.gpus));
+    }
+    if let Some(memory) = needs.memory_bytes
+        && facts.memory_free_bytes < memory
+    {
+        return Some(format!("only {} of memory is free", format_bytes(facts.memory_free_bytes)));
+    }
+    let disk = needs.disk_bytes.unwrap_or(0).max(inputs.bytes);
+    if facts.disk_free_bytes < disk {
+        return Some(format!("only {} of disk is free", format_bytes(facts.disk_free_bytes)));
+    }
+    // Last, so that only this keeps it from the job: it is worth waiting for.
+    (peer.status == PeerStatus::Busy)
+        .then(|| format!("{BUSY}: {} of {} slots taken", facts.jobs_running, facts.job_slots))
+}
+
+fn unfit_engines(facts: &Facts, spec: &JobSpec) -> Option<String> {
+    if facts.engines.is_empty() {
+        return Some("no engine is ready".into());
+    }
+    let env = spec.env.as_deref().unwrap_or("base");
+    let strong = |i| spec.needs.isolation.is_none_or(|wanted| i >= wanted);
+    let fits = facts.engines.iter().any(|e| strong(e.isolation) && e.envs.iter().any(|n| n == env));
+    if fits {
+        return None;
+    }
+    if !facts.engines.iter().any(|e| strong(e.isolation)) {
+        let has = facts.isolation().map_or("none", |i| i.as_str());
+        let wants = spec.needs.isolation.map_or("", |i| i.as_str());
+        return Some(format!("its isolation is {has}, {wants} is demanded"));
+    }
+    Some(format!("does not have the environment {env}"))
+}
+
+fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
+    if let Some(cpu) = needs.cpu_millis
+        && cpu > facts.cpu_limit_millis
+    {
+        let cores = |m: u32| f64::from(m) / 1000.0;
+        return Some(format!("lends {} cores, {} are needed", cores(facts.cpu_limit_millis), cores(cpu)));
+    }
+    if let Some(memory) = needs.memory_bytes
+        && memory > facts.memory_limit_bytes
+    {
+        let (has, wants) = (format_bytes(facts.memory_limit_bytes), format_bytes(memory));
+        return Some(format!("lends {has} of memory, {wants} is needed"));
+    }
+    if let Some(time) = needs.timeout_s
+        && time > facts.timeout_limit_s
+    {
+        return Some(format!("lends {} s, {time} s are needed", facts.timeout_limit_s));
+    }
+    None
+}
+
+fn score(peer: &PeerView, needs: &Needs) -> (f64, String) {
+    const GIB: f64 = (1u64 << 30) as f64;
+    let facts = &peer.facts;
+    let free = f64::from(facts.cores) * f64::from(100 - facts.cpu_percent.min(100)) / 100.0;
+    let cores = (free.min(f64::from(facts.cpu_limit_millis) / 1000.0)
+        - HIDDEN_LOAD_CORES * f64::from(facts.jobs_running))
+    .max(0.0);
+    let memory = (facts.memory_free_bytes.min(facts.memory_limit_bytes)) as f64 / GIB;
+    let memory_score = MEMORY_WEIGHT * (1.0 + memory).log2();
+    let mut score = cores + memory_score;
+    let mut why = format!("{cores:.1} free cores + {memory_score:.1} for {memory:.1} GB of memory");
+    if needs.gpus > 0 {
+        let mut free: Vec<f64> = facts
+            .gpus
+            .iter()
+            .map(|g| g.memory_free_bytes as f64 / GIB * f64::from(100 - g.busy_percent.min(100)) / 100.0)
+            .collect();
+        free.sort_by(|a, b| b.total_cmp(a));
+        let gpu: f64 = free.iter().take(needs.gpus as usize).sum();
+        score += gpu;
+        why += &format!(" + {gpu:.1} GB of idle GPU memory");
+    }
+    if peer.via == Via::Own {
+        score *= OWN_MACHINE;
+        why += ", halved: this machine";
+    }
+    (score, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BootId, EngineKind, EngineOffer, Gpu, Isolation, PeerId};
+    use proptest::prelude::*;
+
+    fn peer(name: &str, n: u8) -> PeerView {
+        let engine =
+            EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] };
+        PeerView {
+            id: PeerId([n; 32]),
+            name: name.into(),
+            addr: ([10, 0, 0, n], 5556).into(),
+            boot: BootId([n; 16]),
+            status: PeerStatus::Idle,
+            via: Via::Broadcast,
+            version: String::new(),
+            linked: false,
+            heard_ms_ago: 0,
+            clock_skew_ms: None,
+            facts: Facts {
+                cores: 8,
+                cpu_percent: 10,
+                memory_bytes: 32 << 30,
+                memory_free_bytes: 24 << 30,
+                disk_free_bytes: 100 << 30,
+                engines: vec![engine],
+                job_slots: 2,
+                cpu_limit_millis: 8000,
+                memory_limit_bytes: 16 << 30,
+                timeout_limit_s: 600,
+                ..Facts::default()
+            },
+        }
+    }
+
+    fn order(peers: &[PeerView], spec: &JobSpec) -> Vec<String> {
+        rank(peers, spec, Totals::default()).into_iter().filter(|c| c.score.is_some()).map(|c| c.peer.name).collect()
+    }
+
+    fn why(p: PeerView, spec: &JobSpec) -> String {
+        let all = rank(&[p], spec, Totals { files: 1, bytes: 1 << 30 });
+        assert!(all[0].score.is_none(), "{}", all[0].why);
+        all[0].why.clone()
+    }
+
+    #[test]
+    fn the_idle_machine_with_more_to_give_wins() {
+        let mut loaded = peer("loaded", 1);
+        loaded.facts.cpu_percent = 90;
+        let mut small = peer("small", 2);
+        small.facts.cores = 2;
+        assert_eq!(order(&[loaded, small, peer("raj", 3)], &JobSpec::default()), ["raj", "small", "loaded"]);
+    }
+
+    #[test]
+    fn equals_go_to_the_friend_and_the_own_machine_wins_when_twice_as_good() {
+        let mut own = peer("me", 1);
+        own.via = Via::Own;
+        assert_eq!(order(&[own.clone(), peer("raj", 2)], &JobSpec::default()), ["raj", "me"]);
+        let mut weak = peer("raj", 2);
+        weak.facts.cpu_percent = 80;
+        assert_eq!(order(&[own, weak], &JobSpec::default())[0], "me");
+    }
+
+    #[test]
+    fn a_gpu_job_goes_where_the_idle_gpu_is() {
+        let gpu =
+            |busy| Gpu { name: "RTX".into(), memory_bytes: 10 << 30, memory_free_bytes: 10 << 30, busy_percent: busy };
+        let (mut a, mut b, none) = (peer("a", 1), peer("b", 2), peer("none", 3));
+        a.facts.gpus = vec![gpu(95)];
+        b.facts.gpus = vec![gpu(0)];
+        let spec = JobSpec { needs: Needs { gpus: 1, ..Needs::default() }, ..JobSpec::default() };
+        assert_eq!(order(&[a, b, none.clone()], &spec), ["b", "a"]);
+        assert_eq!(why(none, &spec), "has 0 of 1 GPUs");
+    }
+
+    #[test]
+    fn every_filter_says_why() {
+        let spec = JobSpec::default();
+        let with = |change: &dyn Fn(&mut PeerView)| {
+            let mut p = peer("p", 1);
+            change(&mut p);
+            p
+        };
+        assert_eq!(why(with(&|p| p.status = PeerStatus::Offline), &spec), "offline");
+        let paused = with(&|p| {
+            p.status = PeerStatus::Paused;
+            p.facts.paused = Some("on battery".into());
+        });
+        assert_eq!(why(paused, &spec), "paused: on battery");
+        assert_eq!(why(with(&|p| p.facts.engines.clear()), &spec), "no engine is ready");
+        assert_eq!(why(with(&|p| p.facts.disk_free_bytes = 1 << 20), &spec), "only 1.0 MB of disk is free");
+        let named = JobSpec { peer: Some("mike".into()), ..JobSpec::default() };
+        assert_eq!(why(peer("p", 1), &named), "not the named peer mike");
+        let local = JobSpec { placement: Placement::Local, ..JobSpec::default() };
+        assert_eq!(why(peer("p", 1), &local), "not this machine (--local)");
+        let remote = JobSpec { placement: Placement::Remote, ..JobSpec::default() };
+        assert_eq!(why(with(&|p| p.via = Via::Own), &remote), "this machine (--remote)");
+        let env = JobSpec { env: Some("ml-demo".into()), ..JobSpec::default() };
+        assert_eq!(why(peer("p", 1), &env), "does not have the environment ml-demo");
+        let needs = |n: Needs| JobSpec { needs: n, ..JobSpec::default() };
+        let strict = needs(Needs { isolation: Some(Isolation::Container), ..Needs::default() });
+        assert_eq!(why(peer("p", 1), &strict), "its isolation is namespace, container is demanded");
+        let cpu = needs(Needs { cpu_millis: Some(9000), ..Needs::default() });
+        assert_eq!(why(peer("p", 1), &cpu), "lends 8 cores, 9 are needed");
+        let memory = needs(Needs { memory_bytes: Some(20 << 30), ..Needs::default() });
+        assert_eq!(why(peer("p", 1), &memory), "lends 16.0 GB of memory, 20.0 GB is needed");
+        let time = needs(Needs { timeout_s: Some(601), ..Needs::default() });
+        assert_eq!(why(peer("p", 1), &time), "lends 600 s, 601 s are needed");
+    }
+
+    #[test]
+    fn only_a_busy_peer_that_fits_is_worth_waiting_for() {
+        let mut busy = peer("busy", 1);
+        busy.status = PeerStatus::Busy;
+        busy.facts.jobs_running = 2;
+        let ranked = rank(std::slice::from_ref(&busy), &JobSpec::default(), Totals::default());
+        assert_eq!(ranked[0].why, "busy: 2 of 2 slots taken");
+        assert!(may_come_free(&ranked[0]));
+        let spec = JobSpec { env: Some("nope".into()), ..JobSpec::default() };
+        assert!(!may_come_free(&rank(&[busy], &spec, Totals::default())[0]));
+    }
+
+    #[test]
+    fn a_peer_is_named_by_name_or_by_the_start_of_its_id() {
+        let p = peer("raj", 1);
+        let id = p.id.to_string().to_lowercase();
+        assert!(is_named(&p, "raj") && is_named(&p, &id[..6]) && !is_named(&p, "ra") && !is_named(&p, ""));
+    }
+
+    proptest! {
+        #[test]
+        fn scores_are_numbers_and_sorted(percent in proptest::collection::vec(any::<u8>(), 0..12)) {
+            let peers: Vec<PeerView> = percent.iter().enumerate().map(|(i, c)| {
+                let mut p = peer(&format!("p{i}"), i as u8);
+                p.facts.cpu_percent = *c;
+                p
+            }).collect();
+            let ranked = rank(&peers, &JobSpec::default(), Totals::default());
+            prop_assert_eq!(ranked.len(), peers.len());
+            prop_assert!(ranked.iter().all(|c| c.score.is_some_and(f64::is_finite)));
+            prop_assert!(ranked.windows(2).all(|w| w[0].score >= w[1].score));
+        }
+    }
+}

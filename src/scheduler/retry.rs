@@ -1,0 +1,24 @@
+//! How long to wait and how often to try. Pure.
+
+/// Until the machines are ranked again when everybody was busy: one beat (design §3).
+pub(super) const SEEK_MS: u64 = 2_000;
+/// Until a worker that is out of reach is tried again. A link that comes up earlier is used at once.
+pub(super) const LINK_MS: u64 = 2_000;
+/// A link dead for so long makes its jobs `unreachable` (design §6).
+pub(super) const UNREACHABLE_MS: u64 = 45_000;
+/// ... and for so long makes them `lost`: the next epoch runs elsewhere (design §6).
+pub(super) const LOST_MS: u64 = 120_000;
+/// Runs of a job beyond the first, only for lost workers (design §6).
+pub(super) const RETRIES: usize = 1;
+/// Tries to fetch results when this machine's own disk refuses.
+pub(super) const FETCH_TRIES: u32 = 3;
+/// A worker that does not confirm a cancel in this time is left to itself: the user waited long enough.
+pub(super) const CANCEL_MS: u64 = 10_000;
+
+pub(super) fn is_unreachable(down_since: u64, now: u64) -> bool {
+    now.saturating_sub(down_since) >= UNREACHABLE_MS
+}
+
+pub(super) fn is_lost(down_since: u64, now: u64) -> bool {
+    now.saturating_sub(down_since) >= LOST_MS
+}

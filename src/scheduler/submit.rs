@@ -1,0 +1,137 @@
+//! Taking a job: what is checked before it is promised.
+
+use super::effects::ROOM;
+use super::outlets::{SchedulerParts, pin_of};
+use super::ranking::is_named;
+use crate::clock::wall_ms;
+use crate::history::messages::{GetRecord, PutRecord};
+use crate::mailbox::{AskError, ask_outlet};
+use crate::model::{Delivery, Epoch, JobRecord, JobState, PeerStatus, PeerView, Role, Totals, Usage, Via};
+use crate::registry::messages::ListPeers;
+use crate::wire::ipc::Submit;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// Longest distance (Jaro-Winkler) at which a name is offered as "did you mean".
+const ALIKE: f64 = 0.7;
+
+/// Checks a submission and writes it down. `Ok((record, true))` is a new job, `false` one that was known.
+pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Result<(JobRecord, bool), Refusal> {
+    let get = GetRecord { job: submit.id, role: Role::Sent };
+    if let Some(known) = ask_outlet(&parts.outlets.get, get, ROOM).await.map_err(gone)?? {
+        if known.uid != uid {
+            return Err(Refusal::new(RefusalKind::NotAllowed, "a job with this id belongs to another user"));
+        }
+        return Ok((known, false));
+    }
+    if submit.spec.command.is_empty() {
+        return Err(Refusal::new(RefusalKind::BadRequest, "the job has no command"));
+    }
+    if let Some(wanted) = &submit.spec.peer {
+        let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM).await.map_err(gone)?;
+        check_name(&peers, wanted)?;
+    }
+    let (blobs, inputs, owner) = (parts.blobs.clone(), submit.inputs, pin_of(submit.id));
+    let manifest = tokio::task::spawn_blocking(move || {
+        let manifest = blobs.manifest(&inputs)?;
+        if manifest.is_some() {
+            blobs.pin(&owner, &inputs)?;
+        }
+        Ok(manifest)
+    })
+    .await
+    .map_err(|_| Refusal::internal("homied is shutting down"))?
+    .map_err(|e: crate::blobs::BlobError| e.refusal())?
+    .ok_or_else(|| Refusal::new(RefusalKind::BadRequest, "the job's inputs were not put before it was submitted"))?;
+
+    let record = JobRecord {
+        id: submit.id,
+        role: Role::Sent,
+        uid,
+        spec: submit.spec,
+        home_dir: Some(submit.home_dir),
+        inputs: submit.inputs,
+        input_totals: Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() },
+        state: JobState::Queued,
+        outcome: None,
+        epoch: Epoch(0),
+        attempts: Vec::new(),
+        peer: None,
+        peer_name: None,
+        engine: None,
+        created_ms: wall_ms(),
+        started_ms: None,
+        ended_ms: None,
+        usage: Usage::default(),
+        output_bytes: 0,
+        results: None,
+        result_totals: Totals::default(),
+        delivery: Delivery::None,
+        skipped: Vec::new(),
+    };
+    let put = PutRecord { record: Box::new(record.clone()) };
+    ask_outlet(&parts.outlets.put, put, ROOM).await.map_err(gone)??;
+    Ok((record, true))
+}
+
+fn gone(error: AskError) -> Refusal {
+    Refusal::new(RefusalKind::ShuttingDown, error.to_string())
+}
+
+/// Refuses a peer nobody knows, with names that are alike.
+fn check_name(peers: &[PeerView], wanted: &str) -> Result<(), Refusal> {
+    if peers.iter().any(|p| is_named(p, wanted)) {
+        return Ok(());
+    }
+    let refusal = Refusal::new(RefusalKind::UnknownPeer, format!("no peer is called {wanted}"));
+    let mut alike: Vec<(f64, &str)> = peers
+        .iter()
+        .map(|p| (strsim::jaro_winkler(&p.name.to_lowercase(), &wanted.to_lowercase()), p.name.as_str()))
+        .filter(|(score, _)| *score >= ALIKE)
+        .collect();
+    alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if let Some((_, name)) = alike.first() {
+        return Err(refusal.hint(format!("did you mean {name}?")));
+    }
+    let known: Vec<&str> = peers
+        .iter()
+        .filter(|p| p.via != Via::Own && p.status != PeerStatus::Offline)
+        .map(|p| p.name.as_str())
+        .collect();
+    Err(refusal.hint(if known.is_empty() {
+        "no other machine is online; see `homie peers` and `homie add`".to_owned()
+    } else {
+        format!("online: {}", known.join(", "))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BootId, Facts, PeerId};
+
+    fn peer(name: &str, via: Via) -> PeerView {
+        PeerView {
+            id: PeerId([1; 32]),
+            name: name.into(),
+            addr: ([10, 0, 0, 1], 5556).into(),
+            boot: BootId([0; 16]),
+            status: PeerStatus::Idle,
+            via,
+            version: String::new(),
+            linked: false,
+            heard_ms_ago: 0,
+            clock_skew_ms: None,
+            facts: Facts::default(),
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_next_step() {
+        let peers = [peer("me", Via::Own), peer("mike", Via::Broadcast), peer("raj", Via::Direct)];
+        assert!(check_name(&peers, "raj").is_ok());
+        let hint = |peers: &[PeerView], name| check_name(peers, name).expect_err("unknown").hint.expect("hint");
+        assert_eq!(hint(&peers, "mkie"), "did you mean mike?");
+        assert_eq!(hint(&peers, "zoe"), "online: mike, raj");
+        assert!(hint(&peers[..1], "zoe").contains("homie add"));
+    }
+}
