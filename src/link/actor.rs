@@ -111,13 +111,16 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
     }))
 }
 
+/// Somebody who waits for a link.
+type Waiter = oneshot::Sender<Result<Arc<Link>, Refusal>>;
+
 /// Owns the links.
 pub struct PeerLinkActor {
     room: Arc<Room>,
     port: u16,
     links: HashMap<PeerId, Arc<Link>>,
     /// Peers that are being dialled, and who waits for them.
-    waiting: HashMap<PeerId, Vec<oneshot::Sender<Result<Arc<Link>, Refusal>>>>,
+    waiting: HashMap<PeerId, Vec<Waiter>>,
     direct: DirectPeers,
     greetings: Greetings,
 }
