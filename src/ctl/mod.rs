@@ -11,7 +11,9 @@ pub mod config_file;
 pub mod connect;
 pub mod context;
 pub mod exit;
+pub mod homied;
 pub mod render;
+pub mod tui;
 
 #[cfg(test)]
 mod golden;
