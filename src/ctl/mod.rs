@@ -12,6 +12,7 @@ pub mod connect;
 pub mod context;
 pub mod exit;
 pub mod render;
+pub mod upload;
 
 #[cfg(test)]
 mod golden;
