@@ -12,8 +12,11 @@ pub mod connect;
 pub mod context;
 pub mod exit;
 pub mod render;
+pub mod results;
 pub mod upload;
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
