@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
+use actix::{Actor, Addr, Handler, MailboxError, Message};
 
 pub use actix::Message as Word;
 
@@ -32,13 +32,14 @@ pub enum AskError {
     TimedOut(&'static str),
 }
 
-/// Sends `message` and waits at most `limit` for the answer.
+/// Sends `message` and waits at most `limit` for the answer. The actor may live in a `Context` or, as the history
+/// does, in a `SyncContext` on a thread of its own.
 ///
 /// # Errors
 /// The actor has stopped, or the time is over ("maybe done").
 pub async fn ask<A, M>(to: &Addr<A>, message: M, limit: Duration) -> Result<M::Result, AskError>
 where
-    A: Actor<Context = Context<A>> + Handler<M>,
+    A: Actor + Handler<M>,
     M: Message + Send + 'static,
     M::Result: Send,
     A::Context: ToEnvelope<A, M>,
@@ -54,7 +55,7 @@ where
 /// Sends `message` if there is room for it and forgets it. Returns whether it was taken.
 pub fn tell<A, M>(to: &Addr<A>, message: M) -> bool
 where
-    A: Actor<Context = Context<A>> + Handler<M>,
+    A: Actor + Handler<M>,
     M: Message + Send + 'static,
     M::Result: Send,
     A::Context: ToEnvelope<A, M>,
@@ -103,4 +104,32 @@ where
 fn short_name<A>() -> &'static str {
     let full = std::any::type_name::<A>();
     full.rsplit("::").next().unwrap_or(full)
+}
+
+/// Stands in the place of a room in tests: what it is told comes out of the channel, what it answers is up to `answer`.
+#[cfg(test)]
+pub(crate) fn probe<M>(
+    answer: impl Fn(&M) -> M::Result + 'static,
+) -> (Outlet<M>, tokio::sync::mpsc::UnboundedReceiver<M>)
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    struct Probe<M: Message> {
+        seen: tokio::sync::mpsc::UnboundedSender<M>,
+        answer: Box<dyn Fn(&M) -> M::Result>,
+    }
+    impl<M: Message + 'static> Actor for Probe<M> {
+        type Context = actix::Context<Self>;
+    }
+    impl<M: Message + 'static> Handler<M> for Probe<M> {
+        type Result = actix::MessageResult<M>;
+        fn handle(&mut self, message: M, _: &mut Self::Context) -> Self::Result {
+            let answer = (self.answer)(&message);
+            let _ = self.seen.send(message);
+            actix::MessageResult(answer)
+        }
+    }
+    let (seen, told) = tokio::sync::mpsc::unbounded_channel();
+    (Probe { seen, answer: Box::new(answer) }.start().recipient(), told)
 }

@@ -7,10 +7,10 @@ use crate::model::{BootId, Facts, PeerId, PeerView, Via};
 use crate::wire::heartbeat::Beat;
 use crate::wire::refusal::Refusal;
 
-/// A valid heartbeat came from `from`. Answer: whether its boot id was unseen, so that our own next beat should be
-/// brought forward and (rate-limited) a link be tried.
+/// A valid heartbeat came from `from`. It is a hint until a link has proven the key: the answer says whether a link
+/// to that address should be tried (rate-limited), because this run of the peer, or this address of it, is unproven.
 #[derive(Debug, Word)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct PeerHeard {
     /// What it said.
     pub beat: Beat,
@@ -66,4 +66,13 @@ pub struct PeerUnlinked {
 pub struct ListPeers {
     /// Peers that are offline too.
     pub offline: bool,
+}
+
+/// Forgets which key `name` is pinned to, so that the next machine that proves a key under that name gets it.
+/// Answers with the key that was pinned.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<PeerId, Refusal>")]
+pub struct TrustNewKey {
+    /// The name.
+    pub name: String,
 }

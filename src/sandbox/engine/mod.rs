@@ -10,6 +10,9 @@
 //! supervisor:  start -> copy output, watch deadline, disk, output -> [kill] -> wait -> remove -> exit.json
 //! ```
 
+pub mod docker;
+pub mod native;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,0 +1,264 @@
+//! The mailbox: translates words into calls of the table, and writes pins down before it answers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use tokio::sync::watch;
+
+use super::error::RegistryError;
+use super::messages::{ListPeers, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
+use super::pins::Pins;
+use super::pins_file::PinsFile;
+use super::table::{Table, own_view};
+use crate::mailbox::{Door, MAILBOX};
+use crate::model::{BootId, Facts, PeerId, PeerView};
+use crate::wire::refusal::{Refusal, RefusalKind};
+use crate::wire::version::RELEASE;
+
+/// What the registry is made of.
+#[derive(Debug)]
+pub struct RegistryParts {
+    /// This machine's key hash.
+    pub id: PeerId,
+    /// Its name.
+    pub name: String,
+    /// This run.
+    pub boot: BootId,
+    /// Where its own worker listens, for its own row of the list.
+    pub addr: SocketAddr,
+    /// Its load.
+    pub facts: watch::Receiver<Facts>,
+    /// The state directory, where `peers.json` lives.
+    pub state: PathBuf,
+}
+
+/// Who is there.
+#[derive(Debug)]
+pub struct PeerRegistryActor {
+    id: PeerId,
+    name: String,
+    boot: BootId,
+    addr: SocketAddr,
+    own_facts: watch::Receiver<Facts>,
+    table: Table,
+    pins: Pins,
+    file: PinsFile,
+}
+
+/// Starts the registry, inside the System. Reads `peers.json` first, so it blocks for as long as that takes.
+///
+/// # Errors
+/// `peers.json` is there and cannot be read or understood.
+pub fn start(parts: RegistryParts) -> Result<Door<PeerRegistryActor>, RegistryError> {
+    let (file, pins) = PinsFile::open(&parts.state)?;
+    let RegistryParts { id, name, boot, addr, facts: own_facts, state: _ } = parts;
+    Ok(PeerRegistryActor { id, name, boot, addr, own_facts, table: Table::new(id), pins, file }.start())
+}
+
+impl PeerRegistryActor {
+    /// Does `work` with the table and the pins, and answers once changed pins are on disk.
+    fn pinning<T: 'static>(&mut self, work: impl FnOnce(&mut Table, &mut Pins) -> T) -> ResponseFuture<T> {
+        let before = self.pins.revision();
+        let answer = work(&mut self.table, &mut self.pins);
+        let revision = self.pins.revision();
+        if revision == before {
+            return Box::pin(std::future::ready(answer));
+        }
+        let write = self.file.clone().write(revision, self.pins.encode());
+        Box::pin(async move {
+            write.await;
+            answer
+        })
+    }
+}
+
+/// tokio's clock, which tests may hold.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Actor for PeerRegistryActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<PeerHeard> for PeerRegistryActor {
+    type Result = bool;
+
+    fn handle(&mut self, word: PeerHeard, _: &mut Self::Context) -> bool {
+        self.table.heard(word.beat, word.addr, now())
+    }
+}
+
+impl Handler<PeerLinked> for PeerRegistryActor {
+    type Result = ResponseFuture<Result<(), Refusal>>;
+
+    fn handle(&mut self, word: PeerLinked, _: &mut Self::Context) -> Self::Result {
+        let (addr, name) = (word.addr, word.name.clone());
+        self.pinning(|table, pins| {
+            table.linked(word, pins, now()).inspect_err(|refusal| {
+                tracing::warn!(%addr, %name, "refused a machine of the group: {refusal}");
+            })
+        })
+    }
+}
+
+impl Handler<PeerFacts> for PeerRegistryActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, word: PeerFacts, _: &mut Self::Context) -> Self::Result {
+        let PeerFacts { peer, name, facts } = word;
+        self.pinning(|table, pins| {
+            if let Err(refusal) = table.facts(peer, name, facts, pins, now()) {
+                tracing::debug!(?peer, "kept its old name: {refusal}");
+            }
+        })
+    }
+}
+
+impl Handler<PeerUnlinked> for PeerRegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, word: PeerUnlinked, _: &mut Self::Context) {
+        self.table.unlinked(word.peer, word.goodbye);
+    }
+}
+
+impl Handler<ListPeers> for PeerRegistryActor {
+    type Result = Vec<PeerView>;
+
+    fn handle(&mut self, word: ListPeers, _: &mut Self::Context) -> Vec<PeerView> {
+        let facts = self.own_facts.borrow().clone();
+        let own = own_view(self.id, &self.name, self.addr, self.boot, RELEASE, facts);
+        let others = self.table.list(&self.name, word.offline, now());
+        std::iter::once(own).chain(others).collect()
+    }
+}
+
+impl Handler<TrustNewKey> for PeerRegistryActor {
+    type Result = ResponseFuture<Result<PeerId, Refusal>>;
+
+    fn handle(&mut self, word: TrustNewKey, _: &mut Self::Context) -> Self::Result {
+        self.pinning(|table, pins| {
+            let freed = pins.free(&word.name);
+            if let Some(key) = freed {
+                table.forget(key);
+            }
+            freed.ok_or_else(|| {
+                Refusal::new(RefusalKind::UnknownPeer, format!("no machine called {} is known", word.name))
+                    .hint("`homie peers --all` lists the known ones")
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::{ask, tell};
+    use crate::model::{PeerStatus, Via};
+    use crate::wire::heartbeat::{Beat, INTERVAL};
+    use std::time::Duration;
+    use tokio::task::LocalSet;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+    const BOB: PeerId = PeerId([1; 32]);
+
+    fn parts(state: &std::path::Path) -> (watch::Sender<Facts>, RegistryParts) {
+        let (tx, facts) = watch::channel(Facts { cores: 2, job_slots: 1, ..Facts::default() });
+        let addr = SocketAddr::from(([127, 0, 0, 1], 5556));
+        let parts = RegistryParts {
+            id: PeerId([9; 32]),
+            name: "me".into(),
+            boot: BootId([9; 16]),
+            addr,
+            facts,
+            state: state.to_owned(),
+        };
+        (tx, parts)
+    }
+
+    fn link(key: PeerId) -> PeerLinked {
+        PeerLinked {
+            peer: key,
+            name: "bob".into(),
+            boot: BootId([1; 16]),
+            addr: SocketAddr::from(([10, 0, 0, 1], 5556)),
+            version: "0.1.0".into(),
+            clock_skew_ms: 0,
+            via: Via::Direct,
+        }
+    }
+
+    fn heard(seq: u64) -> PeerHeard {
+        let facts = Facts { job_slots: 1, ..Facts::default() };
+        let boot = BootId([1; 16]);
+        let beat = Beat { peer: BOB, boot, seq, worker_port: 5556, name: "bob".into(), facts, goodbye: false };
+        PeerHeard { beat, addr: SocketAddr::from(([10, 0, 0, 1], 5556)) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn this_machine_comes_first_and_a_silent_peer_goes() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (own, parts) = parts(dir.path());
+        LocalSet::new()
+            .run_until(async move {
+                let door = start(parts).expect("starts");
+                assert_eq!(ask(&door, heard(1), LIMIT).await, Ok(true), "worth a link");
+                assert_eq!(ask(&door, link(BOB), LIMIT).await, Ok(Ok(())));
+                own.send_replace(Facts { paused: Some("in use".into()), ..Facts::default() });
+                let list = ask(&door, ListPeers { offline: false }, LIMIT).await.expect("answers");
+                let shown: Vec<_> = list.iter().map(|v| (v.name.as_str(), v.via, v.status)).collect();
+                let me = ("me", Via::Own, PeerStatus::Paused);
+                assert_eq!(shown, [me, ("bob", Via::Broadcast, PeerStatus::Idle)]);
+                for seq in 2..1800 {
+                    tokio::time::sleep(INTERVAL).await;
+                    assert!(tell(&door, heard(seq)));
+                }
+                assert_eq!(ask(&door, ListPeers { offline: false }, LIMIT).await.expect("answers").len(), 2);
+                tokio::time::sleep(INTERVAL * 4).await;
+                assert_eq!(ask(&door, ListPeers { offline: false }, LIMIT).await.expect("answers").len(), 1);
+                assert_eq!(ask(&door, ListPeers { offline: true }, LIMIT).await.expect("answers").len(), 2);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_pin_is_on_disk_before_the_link_is_told_and_outlives_homied() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let state = dir.path().to_owned();
+        LocalSet::new()
+            .run_until(async move {
+                let (_own, first) = parts(&state);
+                let door = start(first).expect("starts");
+                assert_eq!(ask(&door, link(BOB), LIMIT).await, Ok(Ok(())));
+                drop(door);
+                let (_own, second) = parts(&state);
+                let door = start(second).expect("starts again");
+                let eve = PeerId([2; 32]);
+                let refusal = ask(&door, link(eve), LIMIT).await.expect("answers").expect_err("pinned");
+                assert_eq!(refusal.kind, RefusalKind::NotAllowed);
+                let freed = ask(&door, TrustNewKey { name: "bob".into() }, LIMIT).await.expect("answers");
+                assert_eq!(freed, Ok(BOB));
+                assert_eq!(ask(&door, link(eve), LIMIT).await, Ok(Ok(())));
+                let nobody = ask(&door, TrustNewKey { name: "tom".into() }, LIMIT).await.expect("answers");
+                assert_eq!(nobody.expect_err("unknown").kind, RefusalKind::UnknownPeer);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_of_pins_stops_the_start() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        std::fs::write(dir.path().join("peers.json"), "?").expect("writable");
+        let (_own, parts) = parts(dir.path());
+        LocalSet::new()
+            .run_until(async move { assert!(matches!(start(parts), Err(RegistryError::Parse { .. }))) })
+            .await;
+    }
+}

@@ -1,0 +1,174 @@
+//! A container's cgroup, seen from outside the engine: what the job used, whether anything is left of it, and a way
+//! to end it when the engine itself is gone.
+//!
+//! Reachable when the engine runs on this kernel (not in Docker Desktop's machine). Both versions of cgroups.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::model::Usage;
+
+/// Where Linux has its control groups.
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// The directories of one container's cgroup: one in version 2, one a controller in version 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cgroup {
+    /// Counts memory.
+    memory: PathBuf,
+    /// Counts processor time.
+    cpu: PathBuf,
+    /// Lists processes.
+    procs: PathBuf,
+}
+
+/// One look at the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sample {
+    /// Processor time and largest memory use.
+    pub(super) usage: Usage,
+    /// The kernel has killed a process of the job for its memory limit.
+    pub(super) oom_killed: bool,
+}
+
+impl Sample {
+    /// Both counters only grow; a look that came too late to see anything changes nothing.
+    pub(super) fn merge(&mut self, later: Self) {
+        self.usage.cpu_ms = self.usage.cpu_ms.max(later.usage.cpu_ms);
+        self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(later.usage.peak_memory_bytes);
+        self.oom_killed |= later.oom_killed;
+    }
+}
+
+impl Cgroup {
+    /// The cgroup of process `pid`, which must be the first of container `id`; `None` if it cannot be seen.
+    pub(super) fn of(pid: i32, id: &str) -> Option<Self> {
+        let found = Self::parse(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?, id, Path::new(ROOT))?;
+        found.procs.exists().then_some(found)
+    }
+
+    /// `membership` is `/proc/PID/cgroup`. The container's id must be part of each path: a process that has just ended,
+    /// and whose number was given to another, must not lend us the wrong cgroup.
+    fn parse(membership: &str, id: &str, root: &Path) -> Option<Self> {
+        let path_of = |controller: &str| {
+            membership.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':');
+                let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+                let hit = controllers.split(',').any(|c| c == controller) && path.contains(id);
+                hit.then(|| path.trim_start_matches('/').to_owned())
+            })
+        };
+        if let (Some(memory), Some(cpu)) = (path_of("memory"), path_of("cpuacct")) {
+            let memory = root.join("memory").join(memory);
+            return Some(Self { procs: memory.join("cgroup.procs"), memory, cpu: root.join("cpuacct").join(cpu) });
+        }
+        // Version 2 has one line, whose list of controllers is empty.
+        let unified = root.join(path_of("")?);
+        Some(Self { procs: unified.join("cgroup.procs"), memory: unified.clone(), cpu: unified })
+    }
+
+    /// The counters now; zeros once the cgroup is gone.
+    pub(super) fn sample(&self) -> Sample {
+        let number = |path: PathBuf| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        let field = |path: PathBuf, name: &str| fs::read_to_string(path).ok().and_then(|text| keyed(&text, name));
+        let cpu_ms = number(self.cpu.join("cpuacct.usage"))
+            .map(|ns| ns / 1_000_000)
+            .or_else(|| field(self.cpu.join("cpu.stat"), "usage_usec").map(|us| us / 1000));
+        let peak = number(self.memory.join("memory.max_usage_in_bytes"))
+            .or_else(|| number(self.memory.join("memory.peak")))
+            // Linux before 5.19 keeps no peak in version 2.
+            .or_else(|| number(self.memory.join("memory.current")));
+        let kills = field(self.memory.join("memory.oom_control"), "oom_kill")
+            .or_else(|| field(self.memory.join("memory.events"), "oom_kill"));
+        Sample {
+            usage: Usage {
+                wall_ms: 0,
+                cpu_ms: cpu_ms.unwrap_or_default(),
+                peak_memory_bytes: peak.unwrap_or_default(),
+            },
+            oom_killed: kills.is_some_and(|n| n > 0),
+        }
+    }
+
+    /// Whether no process is in it any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pids().is_ok_and(|pids| pids.is_empty())
+    }
+
+    /// SIGKILL to everything in it. For when the engine cannot be asked; may need the rights of root.
+    ///
+    /// # Errors
+    /// Something is in it that may not be killed.
+    pub(super) fn kill_all(&self) -> io::Result<()> {
+        if fs::write(self.memory.join("cgroup.kill"), "1").is_ok() {
+            return Ok(());
+        }
+        for pid in self.pids()? {
+            match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+                Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn pids(&self) -> io::Result<Vec<i32>> {
+        match fs::read_to_string(&self.procs) {
+            Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ENODEV) => Ok(Vec::new()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// The number after `name` in a file of `name number` lines.
+fn keyed(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "4f3c";
+
+    #[test]
+    fn both_versions_are_understood_and_strangers_are_not() {
+        let v1 = "12:pids:/docker/4f3c\n5:cpu,cpuacct:/docker/4f3c\n4:memory:/docker/4f3c\n1:name=systemd:/docker/4f3c\n0::/\n";
+        let found = Cgroup::parse(v1, ID, Path::new("/cg")).expect("version 1");
+        assert_eq!(found.memory, Path::new("/cg/memory/docker/4f3c"));
+        assert_eq!(found.cpu, Path::new("/cg/cpuacct/docker/4f3c"));
+        let v2 = "0::/system.slice/docker-4f3c.scope\n";
+        let found = Cgroup::parse(v2, ID, Path::new("/cg")).expect("version 2");
+        assert_eq!(found.procs, Path::new("/cg/system.slice/docker-4f3c.scope/cgroup.procs"));
+        for other in ["0::/user.slice/session-2.scope\n", "4:memory:/\n5:cpuacct:/\n", "", "nonsense"] {
+            assert_eq!(Cgroup::parse(other, ID, Path::new("/cg")), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn counters_of_both_versions_are_read() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let cgroup =
+            Cgroup { memory: dir.path().into(), cpu: dir.path().into(), procs: dir.path().join("cgroup.procs") };
+        assert_eq!(cgroup.sample(), Sample::default());
+        assert!(cgroup.is_empty());
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("write");
+        put("cpu.stat", "usage_usec 1234567\nuser_usec 1\n");
+        put("memory.peak", "7340032\n");
+        put("memory.events", "low 0\noom 2\noom_kill 1\noom_group_kill 0\n");
+        let usage = Usage { wall_ms: 0, cpu_ms: 1234, peak_memory_bytes: 7 << 20 };
+        assert_eq!(cgroup.sample(), Sample { usage, oom_killed: true });
+        put("memory.max_usage_in_bytes", "8388608\n");
+        put("cpuacct.usage", "2000000000\n");
+        put("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+        let usage = Usage { wall_ms: 0, cpu_ms: 2000, peak_memory_bytes: 8 << 20 };
+        assert_eq!(cgroup.sample(), Sample { usage, oom_killed: false });
+        put("cgroup.procs", "1\n");
+        assert!(!cgroup.is_empty());
+    }
+}

@@ -1,0 +1,162 @@
+//! The Docker engine: jobs as containers of Docker or Podman, over the engine's API.
+//!
+//! Only this folder names bollard for jobs. `find` searches the socket, `connect` agrees on a version, `template` and
+//! `seccomp` decide what a container may do, `run` starts and follows it with `streams` and `cgroup`, `base` makes the
+//! image it is made from. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
+//! of its own. It keeps no state: the engine's labels and names are the state.
+
+mod cgroup;
+mod connect;
+mod error;
+mod find;
+mod run;
+mod seccomp;
+mod streams;
+mod template;
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::SystemInfo;
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+
+use self::connect::{Client, connect};
+pub use self::find::Surroundings;
+pub use self::run::DockerJob;
+use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId};
+use crate::sandbox::engine::{Engine, EngineError, JobLaunch, Ready, Started, job_name};
+
+/// Repository of the images that hold environment `base`.
+const BASE_REPOSITORY: &str = "homie-base";
+/// The environment that always exists (once built).
+const BASE: &str = "base";
+
+/// Jobs in containers of Docker or Podman.
+#[derive(Debug, Clone)]
+pub struct DockerEngine {
+    env: Surroundings,
+}
+
+impl DockerEngine {
+    /// The engine that a search from `env` finds.
+    pub fn new(env: Surroundings) -> Self {
+        Self { env }
+    }
+
+    /// The engine that this process's environment leads to.
+    pub fn of_this_process() -> Self {
+        Self::new(Surroundings::of_this_process())
+    }
+
+    /// The newest image of environment `base`, by digest.
+    async fn base_image(client: &Client) -> Result<Option<String>, EngineError> {
+        let filters = HashMap::from([("reference".to_owned(), vec![BASE_REPOSITORY.to_owned()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let images = client.docker.list_images(Some(options)).await.map_err(|e| error::asked("list images", &e))?;
+        Ok(images.into_iter().max_by_key(|image| image.created).map(|image| image.id))
+    }
+}
+
+impl Engine for DockerEngine {
+    type Job = DockerJob;
+
+    async fn probe(&self) -> Result<Ready, EngineError> {
+        let client = connect(&self.env).await?;
+        let info = client.docker.info().await.map_err(|e| error::asked("describe itself", &e))?;
+        let mut warnings = shortcomings(&info);
+        let mut images = BTreeMap::new();
+        match Self::base_image(&client).await? {
+            Some(id) => drop(images.insert(BASE.to_owned(), id)),
+            None => warnings.push("environment base is not built yet: run `homie env build base`".to_owned()),
+        }
+        let envs = images.keys().cloned().collect();
+        let offer = EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs };
+        Ok(Ready { offer, images, warnings })
+    }
+
+    async fn leftovers(&self, node: &str) -> Result<Vec<(JobId, Epoch)>, EngineError> {
+        let client = connect(&self.env).await?;
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{}={node}", template::LABEL_NODE)])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let all = client.docker.list_containers(Some(options)).await;
+        let all = all.map_err(|e| error::asked("list containers", &e))?;
+        Ok(all.into_iter().filter_map(|c| assignment(&c.labels?)).collect())
+    }
+
+    async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
+        let client = connect(&self.env).await?;
+        let name = format!("homie-{}", job_name(job, epoch));
+        let there = match client.docker.inspect_container(&name, None).await {
+            Err(e) if error::is_status(&e, 404) => return Ok(()),
+            answer => answer.map_err(|e| error::asked("inspect the container", &e))?,
+        };
+        let labels = there.config.and_then(|c| c.labels).unwrap_or_default();
+        if labels.get(template::LABEL_NODE).is_some_and(|owner| owner == node) {
+            return run::remove_container(&client.docker, &name).await;
+        }
+        Err(EngineError::Failed(format!("container {name} is not this machine's own")))
+    }
+
+    async fn start(&self, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
+        let client = connect(&self.env).await?;
+        run::start(&client, launch).await
+    }
+}
+
+/// The image a launch names.
+fn image_of(launch: &JobLaunch) -> Result<&str, EngineError> {
+    launch.image.as_deref().ok_or_else(|| EngineError::NoEnvironment(launch.env.clone()))
+}
+
+/// Which assignment a container's labels tell of.
+fn assignment(labels: &HashMap<String, String>) -> Option<(JobId, Epoch)> {
+    let job = labels.get(template::LABEL_JOB)?.parse().ok()?;
+    Some((job, Epoch(labels.get(template::LABEL_EPOCH)?.parse().ok()?)))
+}
+
+/// What this engine cannot hold a job to, for its owner to know.
+fn shortcomings(info: &SystemInfo) -> Vec<String> {
+    let missing = |flag: Option<bool>| flag == Some(false);
+    let mut all = Vec::new();
+    if missing(info.memory_limit) {
+        all.push("the engine cannot limit memory (no memory cgroup delegated to it)".to_owned());
+    }
+    if missing(info.cpu_cfs_quota) {
+        all.push("the engine cannot limit processor time (no cpu cgroup delegated to it)".to_owned());
+    }
+    if missing(info.pids_limit) {
+        all.push("the engine cannot limit the number of processes (no pids cgroup delegated to it)".to_owned());
+    }
+    let options = info.security_options.as_deref().unwrap_or_default();
+    if !options.iter().any(|o| o.contains("seccomp")) {
+        all.push("the engine has no seccomp: jobs reach every system call of the kernel".to_owned());
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_cannot_hold_a_job_is_told_about() {
+        let able = SystemInfo {
+            memory_limit: Some(true),
+            cpu_cfs_quota: Some(true),
+            pids_limit: Some(true),
+            security_options: Some(vec!["name=seccomp,profile=default".to_owned()]),
+            ..SystemInfo::default()
+        };
+        assert_eq!(shortcomings(&able), Vec::<String>::new());
+        let unable = SystemInfo { memory_limit: Some(false), security_options: None, ..able };
+        assert_eq!(shortcomings(&unable).len(), 2);
+    }
+
+    #[test]
+    fn only_whole_labels_name_an_assignment() {
+        let job = JobId([1; 16]);
+        let mut labels = HashMap::from([("homie.job".to_owned(), job.to_string()), ("homie.epoch".into(), "2".into())]);
+        assert_eq!(assignment(&labels), Some((job, Epoch(2))));
+        labels.insert("homie.epoch".into(), "x".into());
+        assert_eq!(assignment(&labels), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Real homied processes on machines of their own, driven by the real `homie`. One binary, so that it links once.
+//!
+//! As root every machine is a network namespace; otherwise a set of ports of the loopback, and the tests that need
+//! more say that they are left out.
+
+// The modules of a test binary have no outside that could reach them.
+#![allow(unreachable_pub, missing_debug_implementations)]
+
+mod process;
+mod world;
+
+mod documents;
+mod files;
+mod frames;
+mod jobs;
+mod meeting;
+mod output;
+mod placement;
+mod refusals;
+mod survival;
