@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod messages;
+mod results;
 mod supervisor;
 
 use std::ffi::OsString;
