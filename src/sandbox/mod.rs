@@ -14,7 +14,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub use error::SandboxError;
-pub use results::ResultsSource;
 
 /// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`. `None` for every
 /// other command line. To be called before anything else: these processes must have one thread.

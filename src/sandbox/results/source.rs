@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,24 +13,22 @@ use nix::sys::stat::fstat;
 
 use super::walk;
 use crate::model::{CHUNK_BYTES, Manifest};
-use crate::sandbox::error::SandboxError;
 use crate::transfer::{ChunkAt, ChunkSource};
 
 /// The results of one ended job. The receiver checks every hash, so a file that was damaged since is noticed there.
 #[derive(Debug)]
 pub struct ResultsSource {
-    root: OwnedFd,
+    dir: PathBuf,
+    /// The directory, once opened.
+    root: Option<OwnedFd>,
     /// The file read last: chunks come in order, so it is opened once.
     open: Option<(usize, Arc<std::fs::File>)>,
 }
 
 impl ResultsSource {
     /// Results below `dir` (see [`crate::sandbox::messages::HostedResults::dir`]).
-    ///
-    /// # Errors
-    /// The directory is not there any more.
-    pub fn open(dir: &Path) -> Result<Self, SandboxError> {
-        Ok(Self { root: walk::open_root(dir)?, open: None })
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir, root: None, open: None }
     }
 
     fn file(&mut self, manifest: &Manifest, index: usize) -> io::Result<Arc<std::fs::File>> {
@@ -39,7 +37,11 @@ impl ResultsSource {
         }
         let entry = manifest.files().get(index).ok_or(io::ErrorKind::InvalidInput)?;
         let path = CString::new(entry.path.as_str())?;
-        let fd = walk::open_beneath(&self.root, &path, OFlag::O_RDONLY)?;
+        let root = match &mut self.root {
+            Some(root) => root,
+            slot => slot.insert(walk::open_root(&self.dir).map_err(io::Error::other)?),
+        };
+        let fd = walk::open_beneath(root, &path, OFlag::O_RDONLY)?;
         if !walk::is_plain(&fstat(&fd)?) {
             return Err(io::Error::other("it is no plain file any more"));
         }

@@ -144,7 +144,7 @@ async fn results_are_saved_read_back_and_served_in_place() {
     results.save(beside.path()).expect("saved");
     assert_eq!(Results::load(beside.path()).expect("read"), results);
 
-    let mut source = ResultsSource::open(tree.0.path()).expect("opened");
+    let mut source = ResultsSource::new(tree.0.path().to_path_buf());
     for at in chunks(&results.manifest) {
         let bytes = source.read(&results.manifest, at).await.expect("readable");
         assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (at.len, at.digest));
@@ -152,7 +152,7 @@ async fn results_are_saved_read_back_and_served_in_place() {
     // A file that was exchanged for a link after the walk is not followed.
     fs::remove_file(tree.at("small")).expect("removed");
     symlink("/etc/hostname", tree.at("small")).expect("linked");
-    let mut source = ResultsSource::open(tree.0.path()).expect("opened");
+    let mut source = ResultsSource::new(tree.0.path().to_path_buf());
     let at = chunks(&results.manifest).find(|at| results.manifest.files()[at.file].path.as_str() == "small");
     assert!(source.read(&results.manifest, at.expect("listed")).await.is_err());
 }
