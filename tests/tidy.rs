@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Words: both binaries, no IO, no clock.
 const WORDS: &[&str] = &["model", "wire", "paths"];
 /// Small ports under the rooms (daemon only).
-const GROUND: &[&str] = &["blobs", "clock", "config", "mailbox", "net", "pipe", "secret"];
+const GROUND: &[&str] = &["blobs", "clock", "config", "identity", "mailbox", "net", "pipe", "secret"];
 /// Capabilities with a door.
 const ROOMS: &[&str] = &["discovery", "history", "ipc", "link", "monitor", "registry", "sandbox", "scheduler"];
 /// Files that decide: they take `now` as an argument and know nothing but words.
@@ -17,8 +17,12 @@ const PURE: &[&str] = &[
     "discovery/direct",
     "discovery/schedule",
     "history/stats",
+    "link/direct",
     "link/gate",
+    "link/greet",
     "link/handshake",
+    "link/links",
+    "link/tickets",
     "monitor/smoothing",
     "registry/liveness",
     "registry/table",
@@ -242,7 +246,8 @@ fn layers(path: &str, text: &str) -> Vec<String> {
             "model" => false,
             "wire" => to == "model",
             "paths" => known(WORDS),
-            _ if is_pure(path) => known(&["model", "wire"]),
+            // Keys are values; what is computed with them needs neither IO nor a clock.
+            _ if is_pure(path) => known(&["model", "wire", "secret"]),
             "transfer" => known(&["model", "wire"]),
             "ctl" => known(WORDS) || to == "transfer",
             _ if GROUND.contains(&part) => known(WORDS) || known(GROUND) || to == "transfer",
