@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
+use actix::{Actor, Addr, Handler, MailboxError, Message};
 
 pub use actix::Message as Word;
 
@@ -32,13 +32,14 @@ pub enum AskError {
     TimedOut(&'static str),
 }
 
-/// Sends `message` and waits at most `limit` for the answer.
+/// Sends `message` and waits at most `limit` for the answer. The actor may live in a `Context` or, as the history
+/// does, in a `SyncContext` on a thread of its own.
 ///
 /// # Errors
 /// The actor has stopped, or the time is over ("maybe done").
 pub async fn ask<A, M>(to: &Addr<A>, message: M, limit: Duration) -> Result<M::Result, AskError>
 where
-    A: Actor<Context = Context<A>> + Handler<M>,
+    A: Actor + Handler<M>,
     M: Message + Send + 'static,
     M::Result: Send,
     A::Context: ToEnvelope<A, M>,
@@ -54,7 +55,7 @@ where
 /// Sends `message` if there is room for it and forgets it. Returns whether it was taken.
 pub fn tell<A, M>(to: &Addr<A>, message: M) -> bool
 where
-    A: Actor<Context = Context<A>> + Handler<M>,
+    A: Actor + Handler<M>,
     M: Message + Send + 'static,
     M::Result: Send,
     A::Context: ToEnvelope<A, M>,

@@ -222,7 +222,7 @@ fn indent_of(line: &str) -> usize {
 }
 
 /// A text as YAML: plain where that is safe, else in double quotes (JSON's are YAML's).
-pub(super) fn scalar(text: &str) -> String {
+fn scalar(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     let plain = text.chars().all(safe)
         && text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')

@@ -18,25 +18,13 @@ const NOT_SETTINGS: [&str; 4] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "
 /// guesser who has recorded a heartbeat and pays 600,000 rounds of PBKDF2 for each try.
 const SHORT_SECRET: usize = 12;
 
-/// What a machine is called and has, for the defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
-    /// Its host name.
-    pub host_name: String,
-    /// Logical processors that may be used.
-    pub cores: usize,
-}
-
-impl Machine {
-    /// This one.
-    pub fn this() -> Self {
-        let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok()).unwrap_or_default();
-        // `raj.local` is `raj` to people; what no name may have is left out.
-        let first = host.split('.').next().unwrap_or_default();
-        let clean: String = first.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).take(63).collect();
-        let host_name = if clean.is_empty() { "homie".to_owned() } else { clean };
-        Self { host_name, cores: std::thread::available_parallelism().map_or(1, usize::from) }
-    }
+/// The name of a machine that was given none: its host name, less what no name may have.
+pub fn host_name() -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok()).unwrap_or_default();
+    // `raj.local` is `raj` to people.
+    let first = host.split('.').next().unwrap_or_default();
+    let clean: String = first.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(63).collect();
+    if clean.is_empty() { "homie".to_owned() } else { clean }
 }
 
 /// The configuration, ready to use.
@@ -52,19 +40,19 @@ pub struct Loaded {
 
 /// Reads and checks everything. A missing file is an empty one.
 ///
-/// `env` are environment variables (others than `HOMIE_*` are passed over); `flags` are pairs of a key and its value.
+/// `host_name` is the default of `name` (see [`host_name`]), so that tests need not be this machine. `env` are environment variables (others than `HOMIE_*` are passed over); `flags` are pairs of a key and its value.
 ///
 /// # Errors
 /// The first thing that cannot be used, with its place, key, and what to write.
 pub fn load(
     places: &Places,
-    machine: &Machine,
+    host_name: &str,
     env: impl IntoIterator<Item = (String, String)>,
     flags: &[(String, String)],
 ) -> Result<Loaded, ConfigError> {
     let mut warnings = Vec::new();
     let text = file::read(&places.config, &mut warnings)?;
-    layers(&places.config, &text, machine, env, flags, warnings)
+    layers(&places.config, &text, host_name, env, flags, warnings)
 }
 
 /// A value and where it came from.
@@ -73,7 +61,7 @@ type Layer = BTreeMap<&'static str, (Given, String)>;
 fn layers(
     path: &Path,
     text: &str,
-    machine: &Machine,
+    host_name: &str,
     env: impl IntoIterator<Item = (String, String)>,
     flags: &[(String, String)],
     mut warnings: Vec<String>,
@@ -87,7 +75,7 @@ fn layers(
         }
     }
 
-    let mut settings = Settings::defaults(&machine.host_name, machine.cores);
+    let mut settings = Settings::defaults(host_name);
     for key in keys::all() {
         if let Some((value, origin)) = given.get(key.name) {
             (key.set)(&mut settings, value).map_err(|problem| ConfigError::Value {

@@ -15,7 +15,7 @@ mod shape;
 mod tests;
 
 pub use direct::{Direct, address};
-pub use edit::{add_direct, remove_direct, set_values};
+pub use edit::{add_direct, remove_direct};
 pub use error::ConfigError;
-pub use load::{Loaded, Machine, load};
+pub use load::{Loaded, host_name, load};
 pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};

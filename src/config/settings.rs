@@ -69,19 +69,17 @@ impl EngineChoice {
 }
 
 impl Settings {
-    /// The settings of a machine that nobody configured: its host name is its name, and it takes as many jobs at
-    /// once as fit on its processors at the default limit of 2 each.
-    pub fn defaults(host_name: &str, cores: usize) -> Self {
-        let limits = Limits::default();
+    /// The settings of a machine that nobody configured.
+    pub fn defaults(host_name: &str) -> Self {
         Self {
             name: host_name.to_owned(),
             group: DEFAULT_GROUP.to_owned(),
             group_secret: Secret::default(),
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
-            // At least one, or a small machine would never help; at most 8, since each may take 4 GiB.
-            job_slots: u16::try_from(cores * 1000 / limits.cpu_millis as usize).unwrap_or(8).clamp(1, 8),
-            limits,
+            limits: Limits::default(),
+            // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.
+            job_slots: 2,
             engine: EngineChoice::Auto,
             min_isolation: Isolation::Namespace,
             admins: Vec::new(),

@@ -35,7 +35,7 @@ impl Home {
 
     fn load_with(&self, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
         let own = |list: &[(&str, &str)]| list.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<Vec<_>>();
-        load(&self.places, &Machine { host_name: "box".to_owned(), cores: 4 }, own(env), &own(flags))
+        load(&self.places, "box", own(env), &own(flags))
     }
 
     fn text(&self) -> String {
@@ -52,7 +52,7 @@ fn the_file_of_the_first_homie_loads_unchanged() {
     let home = Home::with(FIRST_HOMIE);
     let loaded = home.load().expect("loads");
     let s = &loaded.settings;
-    let defaults = Settings::defaults("box", 4);
+    let defaults = Settings::defaults("box");
     assert_eq!((s.name.as_str(), s.group_secret.reveal()), ("raj", "your-shared-secret"));
     assert_eq!((s.discovery_port, s.worker_port), (5555, 5556));
     assert_eq!(s.limits, defaults.limits, "the file of the README states the defaults");
@@ -113,7 +113,7 @@ fn without_a_file_the_defaults_hold() {
     let home = Home::with("");
     std::fs::remove_file(&home.places.config).expect("remove");
     let loaded = home.load().expect("loads");
-    assert_eq!(loaded.settings, Settings::defaults("box", 4));
+    assert_eq!(loaded.settings, Settings::defaults("box"));
     assert!(loaded.warnings.iter().any(|w| w.contains("homie setup")), "{:?}", loaded.warnings);
     // What a dotless blank line means: nothing.
     let blank = Home::with("name:\ngroup_secret: ''\n").load().expect("loads");
@@ -271,29 +271,9 @@ fn a_new_file_is_private_and_a_link_is_followed() {
     assert!(home.places.config.is_symlink());
 
     let fresh = Places { config: PathBuf::from(home.dir.path()).join("new.yaml"), ..home.places.clone() };
-    set_values(&fresh, &[("name".to_owned(), "raj".to_owned())]).expect("set");
+    add_direct(&fresh, "a", None).expect("added");
     let mode = std::fs::metadata(&fresh.config).expect("stat").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-}
-
-#[test]
-fn values_are_set_in_place_with_their_comments() {
-    let home = Home::with("# mine\nname: raj\ncontainer_memory_limit: 4g # enough\n");
-    let pairs = |list: &[(&str, &str)]| list.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<Vec<_>>();
-    let some = [("container_cpu_limit", "2"), ("container_memory_limit", "8g"), ("group_secret", "a # b: c")];
-    set_values(&home.places, &pairs(&some)).expect("set");
-    let want =
-        "# mine\nname: raj\ncontainer_memory_limit: 8g # enough\ncontainer_cpu_limit: 2\ngroup_secret: \"a # b: c\"\n";
-    assert_eq!(home.text(), want);
-    for (bad, part) in [
-        (("container_cpu_limit", "x"), "write 2 or 0.5"),
-        (("nane", "x"), "did you mean name?"),
-        (("direct", "x"), "not a key that takes one value"),
-    ] {
-        let e = set_values(&home.places, &pairs(&[("name", "mike"), bad])).expect_err(bad.0).to_string();
-        assert!(e.contains(part), "{e}");
-        assert_eq!(home.text(), want, "all or nothing");
-    }
 }
 
 #[test]

@@ -150,3 +150,8 @@ pub struct CloseLinks {
     /// Whether homied will be back at once.
     pub restart: bool,
 }
+
+/// Why we do not listen for peers, if so.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<String>")]
+pub struct ListenError;

@@ -118,3 +118,8 @@ pub struct HostedJobs;
 #[derive(Debug, Word)]
 #[rtype(result = "()")]
 pub struct DrainSandbox;
+
+/// Why no engine is ready, if so: what each one said and what to do.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<String>")]
+pub struct EngineTrouble;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
 use homie::ctl::args::Cli;
 
 fn root() -> PathBuf {
@@ -92,6 +93,12 @@ fn every_command_in_the_documents_parses() {
         for line in commands(&text) {
             let Some(argv) = words(&line) else { continue };
             checked += 1;
+            // `homie add` in the middle of a sentence names the verb.
+            if let [_, verb] = argv.as_slice()
+                && Cli::command().find_subcommand(verb).is_some()
+            {
+                continue;
+            }
             if let Err(e) = Cli::read(argv) {
                 use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
                 assert!(matches!(e.kind(), DisplayHelp | DisplayVersion), "{path}: {line}\n{e}");

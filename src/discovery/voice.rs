@@ -1,0 +1,90 @@
+//! The task that says that this machine is there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
+
+use super::beacon::{Beacon, Rhythm};
+use super::error::SilenceError;
+use super::interfaces::{LOOPBACK, broadcast_addresses};
+use crate::model::Facts;
+use crate::secret::GroupKeys;
+
+/// What the voice needs.
+#[derive(Debug)]
+pub(super) struct Voice {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) port: u16,
+    pub(super) keys: GroupKeys,
+    pub(super) beacon: Beacon,
+    pub(super) facts: watch::Receiver<Facts>,
+    /// Somebody is new.
+    pub(super) soon: Arc<Notify>,
+    /// Why nobody hears us; `None` while somebody may.
+    pub(super) trouble: watch::Sender<Option<String>>,
+}
+
+impl Voice {
+    /// Beats until `stop`, then says goodbye.
+    pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+        let mut rhythm = Rhythm::new(Instant::now().into_std());
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                () = self.soon.notified() => rhythm.bring_forward(Instant::now().into_std()),
+                () = tokio::time::sleep_until(rhythm.next().into()) => {
+                    self.beat(false).await;
+                    rhythm.beaten(Instant::now().into_std(), random());
+                }
+            }
+        }
+        self.beat(true).await;
+    }
+
+    /// One beat on every interface.
+    async fn beat(&mut self, goodbye: bool) {
+        let outcome = self.send(goodbye).await;
+        let trouble = outcome.err().map(|e| e.to_string());
+        self.trouble.send_if_modified(|before| {
+            let news = *before != trouble;
+            if let (true, Some(trouble)) = (news, &trouble) {
+                tracing::warn!("nobody on the network hears this machine: {trouble}");
+            }
+            *before = trouble;
+            news
+        });
+    }
+
+    async fn send(&mut self, goodbye: bool) -> Result<(), SilenceError> {
+        let facts = self.facts.borrow().clone();
+        let addresses = broadcast_addresses().map_err(SilenceError::Interfaces)?;
+        let mut outcome = Err(SilenceError::NoNetwork);
+        for address in addresses {
+            let datagram = self.beacon.datagram(&facts, goodbye, |signed| self.keys.beat_mac(signed));
+            let to = SocketAddr::from((address, self.port));
+            match self.socket.send_to(&datagram, to).await {
+                // Loopback always works and tells nothing of the network.
+                Ok(_) if address == LOOPBACK => {}
+                Ok(_) => outcome = Ok(()),
+                Err(source) => {
+                    tracing::debug!(%to, error = %source, "heartbeat not sent");
+                    if outcome.is_err() && address != LOOPBACK {
+                        outcome = Err(SilenceError::Send { to, source });
+                    }
+                }
+            }
+        }
+        outcome
+    }
+}
+
+/// A random byte; without one the rhythm is merely regular.
+fn random() -> u8 {
+    let mut byte = [u8::MAX / 2];
+    let _ = getrandom::fill(&mut byte);
+    byte[0]
+}

@@ -1,0 +1,104 @@
+//! Jobs and their history.
+
+use serde_json::Value;
+
+use super::{Answer, value};
+use crate::history::messages::{FindJob, QueryRecords, QueryStats};
+use crate::ipc::session::{Session, params};
+use crate::model::JobRecord;
+use crate::sandbox::messages::HostedJobs;
+use crate::scheduler::messages::{CancelJob, ExplainJob, OpenJobs, SubmitJob};
+use crate::wire::ipc::{ExplainParams, HistoryQuery, JobRef, ListJobs, Request, Submit};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// Rows of `homie jobs --all`: what fits on a few screens; `homie history --limit` gives more.
+const LISTED: u32 = 100;
+
+pub(super) async fn submit(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let submit: Submit = params(request)?;
+    let uid = session.caller.uid;
+    value(&session.ask(&session.shared.parts.outlets.submit, SubmitJob { uid, submit }).await??)
+}
+
+pub(super) async fn explain(session: &mut Session, request: &Request) -> Answer {
+    let rows = match params::<ExplainParams>(request) {
+        Ok(params) => session.ask(&session.shared.parts.outlets.explain, ExplainJob { params }).await,
+        Err(refusal) => Err(refusal),
+    };
+    session.rows(request.id, rows.and_then(|rows| rows)).await
+}
+
+/// The job the caller means: the freshest record of it that is known.
+pub(in crate::ipc) async fn find(session: &Session, typed: &str) -> Result<JobRecord, Refusal> {
+    let outlets = &session.shared.parts.outlets;
+    let uid = session.caller.jobs_of();
+    let found = session.ask(&outlets.find, FindJob { prefix: typed.to_owned(), uid }).await??;
+    let open = session.ask(&outlets.open_jobs, OpenJobs).await?;
+    Ok(open.into_iter().find(|r| r.id == found.id).unwrap_or(found))
+}
+
+pub(super) async fn get(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let which: JobRef = params(request)?;
+    value(&find(session, &which.job).await?)
+}
+
+pub(super) async fn cancel(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let which: JobRef = params(request)?;
+    let record = find(session, &which.job).await?;
+    if record.is_terminal() {
+        let how = record.state.as_str();
+        let text = format!("job {} has already ended: {how}", record.id.short());
+        return Err(Refusal::new(RefusalKind::UnknownJob, text));
+    }
+    value(&session.ask(&session.shared.parts.outlets.cancel, CancelJob { job: record.id }).await??)
+}
+
+pub(super) async fn list(session: &mut Session, request: &Request) -> Answer {
+    let rows = listed(session, request).await;
+    session.rows(request.id, rows).await
+}
+
+async fn listed(session: &Session, request: &Request) -> Result<Vec<JobRecord>, Refusal> {
+    let wanted: ListJobs = params(request)?;
+    let outlets = &session.shared.parts.outlets;
+    let uid = session.caller.jobs_of();
+    if wanted.hosted {
+        // Who uses this machine is its owner's business; others see that somebody does (`status`).
+        if uid.is_some() {
+            return Err(Refusal::new(RefusalKind::NotAllowed, "hosted jobs are shown to the machine's administrators"));
+        }
+        return session.ask(&outlets.hosted, HostedJobs).await;
+    }
+    let mut rows = session.ask(&outlets.open_jobs, OpenJobs).await?;
+    rows.retain(|r| uid.is_none_or(|uid| r.uid == uid));
+    let query = HistoryQuery { role: Some(crate::model::Role::Sent), limit: Some(LISTED), peer: None };
+    let past = session.ask(&outlets.records, QueryRecords { query, uid }).await??;
+    // Of the ended ones, those with results that wait are always of interest.
+    let waits = |r: &JobRecord| r.delivery == crate::model::Delivery::Waiting;
+    let known: std::collections::HashSet<_> = rows.iter().map(|r| r.id).collect();
+    rows.extend(past.into_iter().filter(|r| !known.contains(&r.id) && r.is_terminal() && (wanted.all || waits(r))));
+    rows.sort_by_key(|r| std::cmp::Reverse(r.created_ms));
+    Ok(rows)
+}
+
+pub(super) async fn history(session: &mut Session, request: &Request) -> Answer {
+    let rows = match params::<HistoryQuery>(request) {
+        Ok(query) => {
+            let uid = session.caller.jobs_of();
+            session.ask(&session.shared.parts.outlets.records, QueryRecords { query, uid }).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    session.rows(request.id, rows.and_then(|rows| rows)).await
+}
+
+pub(super) async fn stats(session: &mut Session, request: &Request) -> Answer {
+    let rows = match params::<HistoryQuery>(request) {
+        Ok(query) => {
+            let uid = session.caller.jobs_of();
+            session.ask(&session.shared.parts.outlets.stats, QueryStats { query, uid }).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    session.rows(request.id, rows.and_then(|rows| rows)).await
+}

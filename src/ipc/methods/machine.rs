@@ -1,0 +1,85 @@
+//! This machine and its neighbours.
+
+use serde_json::{Value, json};
+
+use super::{Answer, value};
+use crate::discovery::messages::DiscoveryError;
+use crate::ipc::messages::{AddDirectPeer, ReloadConfig, RemoveDirectPeer, ShowConfig};
+use crate::ipc::session::{ROOM, Session, answer, params};
+use crate::link::messages::{ListDirect, ListenError};
+use crate::mailbox::ask;
+use crate::model::{PeerStatus, Via};
+use crate::registry::messages::ListPeers;
+use crate::sandbox::messages::{EngineTrouble, HostedJobs};
+use crate::scheduler::messages::OpenJobs;
+use crate::wire::ipc::{AddPeer, PeersParams, RemovePeer, Request, StatusView};
+use crate::wire::refusal::Refusal;
+use crate::wire::version::RELEASE;
+
+pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
+    let parts = &session.shared.parts;
+    let outlets = &parts.outlets;
+    let loaded = session.shared.loaded();
+    let peers = session.ask(&outlets.peers, ListPeers { offline: false }).await?;
+    let own = peers.iter().find(|p| p.via == Via::Own);
+    let online = peers.iter().filter(|p| p.via != Via::Own && p.status != PeerStatus::Offline).count();
+    let hosted = session.ask(&outlets.hosted, HostedJobs).await?;
+    let view = StatusView {
+        name: loaded.settings.name.clone(),
+        id: parts.id,
+        version: RELEASE.into(),
+        pid: std::process::id(),
+        uptime_ms: parts.began.elapsed().as_millis() as u64,
+        ip: own.map(|p| p.addr.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()),
+        discovery_port: loaded.settings.discovery_port,
+        discovery_error: session.ask(&outlets.discovery_error, DiscoveryError).await?,
+        worker_port: loaded.settings.worker_port,
+        worker_error: session.ask(&outlets.listen_error, ListenError).await?,
+        engine_error: session.ask(&outlets.engine_trouble, EngineTrouble).await?,
+        peers_online: online as u32,
+        jobs_sent: session.ask(&outlets.open_jobs, OpenJobs).await?.len() as u32,
+        jobs_hosted: hosted.iter().filter(|r| !r.is_terminal()).count() as u32,
+        facts: parts.facts.borrow().clone(),
+        warnings: loaded.warnings.clone(),
+    };
+    value(&view)
+}
+
+pub(super) async fn peers(session: &mut Session, request: &Request) -> Answer {
+    let rows = match params::<PeersParams>(request) {
+        Ok(p) => session.ask(&session.shared.parts.outlets.peers, ListPeers { offline: p.all }).await,
+        Err(refusal) => Err(refusal),
+    };
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn direct(session: &mut Session, request: &Request) -> Answer {
+    let rows = session.ask(&session.shared.parts.outlets.direct, ListDirect).await;
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn add(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let peer: AddPeer = params(request)?;
+    value(&answer(ask(&session.actor, AddDirectPeer { peer }, ROOM).await)??)
+}
+
+pub(super) async fn remove(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let peer: RemovePeer = params(request)?;
+    value(&answer(ask(&session.actor, RemoveDirectPeer { peer }, ROOM).await)??)
+}
+
+pub(super) async fn config(session: &mut Session, request: &Request) -> Answer {
+    let rows = answer(ask(&session.actor, ShowConfig, ROOM).await);
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn reload(session: &mut Session, request: &Request) -> Answer {
+    let rows = answer(ask(&session.actor, ReloadConfig, ROOM).await).and_then(|rows| rows);
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn shutdown(session: &Session) -> Result<Value, Refusal> {
+    // A full channel means that it was already asked for.
+    let _ = session.shared.parts.shutdown.try_send(());
+    Ok(json!({}))
+}

@@ -1,0 +1,50 @@
+//! The methods, by subject. Each takes the request and gives its answer; the outer error means that the connection
+//! itself is of no more use.
+
+mod files;
+mod jobs;
+mod machine;
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub(super) use jobs::find;
+
+use super::follow;
+use super::session::{Session, SessionError};
+use crate::wire::ipc::{Request, method};
+use crate::wire::refusal::Refusal;
+
+pub(super) type Answer = Result<Result<Value, Refusal>, SessionError>;
+
+/// Finds the method. [`super::rights`] has refused the unknown ones already.
+pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer {
+    match request.method.as_str() {
+        method::STATUS => Ok(machine::status(session).await),
+        method::PEERS => machine::peers(session, &request).await,
+        method::PEERS_DIRECT => machine::direct(session, &request).await,
+        method::PEERS_ADD => Ok(machine::add(session, &request).await),
+        method::PEERS_REMOVE => Ok(machine::remove(session, &request).await),
+        method::CONFIG => machine::config(session, &request).await,
+        method::CONFIG_RELOAD => machine::reload(session, &request).await,
+        method::SHUTDOWN => Ok(machine::shutdown(session).await),
+        method::FILES_PUT => files::put(session, &request).await,
+        method::RESULTS_GET => files::results(session, &request).await,
+        method::RESULTS_PLACED => files::placed(session, &request).await,
+        method::RESULTS_DELIVERED => Ok(files::delivered(session, &request).await),
+        method::JOB_INPUTS => files::inputs(session, &request).await,
+        method::JOB_SUBMIT => Ok(jobs::submit(session, &request).await),
+        method::JOB_EXPLAIN => jobs::explain(session, &request).await,
+        method::JOB_LIST => jobs::list(session, &request).await,
+        method::JOB_GET => Ok(jobs::get(session, &request).await),
+        method::JOB_CANCEL => Ok(jobs::cancel(session, &request).await),
+        method::JOB_FOLLOW => follow::follow(session, &request).await,
+        method::HISTORY => jobs::history(session, &request).await,
+        method::HISTORY_STATS => jobs::stats(session, &request).await,
+        other => Ok(Err(Refusal::internal(format!("method {other} is allowed but not served")))),
+    }
+}
+
+pub(super) fn value<T: Serialize>(answer: &T) -> Result<Value, Refusal> {
+    serde_json::to_value(answer).map_err(|e| Refusal::internal(e.to_string()))
+}

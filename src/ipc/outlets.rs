@@ -1,0 +1,96 @@
+//! Whom the sessions talk to, word by word.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::blobs::BlobStore;
+use crate::config::{Loaded, Settings};
+use crate::discovery::messages::DiscoveryError;
+use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
+use crate::link::messages::{AddDirect, ListDirect, ListenError, RemoveDirect};
+use crate::mailbox::Outlet;
+use crate::model::{Facts, PeerId};
+use crate::paths::Places;
+use crate::registry::messages::ListPeers;
+use crate::sandbox::messages::{EngineTrouble, HostedJobs};
+use crate::scheduler::messages::{CancelJob, ExplainJob, FollowJob, OpenJobs, SubmitJob};
+
+/// The words the sessions say, and to whom.
+#[derive(Clone)]
+pub struct Outlets {
+    /// Scheduler.
+    pub submit: Outlet<SubmitJob>,
+    /// Scheduler.
+    pub cancel: Outlet<CancelJob>,
+    /// Scheduler.
+    pub explain: Outlet<ExplainJob>,
+    /// Scheduler.
+    pub follow: Outlet<FollowJob>,
+    /// Scheduler.
+    pub open_jobs: Outlet<OpenJobs>,
+    /// Registry.
+    pub peers: Outlet<ListPeers>,
+    /// Link.
+    pub add_direct: Outlet<AddDirect>,
+    /// Link.
+    pub remove_direct: Outlet<RemoveDirect>,
+    /// Link.
+    pub direct: Outlet<ListDirect>,
+    /// Link.
+    pub listen_error: Outlet<ListenError>,
+    /// Discovery.
+    pub discovery_error: Outlet<DiscoveryError>,
+    /// Sandbox.
+    pub hosted: Outlet<HostedJobs>,
+    /// Sandbox.
+    pub engine_trouble: Outlet<EngineTrouble>,
+    /// History.
+    pub find: Outlet<FindJob>,
+    /// History.
+    pub get: Outlet<GetRecord>,
+    /// History.
+    pub put: Outlet<PutRecord>,
+    /// History.
+    pub records: Outlet<QueryRecords>,
+    /// History.
+    pub stats: Outlet<QueryStats>,
+    /// History.
+    pub remember: Outlet<RememberPlaced>,
+    /// History.
+    pub placed: Outlet<FindPlaced>,
+}
+
+impl std::fmt::Debug for Outlets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outlets")
+    }
+}
+
+/// What ipc is made of.
+#[derive(Debug)]
+pub struct IpcParts {
+    /// Its neighbours.
+    pub outlets: Outlets,
+    /// Where things are.
+    pub places: Places,
+    /// The configuration as it was loaded at start.
+    pub loaded: Loaded,
+    /// What homied's command line said over it.
+    pub flags: Vec<(String, String)>,
+    /// Tells the rooms what changed.
+    pub settings: watch::Sender<Settings>,
+    /// Inputs and results.
+    pub blobs: BlobStore,
+    /// Where the scheduler keeps copies of outputs.
+    pub sent_dir: PathBuf,
+    /// This machine.
+    pub id: PeerId,
+    /// Its load.
+    pub facts: watch::Receiver<Facts>,
+    /// When homied started.
+    pub began: Instant,
+    /// Asks daemon/ to end in order.
+    pub shutdown: mpsc::Sender<()>,
+}
