@@ -37,7 +37,8 @@ pub(super) async fn tarball(
     progress: &mut impl FnMut(&str),
 ) -> Result<PathBuf, EngineError> {
     let tar = order.cache.join(format!("{BASE_REPOSITORY}-{}.tar", recipe.tag()));
-    if !order.again && tokio::fs::try_exists(&tar).await.unwrap_or_default() {
+    let exists = async || !order.again && tokio::fs::try_exists(&tar).await.unwrap_or_default();
+    if exists().await {
         return Ok(tar);
     }
     let Recipe::Packages { distribution, suite, packages, arch, .. } = recipe else {
@@ -53,7 +54,13 @@ pub(super) async fn tarball(
     tokio::fs::create_dir_all(&order.cache)
         .await
         .map_err(|e| EngineError::Failed(format!("{shown} cannot be made: {e}")))?;
-    let scratch = order.cache.join(format!("{BASE_REPOSITORY}-{}.{}", recipe.tag(), std::process::id()));
+    // One builder at a time; whoever waited finds the work done. What a killed one left is swept by the next.
+    let _turn = turn(tar.with_extension("lock")).await?;
+    if exists().await {
+        return Ok(tar);
+    }
+    let scratch = tar.with_extension("rootfs");
+    sweep(&scratch).await?;
     let source = order.mirror.clone().unwrap_or_else(|| mirror(distribution, arch).to_owned());
     let mut bootstrap = Command::new("debootstrap");
     bootstrap
@@ -67,13 +74,30 @@ pub(super) async fn tarball(
         pack(&scratch, &tar, progress).await
     }
     .await;
-    if let Err(e) = tokio::fs::remove_dir_all(&scratch).await {
-        tracing::warn!("{} is left behind: {e}", scratch.display());
-    }
-    made.map(|()| tar)
+    made.and(sweep(&scratch).await).map(|()| tar)
 }
 
-/// Drops what is not needed and adds the names that Docker leaves to the image when a container has no network.
+/// Waits for the lock at `path`, held as long as the file is.
+async fn turn(path: PathBuf) -> Result<std::fs::File, EngineError> {
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::create(&path)?;
+        file.lock().map(|()| file)
+    });
+    let locked = locked.await.map_err(std::io::Error::other).flatten();
+    locked.map_err(|e| EngineError::Failed(format!("the cache of images cannot be locked: {e}")))
+}
+
+/// Removes a root file system that was built, if there is one.
+async fn sweep(scratch: &Path) -> Result<(), EngineError> {
+    match tokio::fs::remove_dir_all(scratch).await {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(EngineError::Failed(format!("{} cannot be removed: {e}", scratch.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Drops what is not needed, and what tells of the machine it was built on.
 fn furnish(root: &Path) -> std::io::Result<()> {
     for path in DROPPED {
         match std::fs::remove_dir_all(root.join(path)) {
@@ -81,7 +105,6 @@ fn furnish(root: &Path) -> std::io::Result<()> {
             _ => std::fs::create_dir_all(root.join(path))?,
         }
     }
-    std::fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
     std::fs::write(root.join("etc/hostname"), "homie\n")?;
     // debootstrap copies the builder's own; jobs have no network to ask.
     std::fs::write(root.join("etc/resolv.conf"), "")
@@ -157,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_root_file_system_knows_localhost_and_not_its_builder() {
+    fn a_root_file_system_does_not_know_its_builder() {
         let root = tempfile::tempdir().expect("tempdir");
         std::fs::create_dir_all(root.path().join("etc")).expect("mkdir");
         std::fs::create_dir_all(root.path().join("usr/share/doc/x")).expect("mkdir");
         std::fs::write(root.path().join("etc/resolv.conf"), "nameserver 192.0.2.1").expect("write");
         furnish(root.path()).expect("furnished");
         assert_eq!(std::fs::read_to_string(root.path().join("etc/resolv.conf")).expect("read"), "");
-        assert!(std::fs::read_to_string(root.path().join("etc/hosts")).expect("read").contains("::1 localhost"));
+        assert_eq!(std::fs::read_to_string(root.path().join("etc/hostname")).expect("read"), "homie\n");
         assert!(!root.path().join("usr/share/doc/x").exists());
     }
 }
