@@ -59,10 +59,10 @@ impl Store {
     pub(super) fn commit(&self) -> Outcome<()> {
         self.db.execute_batch("COMMIT").map_err(|e| {
             let e = HistoryError::sqlite(&self.path, &e);
-            if !self.db.is_autocommit() {
-                if let Err(second) = self.db.execute_batch("ROLLBACK") {
-                    tracing::error!("{}: rollback failed: {second}", self.path.display());
-                }
+            if self.in_group()
+                && let Err(second) = self.db.execute_batch("ROLLBACK")
+            {
+                tracing::error!("{}: rollback failed: {second}", self.path.display());
             }
             e
         })

@@ -3,12 +3,16 @@
 pub mod add;
 pub mod cancel;
 pub mod completions;
+pub mod config;
+pub mod down;
 pub mod history;
 pub mod list_direct;
 pub mod man;
 pub mod peers;
 pub mod remove;
+pub mod setup;
 pub mod status;
+pub mod up;
 pub mod whoami;
 
 use std::process::ExitCode;
@@ -24,9 +28,13 @@ use super::exit::CtlError;
 pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlError> {
     match command {
         Command::Cancel(args) => cancel::run(ctx, args).await,
+        Command::Setup(args) => setup::run(ctx, args).await,
+        Command::Up(args) => up::run(ctx, args).await,
+        Command::Down(args) => down::run(ctx, args).await,
         Command::Status(args) => status::run(ctx, args).await,
         Command::Peers(args) => peers::run(ctx, args).await,
         Command::Whoami(args) => whoami::run(ctx, args).await,
+        Command::Config(args) => config::run(ctx, args).await,
         Command::History(args) => history::run(ctx, args).await,
         Command::Add(args) => add::run(ctx, args).await,
         Command::Remove(args) => remove::run(ctx, args).await,
@@ -36,10 +44,4 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         // Goes when every verb has its file.
         other => Err(CtlError::usage(format!("this build cannot do that yet: {other:?}"))),
     }
-}
-
-/// Milliseconds since 1970, for `3m ago`. A clock before 1970 counts as 1970.
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

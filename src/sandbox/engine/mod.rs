@@ -11,6 +11,7 @@
 //! ```
 
 pub mod docker;
+pub mod native;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,0 +1,249 @@
+//! Control groups, version 1 and 2: limits of a job's memory, processor and processes, and what it used.
+//!
+//! A small writer of our own: the crates for this speak D-Bus to systemd or know one version only, while homied must
+//! run under systemd, in a container, and on machines with the old layout (or both at once).
+
+mod place;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Limits, Usage};
+
+pub(super) use place::{Hierarchies, settle};
+
+/// Period of the processor quota in microseconds: the kernel's own default.
+const PERIOD_US: u64 = 100_000;
+
+/// The control group of one job: one directory in each hierarchy that could be used.
+#[derive(Debug)]
+pub(super) struct Group {
+    dirs: Vec<Dir>,
+    /// What could not be limited, and why.
+    pub(super) missing: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Dir {
+    path: PathBuf,
+    controllers: Vec<&'static str>,
+    unified: bool,
+}
+
+/// The controllers a job needs, and what is missing without them.
+const WANTED: [(&str, &str); 3] =
+    [("memory", "memory limit"), ("cpu", "processor limit"), ("pids", "limit of processes")];
+
+impl Group {
+    /// Makes the group `name` below `parent` (a name too) and writes the limits. What cannot be limited is listed in
+    /// `missing`: an unprivileged user often gets no groups at all.
+    pub(super) fn create(places: &Hierarchies, parent: &str, name: &str, limits: &Limits) -> Self {
+        let mut group = Self { dirs: vec![], missing: vec![] };
+        for base in places.bases() {
+            let path = base.dir.join(parent).join(name);
+            match create_below(base, parent, name) {
+                Ok(()) => group.dirs.push(Dir { path, controllers: base.controllers.clone(), unified: base.unified }),
+                Err(e) => tracing::debug!(path = %path.display(), error = %e, "no control group"),
+            }
+        }
+        for (controller, what) in WANTED {
+            if let Err(e) = group.limit(controller, limits) {
+                group.missing.push(format!("no {what}: {e}"));
+            }
+        }
+        group
+    }
+
+    fn dir(&self, controller: &str) -> Option<&Dir> {
+        self.dirs.iter().find(|d| d.controllers.contains(&controller))
+    }
+
+    fn limit(&self, controller: &str, limits: &Limits) -> io::Result<()> {
+        let dir = self
+            .dir(controller)
+            .ok_or_else(|| io::Error::other(format!("control group {controller} is not ours to use")))?;
+        let put = |file: &str, value: String| write(&dir.path.join(file), &value);
+        let quota = (u64::from(limits.cpu_millis) * PERIOD_US / 1000).max(1000);
+        match (controller, dir.unified) {
+            ("memory", true) => {
+                put("memory.max", limits.memory_bytes.to_string())?;
+                // A job that loses one process to the limit loses all: half a job only confuses its owner.
+                let _ = put("memory.oom.group", "1".into());
+                optional(put("memory.swap.max", "0".into()))
+            }
+            ("memory", false) => {
+                put("memory.limit_in_bytes", limits.memory_bytes.to_string())?;
+                optional(put("memory.memsw.limit_in_bytes", limits.memory_bytes.to_string()))
+            }
+            ("cpu", true) => put("cpu.max", format!("{quota} {PERIOD_US}")),
+            ("cpu", false) => {
+                put("cpu.cfs_period_us", PERIOD_US.to_string())?;
+                put("cpu.cfs_quota_us", quota.to_string())
+            }
+            _ => put("pids.max", limits.pids.to_string()),
+        }
+    }
+
+    /// Puts a process, and with it all that it will start, into the group.
+    ///
+    /// # Errors
+    /// A group refused it.
+    pub(super) fn add(&self, pid: i32) -> io::Result<()> {
+        self.dirs.iter().try_for_each(|d| write(&d.path.join("cgroup.procs"), &pid.to_string()))
+    }
+
+    /// Whether the kernel accounts the job's memory here.
+    pub(super) fn limits_memory(&self) -> bool {
+        self.dir("memory").is_some()
+    }
+
+    /// How often the kernel killed in it for its memory limit.
+    pub(super) fn out_of_memory_kills(&self) -> u64 {
+        let Some(dir) = self.dir("memory") else { return 0 };
+        let file = if dir.unified { "memory.events" } else { "memory.oom_control" };
+        fs::read_to_string(dir.path.join(file)).ok().and_then(|t| field(&t, "oom_kill")).unwrap_or(0)
+    }
+
+    /// What its processes used, where the kernel counts it.
+    pub(super) fn usage(&self) -> Usage {
+        let read = |controller: &str, file: &str| {
+            self.dir(controller).and_then(|d| fs::read_to_string(d.path.join(file)).ok()).unwrap_or_default()
+        };
+        let number = |text: String| text.trim().parse::<u64>().unwrap_or(0);
+        let v1_cpu_ms = number(read("cpuacct", "cpuacct.usage")) / 1_000_000;
+        let v2_cpu_ms = field(&read("cpu", "cpu.stat"), "usage_usec").unwrap_or(0) / 1000;
+        let peak = number(read("memory", "memory.max_usage_in_bytes")).max(number(read("memory", "memory.peak")));
+        Usage { wall_ms: 0, cpu_ms: v1_cpu_ms.max(v2_cpu_ms), peak_memory_bytes: peak }
+    }
+
+    /// The processes in it.
+    pub(super) fn processes(&self) -> Vec<i32> {
+        self.dirs.first().map(|d| processes(&d.path)).unwrap_or_default()
+    }
+
+    /// Removes the directories.
+    ///
+    /// # Errors
+    /// A process is still in it.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.dirs.iter().try_for_each(|d| remove(&d.path))?;
+        for above in self.dirs.iter().filter_map(|d| d.path.parent()) {
+            // Other jobs keep it; the last one takes it along.
+            let _ = fs::remove_dir(above);
+        }
+        Ok(())
+    }
+}
+
+/// Jobs that have a group below `parent`, by name.
+pub(super) fn names_below(places: &Hierarchies, parent: &str) -> Vec<String> {
+    let mut names: Vec<String> = places
+        .bases()
+        .filter_map(|b| fs::read_dir(b.dir.join(parent)).ok())
+        .flatten()
+        .filter_map(|e| e.ok().filter(|e| e.path().is_dir())?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Kills whatever is in the groups `name` below `parent` and removes them.
+///
+/// # Errors
+/// A process does not go away (it sleeps in the kernel).
+pub(super) fn destroy(places: &Hierarchies, parent: &str, name: &str) -> io::Result<()> {
+    for base in places.bases() {
+        let dir = base.dir.join(parent).join(name);
+        for pid in processes(&dir) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        remove(&dir)?;
+    }
+    Ok(())
+}
+
+fn processes(dir: &Path) -> Vec<i32> {
+    let list = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    list.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// Makes both levels. Another job's end may remove the upper one in between, hence the second try.
+fn create_below(base: &place::Base, parent: &str, name: &str) -> io::Result<()> {
+    let above = base.dir.join(parent);
+    base.delegate(&base.dir);
+    let mut made = Ok(());
+    for _ in 0..2 {
+        made = create_or_reuse(&above).and_then(|()| {
+            base.delegate(&above);
+            create_or_reuse(&above.join(name))
+        });
+        if made.is_ok() {
+            break;
+        }
+    }
+    made
+}
+
+fn create_or_reuse(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// A control group's directory goes by rmdir; its files are not ours to unlink.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &Path, value: &str) -> io::Result<()> {
+    fs::write(path, value).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+}
+
+/// Files that a kernel without swap accounting does not have.
+fn optional(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+/// The number after `name ` in a file of such lines.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_whole_name() {
+        assert_eq!(field("oom 3\noom_kill 2\noom_kill_group 9\n", "oom_kill"), Some(2));
+        assert_eq!(field("under_oom 0\noom_kill 0", "oom_kill"), Some(0));
+        assert_eq!(field("x 1", "oom_kill"), None);
+    }
+
+    #[test]
+    fn version_2_files_get_the_limits() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let group = Group {
+            dirs: vec![Dir { path: dir.path().into(), controllers: vec!["memory", "cpu", "pids"], unified: true }],
+            missing: vec![],
+        };
+        let limits = Limits { cpu_millis: 1500, memory_bytes: 1 << 20, ..Limits::default() };
+        for (controller, _) in WANTED {
+            group.limit(controller, &limits).expect("written");
+        }
+        let read = |f: &str| fs::read_to_string(dir.path().join(f)).expect("there");
+        assert_eq!(read("memory.max"), "1048576");
+        assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("cpu.max"), "150000 100000");
+        assert_eq!(read("pids.max"), "256");
+    }
+}

@@ -1,0 +1,279 @@
+//! The embedded Linux engine: namespaces, a root of its own, seccomp and control groups around a process.
+//!
+//! The supervisor of a job is the re-executed, single-threaded homied that forks the jail; see [`child`] for its
+//! inside. As root the job runs as uid 65534 without a user namespace; an ordinary user gets a user namespace that maps
+//! only itself. What the machine does not give (memory limits without a delegated control group) is said, not
+//! hidden: [`Engine::probe`] lists it, and the fallbacks in [`watch`] are weaker but real.
+
+mod cgroup;
+mod child;
+mod probe;
+mod root;
+mod seccomp;
+pub(in crate::sandbox) mod sys;
+mod watch;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::pipe;
+
+use self::cgroup::{Group, Hierarchies};
+use self::child::{Report, Wires};
+use self::sys::Cloned;
+use super::{End, Ended, Engine, EngineError, EngineJob, JobLaunch, Ready, Started, job_name, parse_job_name};
+use crate::model::{Epoch, JobId, Usage};
+
+pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
+
+/// Building a jail takes a few milliseconds; a machine that swaps may need seconds, never this long.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Reads of 64 KiB want a pipe that holds several of them, so that job and supervisor need not take turns.
+const PIPE_BYTES: i32 = 256 << 10;
+
+/// The embedded Linux engine.
+#[derive(Debug, Clone)]
+pub struct NativeEngine {
+    /// homied's own program, which is executed again for a probe.
+    exe: PathBuf,
+    /// A directory of ours in which the probe may make its own.
+    jobs_dir: PathBuf,
+}
+
+impl NativeEngine {
+    /// An engine that re-executes `exe` and keeps jobs below `jobs_dir`.
+    pub fn new(exe: PathBuf, jobs_dir: PathBuf) -> Self {
+        Self { exe, jobs_dir }
+    }
+}
+
+/// The parent of the groups of one homied's jobs.
+fn group_parent(node: &str) -> String {
+    // 12 characters of the peer id are 60 bits: enough to keep several homied on one machine apart.
+    format!("homie-{}", node.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>().to_lowercase())
+}
+
+impl Engine for NativeEngine {
+    type Job = NativeJob;
+
+    async fn probe(&self) -> Result<Ready, EngineError> {
+        cgroup::settle();
+        probe::ask(&self.exe, &self.jobs_dir).await
+    }
+
+    async fn leftovers(&self, node: &str) -> Result<Vec<(JobId, Epoch)>, EngineError> {
+        let names = cgroup::names_below(&Hierarchies::discover(), &group_parent(node));
+        Ok(names.iter().filter_map(|n| parse_job_name(n)).collect())
+    }
+
+    async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
+        let name = job_name(job, epoch);
+        let parent = group_parent(node);
+        retry(|| cgroup::destroy(&Hierarchies::discover(), &parent, &name))
+            .await
+            .map_err(|e| EngineError::Failed(format!("processes of {name} do not go away: {e}")))
+    }
+
+    async fn start(&self, launch: &JobLaunch) -> Result<Started<NativeJob>, EngineError> {
+        let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
+        let group =
+            Group::create(&Hierarchies::discover(), &group_parent(&launch.node), &launch.name(), &launch.limits);
+        let (out, stdout) = output_pipe(launch).map_err(failed("pipe"))?;
+        let (err, stderr) = output_pipe(launch).map_err(failed("pipe"))?;
+        let (news, report) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe")(e.into()))?;
+        let (go, release) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe")(e.into()))?;
+        let wires = Wires { go, report, stdout, stderr };
+        let rootless = !nix::unistd::Uid::effective().is_root();
+        let mut namespaces =
+            libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        if rootless {
+            namespaces |= libc::CLONE_NEWUSER;
+        }
+        let (pid, pidfd) = match sys::clone_process(namespaces).map_err(no_namespaces)? {
+            Cloned::Child => {
+                // The writing end must live in the supervisor alone, or its death would not be noticed.
+                drop((release, news));
+                child::run(launch, &wires)
+            }
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        };
+        drop(wires);
+        let mut job = NativeJob::new(pid, pidfd, news, release, group, launch).map_err(failed("process"))?;
+        match job.begin(launch, rootless).await {
+            Ok(()) => Ok(Started { stdout: Box::new(out), stderr: Box::new(err), job }),
+            Err(e) => {
+                job.kill().await?;
+                // What it says of its end is of no interest; that it is gone is.
+                let _ = job.wait().await;
+                job.remove().await?;
+                Err(e)
+            }
+        }
+    }
+}
+
+fn no_namespaces(e: io::Error) -> EngineError {
+    let hint = match e.raw_os_error() {
+        Some(libc::EPERM) => {
+            "; an ordinary user needs unprivileged user namespaces (Ubuntu: sysctl \
+             kernel.apparmor_restrict_unprivileged_userns=0, or install Homie's AppArmor profile), else run homied as root"
+        }
+        Some(libc::ENOSPC) => "; raise /proc/sys/user/max_*_namespaces",
+        _ => "",
+    };
+    EngineError::NotReady(format!("no namespaces for jobs: {e}{hint}"))
+}
+
+fn output_pipe(launch: &JobLaunch) -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    // Over the user's share of pipe memory it stays at the default of 64 KiB, which works too.
+    let _ = nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    // Not permitted to an ordinary user, who needs no change either: the job runs as itself.
+    let _ = root::give(&write, launch.uid, launch.gid);
+    Ok((pipe::Receiver::from_owned_fd(read)?, write))
+}
+
+/// A job in its namespaces.
+#[derive(Debug)]
+pub struct NativeJob {
+    /// Init of the job's pid namespace, as we see it.
+    pid: i32,
+    pidfd: AsyncFd<OwnedFd>,
+    news: BufReader<pipe::Receiver>,
+    /// Init waits for a byte here, and takes a hang-up for our death.
+    release: OwnedFd,
+    group: Group,
+    watch: watch::Watch,
+    reaped: Option<sys::Reaped>,
+}
+
+impl NativeJob {
+    fn new(pid: i32, pidfd: OwnedFd, news: OwnedFd, release: OwnedFd, group: Group, l: &JobLaunch) -> io::Result<Self> {
+        let watch = watch::Watch::new((!group.limits_memory()).then_some(l.limits.memory_bytes));
+        let news = BufReader::new(pipe::Receiver::from_owned_fd(news)?);
+        Ok(Self { pid, pidfd: sys::watch(pidfd)?, news, release, group, watch, reaped: None })
+    }
+
+    async fn begin(&mut self, launch: &JobLaunch, rootless: bool) -> Result<(), EngineError> {
+        let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
+        if rootless {
+            map_ids(self.pid, launch).map_err(failed("user namespace"))?;
+        }
+        self.group.add(self.pid).map_err(failed("control group"))?;
+        watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis);
+        nix::unistd::write(&self.release, b"g").map_err(|e| failed("jail")(e.into()))?;
+        let mut line = String::new();
+        let read = tokio::time::timeout(START_LIMIT, self.news.read_line(&mut line)).await;
+        let read = read.map_err(|_| EngineError::Failed("the jail was not ready in 30 s".into()))?;
+        read.map_err(failed("jail"))?;
+        match serde_json::from_str(&line) {
+            Ok(Report::Started) => Ok(()),
+            Ok(Report::Spawn(why)) => Err(EngineError::Spawn(why)),
+            Ok(Report::Jail(why)) => Err(EngineError::Failed(format!("the jail could not be built: {why}"))),
+            Ok(Report::Ended(_)) | Err(_) => Err(EngineError::Failed("the jail ended before the program".into())),
+        }
+    }
+
+    /// What could not be limited, and why.
+    pub(super) fn missing_limits(&self) -> &[String] {
+        &self.group.missing
+    }
+}
+
+/// Maps exactly the user and group of the job onto themselves.
+fn map_ids(pid: i32, launch: &JobLaunch) -> io::Result<()> {
+    let put = |file: &str, text: String| std::fs::write(format!("/proc/{pid}/{file}"), text);
+    put("setgroups", "deny".into())?;
+    put("uid_map", format!("{0} {0} 1", launch.uid))?;
+    put("gid_map", format!("{0} {0} 1", launch.gid))
+}
+
+impl EngineJob for NativeJob {
+    async fn wait(&mut self) -> Result<Ended, EngineError> {
+        let failed = |e: io::Error| EngineError::Failed(format!("waiting for the job: {e}"));
+        if self.reaped.is_none() {
+            loop {
+                tokio::select! {
+                    gone = self.pidfd.readable() => {
+                        let _ = gone.map_err(failed)?;
+                        break;
+                    }
+                    () = self.watch.over_memory(self.pid) => {
+                        sys::pidfd_signal(&self.pidfd, Signal::SIGKILL).map_err(failed)?;
+                    }
+                }
+            }
+            self.reaped = Some(sys::wait_child(self.pid).map_err(failed)?);
+        }
+        let Some(reaped) = self.reaped else { return Err(EngineError::Failed("no wait status".into())) };
+        // Every process of the namespace is gone, so the pipe ends here without waiting.
+        let mut rest = String::new();
+        self.news.read_to_string(&mut rest).await.map_err(failed)?;
+        let status = rest.lines().find_map(|l| match serde_json::from_str(l) {
+            Ok(Report::Ended(status)) => Some(status),
+            _ => None,
+        });
+        // Without a word of init it was killed itself, and the job with it.
+        let status = status.unwrap_or(reaped.status);
+        let end = if libc::WIFEXITED(status) {
+            End::Exited(libc::WEXITSTATUS(status))
+        } else {
+            End::Signaled(libc::WTERMSIG(status))
+        };
+        let out_of_memory = self.watch.killed() || self.group.out_of_memory_kills() > 0;
+        Ok(Ended { end, out_of_memory, usage: self.usage().await })
+    }
+
+    async fn kill(&mut self) -> Result<(), EngineError> {
+        // Init's death takes every process of its pid namespace along: the kernel sees to it.
+        sys::pidfd_signal(&self.pidfd, Signal::SIGKILL).map_err(|e| EngineError::Failed(format!("kill: {e}")))
+    }
+
+    async fn usage(&mut self) -> Usage {
+        let mut usage = self.group.usage();
+        if let Some(reaped) = self.reaped {
+            if usage.cpu_ms == 0 {
+                usage.cpu_ms = reaped.cpu.as_millis() as u64;
+            }
+            if usage.peak_memory_bytes == 0 {
+                usage.peak_memory_bytes = reaped.peak_memory;
+            }
+        }
+        usage
+    }
+
+    async fn remove(self) -> Result<(), EngineError> {
+        retry(|| self.group.remove()).await.map_err(|e| {
+            let left = self.group.processes();
+            EngineError::Failed(format!("processes {left:?} of the job survived in its control group: {e}"))
+        })
+    }
+}
+
+/// The kernel lets go of an ended process's group a moment after its parent has seen its end.
+async fn retry(mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    const FIRST_PAUSE: Duration = Duration::from_micros(200);
+    const LAST_PAUSE: Duration = Duration::from_secs(1);
+    let mut pause = FIRST_PAUSE;
+    while pause < LAST_PAUSE {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause *= 2;
+    }
+    attempt()
+}
+
+/// Who jobs run as: nobody (65534) when homied is root, else homied's own user.
+pub(in crate::sandbox) fn job_user() -> (u32, u32) {
+    const NOBODY: u32 = 65534;
+    let (uid, gid) = (nix::unistd::Uid::effective(), nix::unistd::Gid::effective());
+    if uid.is_root() { (NOBODY, NOBODY) } else { (uid.as_raw(), gid.as_raw()) }
+}

@@ -1,0 +1,226 @@
+//! The file system a job sees: a small read-only root made of the host's `/usr`, a few harmless files of `/etc`, its own
+//! `/proc`, a handful of devices, a sized `/tmp` and its directory at `/work`, the only place on disk it can write.
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::sys;
+use crate::sandbox::engine::JobLaunch;
+
+/// Top-level directories that hold programs and libraries: bound where they are directories, linked where they are
+/// links into `/usr` (merged-usr systems).
+const SYSTEM: [&str; 8] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store"];
+
+/// What programs need of `/etc` and what holds no secret of the host.
+const ETC: [&str; 18] = [
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "alternatives",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "pki/tls/certs",
+    "ca-certificates",
+    "localtime",
+    "timezone",
+    "mime.types",
+    "magic",
+    "fonts",
+    "python3",
+    "perl",
+    "java",
+    "gai.conf",
+    "terminfo",
+];
+
+/// Devices that give nothing away.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Files of `/proc` that tell about the host or act on it; hidden behind `/dev/null`, as container engines do. Most of
+/// them need root anyway; the cost of making sure is a mount each.
+const HIDDEN: [&str; 6] = ["kcore", "keys", "timer_list", "sched_debug", "sysrq-trigger", "latency_stats"];
+/// Directories of `/proc` that a job may read at most.
+const READ_ONLY: [&str; 4] = ["sys", "irq", "bus", "fs"];
+
+/// `/dev/shm`: what Docker gives.
+const SHM_BYTES: u64 = 64 << 20;
+/// The root itself holds directories, links and generated files of a few hundred bytes.
+const ROOT_BYTES: u64 = 1 << 20;
+
+const NO_SPECIALS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+
+/// What was being done when it failed.
+fn at(what: impl AsRef<Path>) -> impl Fn(io::Error) -> io::Error {
+    let what = what.as_ref().display().to_string();
+    move |e| io::Error::new(e.kind(), format!("{what}: {e}"))
+}
+
+/// Builds the root and enters it. Afterwards `/` is the job's root, the host's is out of reach, and the working
+/// directory is `/work`. To be called as the first process of new mount and pid namespaces.
+///
+/// # Errors
+/// A mount is not permitted, a system directory is missing, or the kernel is too old (before 5.12).
+pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(|e| at("/")(e.into()))?;
+    let work = sys::open_tree(&c(launch.work_dir())?).map_err(at(launch.work_dir()))?;
+    sys::mount_setattr(&work, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, true).map_err(at("work"))?;
+
+    // The job's own directory is the one path that surely exists and is ours to cover, in this namespace only.
+    tmpfs(&launch.job_dir, ROOT_BYTES, "0755")?;
+    std::env::set_current_dir(&launch.job_dir)?;
+    for name in SYSTEM {
+        system_dir(name)?;
+    }
+    etc(launch)?;
+    proc()?;
+    dev(launch)?;
+    for (name, bytes) in [("tmp", launch.limits.tmp_bytes), ("dev/shm", SHM_BYTES)] {
+        fs::create_dir_all(name)?;
+        tmpfs(Path::new(name), bytes, "1777")?;
+    }
+    for name in ["run", "var", "work"] {
+        fs::create_dir(name)?;
+    }
+    symlink("/tmp", "var/tmp")?;
+    sys::move_mount(&work, c"work").map_err(at("work"))?;
+
+    nix::unistd::pivot_root(".", ".")?;
+    // Both roots now lie on one place, the old one on top.
+    umount2(".", MntFlags::MNT_DETACH)?;
+    std::env::set_current_dir("/")?;
+    sys::mount_setattr(fs::File::open("/")?, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV, false)?;
+    sys::mount_setattr(fs::File::open("/dev")?, libc::MOUNT_ATTR_RDONLY, false)?;
+    std::env::set_current_dir(crate::sandbox::engine::INSIDE_WORK)
+}
+
+fn c(path: impl AsRef<Path>) -> io::Result<CString> {
+    CString::new(path.as_ref().as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Inodes cost kernel memory that the size does not count: one for each 4 KiB is what a full tmpfs of small files needs.
+fn tmpfs(path: &Path, bytes: u64, mode: &str) -> io::Result<()> {
+    let options = format!("size={bytes},nr_inodes={},mode={mode}", (bytes / 4096).max(64));
+    mount(Some("tmpfs"), path, Some("tmpfs"), NO_SPECIALS, Some(options.as_str())).map_err(|e| at(path)(e.into()))
+}
+
+/// A read-only copy of the host's mounts at `/name`, attached at `name` below the new root.
+fn bind_read_only(from: &CStr, to: &CStr) -> io::Result<()> {
+    let tree = sys::open_tree(from)?;
+    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    sys::mount_setattr(&tree, attributes, true)?;
+    sys::move_mount(&tree, to)
+}
+
+fn system_dir(name: &str) -> io::Result<()> {
+    let host = Path::new("/").join(name);
+    let Ok(meta) = fs::symlink_metadata(&host) else { return Ok(()) };
+    if meta.is_symlink() {
+        return symlink(fs::read_link(&host)?, name);
+    }
+    fs::create_dir_all(name)?;
+    bind_read_only(&c(&host)?, &c(name)?).map_err(at(&host))
+}
+
+fn etc(launch: &JobLaunch) -> io::Result<()> {
+    fs::create_dir("etc")?;
+    let (uid, gid) = (launch.uid, launch.gid);
+    let files = [
+        ("passwd", format!("root:x:0:0:root:/work:/bin/sh\nhomie:x:{uid}:{gid}:homie:/work:/bin/sh\n")),
+        ("group", format!("root:x:0:\nhomie:x:{gid}:\n")),
+        ("hosts", "127.0.0.1 localhost homie\n::1 localhost\n".to_owned()),
+        ("hostname", "homie\n".to_owned()),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
+    ];
+    for (name, text) in files {
+        fs::write(Path::new("etc").join(name), text)?;
+    }
+    // Debian's interpreters keep their site configuration in versioned directories (/etc/python3.11).
+    let versioned = fs::read_dir("/etc").into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok());
+    let versioned: Vec<String> = versioned.filter(|n| n.starts_with("python3.")).collect();
+    for name in ETC.iter().copied().chain(versioned.iter().map(String::as_str)) {
+        let (host, here) = (Path::new("/etc").join(name), Path::new("etc").join(name));
+        // /etc/localtime is a link into /usr/share/zoneinfo on most systems.
+        let Ok(target) = fs::canonicalize(&host) else { continue };
+        place_for(&target, &here)?;
+        // A file that this user cannot bind is one that its programs could not read either.
+        let _ = bind_read_only(&c(&target)?, &c(&here)?);
+    }
+    Ok(())
+}
+
+/// An empty file or directory at `here`, after the kind of `target`, to mount something on.
+fn place_for(target: &Path, here: &Path) -> io::Result<()> {
+    if let Some(above) = here.parent() {
+        fs::create_dir_all(above)?;
+    }
+    if target.is_dir() {
+        fs::create_dir_all(here)
+    } else {
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o444).open(here).map(drop)
+    }
+}
+
+fn proc() -> io::Result<()> {
+    fs::create_dir("proc")?;
+    mount(Some("proc"), "proc", Some("proc"), NO_SPECIALS | MsFlags::MS_NOEXEC, None::<&str>)
+        .map_err(|e| at("/proc")(e.into()))?;
+    for name in HIDDEN {
+        let path = Path::new("proc").join(name);
+        if path.exists() {
+            sys::move_mount(sys::open_tree(c"/dev/null")?, &c(&path)?).map_err(at(&path))?;
+        }
+    }
+    for name in READ_ONLY {
+        let path = Path::new("proc").join(name);
+        if path.exists() {
+            bind_read_only(&c(&path)?, &c(&path)?).map_err(at(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn dev(launch: &JobLaunch) -> io::Result<()> {
+    fs::create_dir("dev")?;
+    mount(Some("tmpfs"), "dev", Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k,mode=0755"))
+        .map_err(|e| at("/dev")(e.into()))?;
+    let gpus = gpu_devices(&launch.gpus);
+    for name in DEVICES.iter().copied().chain(gpus.iter().map(String::as_str)) {
+        let (host, here) = (Path::new("/dev").join(name), Path::new("dev").join(name));
+        place_for(&host, &here)?;
+        sys::move_mount(sys::open_tree(&c(&host)?)?, &c(&here)?).map_err(at(&host))?;
+    }
+    for (link, to) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+        symlink(format!("/proc/self/fd{to}"), Path::new("dev").join(link))?;
+    }
+    Ok(())
+}
+
+/// The device nodes of NVIDIA GPUs `indices` and of the driver they share, as far as they exist.
+fn gpu_devices(indices: &[u32]) -> Vec<String> {
+    if indices.is_empty() {
+        return vec![];
+    }
+    let shared = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"].map(str::to_owned);
+    let own = indices.iter().map(|i| format!("nvidia{i}"));
+    own.chain(shared).filter(|n| Path::new("/dev").join(n).exists()).collect()
+}
+
+/// Whether a program called `name` would be found inside, along [`crate::sandbox::engine::INSIDE_PATH`].
+pub(super) fn has_program(name: &str) -> bool {
+    crate::sandbox::engine::INSIDE_PATH.split(':').any(|dir| {
+        fs::metadata(Path::new(dir).join(name)).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// Makes `fd`'s file belong to the job, so that it may open `/dev/stdout` again.
+pub(super) fn give(fd: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    Ok(nix::unistd::fchown(fd, Some(nix::unistd::Uid::from_raw(uid)), Some(nix::unistd::Gid::from_raw(gid)))?)
+}

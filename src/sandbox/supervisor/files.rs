@@ -1,0 +1,137 @@
+//! The files by which a supervisor and homied know of each other.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::sandbox::engine::ExitReport;
+
+pub(in crate::sandbox) const LAUNCH: &str = "launch.json";
+pub(super) const SUPERVISOR: &str = "supervisor.json";
+pub(in crate::sandbox) const STARTED: &str = "started.json";
+pub(in crate::sandbox) const OUTPUT: &str = "output";
+pub(in crate::sandbox) const EXIT: &str = "exit.json";
+const LOCK: &str = "lock";
+/// Where `exit.json` grows before it is renamed.
+const EXIT_RESERVED: &str = "exit.json.new";
+
+/// `supervisor.json`: which process stands by the job. The start time tells it from a later process of that number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) struct SupervisorNote {
+    pub(in crate::sandbox) pid: i32,
+    /// Field 22 of `/proc/PID/stat`.
+    pub(in crate::sandbox) start_ticks: u64,
+    /// The kernel's boot id.
+    pub(in crate::sandbox) boot: String,
+}
+
+/// `started.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) struct StartedNote {
+    /// When the program started, milliseconds since 1970.
+    pub(in crate::sandbox) started_ms: u64,
+}
+
+/// Milliseconds since 1970 by this machine's clock.
+pub(in crate::sandbox) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Which run of the kernel this is.
+pub(in crate::sandbox) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When a process started, in clock ticks since boot; `None` when there is none.
+pub(in crate::sandbox) fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, also spaces and parentheses; what follows the last one is plain.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Takes the lock of a job's directory, to be handed to its supervisor; `None` when a supervisor holds it.
+pub(in crate::sandbox) fn try_lock(dir: &Path) -> io::Result<Option<Flock<File>>> {
+    let path = dir.join(LOCK);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, e)) => Err(e.into()),
+    }
+}
+
+pub(in crate::sandbox) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    let bytes = fs::read(path).map_err(|e| named(path, e))?;
+    serde_json::from_slice(&bytes).map_err(|e| named(path, e.into()))
+}
+
+/// Writes beside and renames, so that a reader sees all or nothing.
+pub(in crate::sandbox) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let beside = path.with_extension("tmp");
+    fs::write(&beside, serde_json::to_vec(value)?).and_then(|()| fs::rename(&beside, path)).map_err(|e| named(path, e))
+}
+
+/// Room for `exit.json` while there is some: the report must be written even after the job has filled the disk.
+pub(super) fn reserve_exit(dir: &Path) -> io::Result<()> {
+    const BYTES: usize = 8 << 10;
+    let path = dir.join(EXIT_RESERVED);
+    fs::write(&path, [b' '; BYTES]).map_err(|e| named(&path, e))
+}
+
+/// Writes `exit.json`, durable before it appears.
+pub(super) fn write_exit(dir: &Path, report: &ExitReport) -> io::Result<()> {
+    let path = dir.join(EXIT_RESERVED);
+    let bytes = serde_json::to_vec(report)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+    file.write_all(&bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_data()?;
+    fs::rename(&path, dir.join(EXIT))
+}
+
+fn named(path: &Path, e: io::Error) -> io::Error {
+    io::Error::new(e.kind(), format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Outcome, Usage};
+
+    #[test]
+    fn a_lock_is_held_by_one_and_free_after_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let held = try_lock(dir.path()).expect("io").expect("free");
+        assert!(try_lock(dir.path()).expect("io").is_none());
+        drop(held);
+        assert!(try_lock(dir.path()).expect("io").is_some());
+    }
+
+    #[test]
+    fn an_exit_report_replaces_the_room_kept_for_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        reserve_exit(dir.path()).expect("reserved");
+        let report = ExitReport {
+            outcome: Outcome::Exited { code: 7 },
+            usage: Usage::default(),
+            output_bytes: 3,
+            ended_ms: 4,
+            boot: boot_id(),
+        };
+        write_exit(dir.path(), &report).expect("written");
+        assert_eq!(read_json::<ExitReport>(&dir.path().join(EXIT)).expect("read"), report);
+        assert!(!dir.path().join(EXIT_RESERVED).exists());
+    }
+
+    #[test]
+    fn the_start_of_a_process_is_told_from_its_absence() {
+        let own = start_ticks(std::process::id() as i32);
+        assert!(own.is_some_and(|t| t > 0));
+        assert_eq!(start_ticks(i32::MAX), None);
+    }
+}

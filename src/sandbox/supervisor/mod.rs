@@ -1,0 +1,84 @@
+//! The process that stands by one job: `homied __supervise DIR`.
+//!
+//! It outlives homied (own session, no parent needed), starts the job by its engine, writes what the job says into a
+//! bounded log the job cannot reach, holds it to its time, output and disk, and leaves `exit.json` behind. homied, also
+//! a later one, learns everything from the files of the directory:
+//!
+//! ```text
+//! launch.json      what to run; written by homied before the supervisor exists
+//! supervisor.json  which process stands by it
+//! started.json     the program runs
+//! output           its output, as records (see wire::output), appended to
+//! exit.json        how it ended; its appearance is the last thing a supervisor does
+//! work/            the job's directory, /work inside
+//! ```
+//! A lock on `lock`, inherited as standard input, tells whether the supervisor lives. SIGTERM to it stops the job.
+
+mod disk;
+mod files;
+mod log;
+mod run;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(in crate::sandbox) use files::{
+    EXIT, LAUNCH, OUTPUT, STARTED, StartedNote, SupervisorNote, boot_id, now_ms, read_json, start_ticks, try_lock,
+    write_json,
+};
+
+use super::engine::native::{NativeEngine, sys};
+use super::engine::{ExitReport, JobLaunch};
+use crate::model::{EngineKind, FailKind, Outcome, Usage};
+
+/// The word on homied's command line.
+pub(in crate::sandbox) const WORD: &str = "__supervise";
+
+/// `homied __supervise DIR`: stands by the job in `dir` until it has ended and everything about it is on disk.
+pub(super) fn main(dir: &Path) -> ExitCode {
+    // The standard three are the lock, nothing, and supervisor.log; the rest is homied's and none of our business.
+    if let Err(e) = sys::close_all_but(&[0, 1, 2]) {
+        eprintln!("descriptors stay open: {e}");
+    }
+    // A session of its own: neither a closed terminal nor homied's process group takes it along.
+    if let Err(e) = nix::unistd::setsid() {
+        eprintln!("no session of its own: {e}");
+    }
+    let report = match stand_by(dir) {
+        Ok(report) => report,
+        Err(e) => ExitReport {
+            outcome: Outcome::failed(FailKind::Internal, e),
+            usage: Usage::default(),
+            output_bytes: std::fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()),
+            ended_ms: now_ms(),
+            boot: boot_id(),
+        },
+    };
+    match files::write_exit(dir, &report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{}: {e}", dir.join(EXIT).display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn stand_by(dir: &Path) -> Result<ExitReport, String> {
+    let text = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let pid = std::process::id();
+    let ticks = start_ticks(pid as i32).unwrap_or(0);
+    write_json(&dir.join(files::SUPERVISOR), &SupervisorNote { pid: pid as i32, start_ticks: ticks, boot: boot_id() })
+        .map_err(text)?;
+    files::reserve_exit(dir).map_err(text)?;
+    let mut launch: JobLaunch = read_json(&dir.join(LAUNCH)).map_err(text)?;
+    // The directory may have been moved as a whole; what the command line says is where it is.
+    launch.job_dir = dir.to_path_buf();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
+    let jobs_dir = dir.parent().unwrap_or(dir).to_path_buf();
+    match launch.engine {
+        EngineKind::Native => {
+            runtime.block_on(run::run(&NativeEngine::new("/proc/self/exe".into(), jobs_dir), &launch))
+        }
+        EngineKind::Docker => Err("this homied was built without the Docker engine".into()),
+    }
+}
