@@ -17,8 +17,6 @@ mod listen;
 pub mod messages;
 mod socket;
 mod sources;
-#[cfg(test)]
-mod tests;
 mod voice;
 
 pub use actor::{DiscoveryActor, DiscoveryParts, start};
