@@ -83,6 +83,11 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
+    /// Which job.
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
     /// The last lines that the job wrote.
     pub fn tail(&self) -> String {
         self.screen.tail()
