@@ -115,9 +115,10 @@ where
     M: Message + Send + 'static,
     M::Result: Send,
 {
+    type Answer<M> = Box<dyn Fn(&M) -> <M as Message>::Result>;
     struct Probe<M: Message> {
         seen: tokio::sync::mpsc::UnboundedSender<M>,
-        answer: Box<dyn Fn(&M) -> M::Result>,
+        answer: Answer<M>,
     }
     impl<M: Message + 'static> Actor for Probe<M> {
         type Context = actix::Context<Self>;

@@ -128,6 +128,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let outlets = ipc::Outlets {
         submit: scheduler.clone().recipient(),
         cancel: scheduler.clone().recipient(),
+        fetch_again: scheduler.clone().recipient(),
         explain: scheduler.clone().recipient(),
         follow: scheduler.clone().recipient(),
         open_jobs: scheduler.clone().recipient(),
