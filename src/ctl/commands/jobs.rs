@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::ctl::args::JobsArgs;
-use crate::ctl::cells::{clean, job_state_cell, now_ms, run_time_cell};
+use crate::ctl::cells::{WIDE, clean, job_state_cell, now_ms, run_time_cell};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, job_json, shorten};
@@ -31,7 +31,8 @@ fn table(style: &Style, jobs: &[JobRecord], hosted: bool, now_ms: u64) -> String
             .into();
     }
     // What the other columns leave of 80.
-    let (script, peer) = if style.tty && style.width < 100 { (16, 12) } else { (40, 30) };
+    let narrow = style.tty && style.width < WIDE;
+    let (script, peer) = if narrow { (16, 12) } else { (40, 30) };
     let whose = if hosted { "FROM" } else { "ON" };
     let mut table = Table::new(&["JOB", "SCRIPT", whose, "STATE", "RUNTIME", "AGE", "FILES"]).title("JOBS");
     for job in jobs {
@@ -42,7 +43,7 @@ fn table(style: &Style, jobs: &[JobRecord], hosted: bool, now_ms: u64) -> String
             job_state_cell(job),
             run_time_cell(job, now_ms),
             ago(job.created_ms, now_ms),
-            files(job),
+            files(job, narrow),
         ]);
     }
     table.paint("waiting", style.yellow("waiting"));
@@ -50,10 +51,11 @@ fn table(style: &Style, jobs: &[JobRecord], hosted: bool, now_ms: u64) -> String
 }
 
 /// What became of a job's files.
-fn files(job: &JobRecord) -> String {
+fn files(job: &JobRecord, narrow: bool) -> String {
     let size = || format_bytes(job.result_totals.bytes);
     match job.delivery {
         Delivery::None => "-".into(),
+        Delivery::Waiting if narrow => "waiting".into(),
         Delivery::Waiting => format!("waiting {}", size()),
         Delivery::Delivered => size(),
         Delivery::Expired => "expired".into(),
@@ -80,10 +82,8 @@ mod tests {
         let style = |tty, width| Style { tty, color: false, unicode: true, width };
         let text = table(&style(true, 80), &[running.clone(), done.clone()], false, now);
         assert!(text.lines().all(|l| crate::ctl::render::width(l) <= 80), "{text}");
-        assert!(
-            text.contains("waiting 2.0 KB") && text.contains("a very long nam…") && text.contains("running"),
-            "{text}"
-        );
+        assert!(text.contains("│ waiting ") && text.contains("a very long nam…") && text.contains("running"), "{text}");
+        assert!(table(&style(true, 120), &[done.clone()], false, now).contains("waiting 2.0 KB"));
         let plain = table(&style(false, 80), &[done], true, now);
         assert!(plain.starts_with("JOB") && plain.contains("FROM") && !plain.contains('│'), "{plain}");
         assert!(table(&style(true, 80), &[], false, now).contains("--all"));
