@@ -51,8 +51,21 @@ install() {
         case $answer in [nN]*) exit 1 ;; esac
     fi
     as_root apt-get update -qq
+    # A bench needs the program sshd, not a server on this machine's port 22: nothing is started that was installed.
+    local policy=/usr/sbin/policy-rc.d held=
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        held=yes
+    fi
     # No recommended packages: docker.io alone would otherwise bring git, apparmor and more.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+    local done=0
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2 || done=$?
+    [ -z "$held" ] || as_root rm -f $policy
+    case " ${packages[*]} " in
+    *" openssh-server "*) [ ! -d /run/systemd/system ] || as_root systemctl disable --quiet ssh ;;
+    esac
+    return $done
 }
 
 engine_answers() {

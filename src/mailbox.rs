@@ -105,3 +105,32 @@ fn short_name<A>() -> &'static str {
     let full = std::any::type_name::<A>();
     full.rsplit("::").next().unwrap_or(full)
 }
+
+/// Stands in the place of a room in tests: what it is told comes out of the channel, what it answers is up to `answer`.
+#[cfg(test)]
+pub(crate) fn probe<M>(
+    answer: impl Fn(&M) -> M::Result + 'static,
+) -> (Outlet<M>, tokio::sync::mpsc::UnboundedReceiver<M>)
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    type Answer<M> = Box<dyn Fn(&M) -> <M as Message>::Result>;
+    struct Probe<M: Message> {
+        seen: tokio::sync::mpsc::UnboundedSender<M>,
+        answer: Answer<M>,
+    }
+    impl<M: Message + 'static> Actor for Probe<M> {
+        type Context = actix::Context<Self>;
+    }
+    impl<M: Message + 'static> Handler<M> for Probe<M> {
+        type Result = actix::MessageResult<M>;
+        fn handle(&mut self, message: M, _: &mut Self::Context) -> Self::Result {
+            let answer = (self.answer)(&message);
+            let _ = self.seen.send(message);
+            actix::MessageResult(answer)
+        }
+    }
+    let (seen, told) = tokio::sync::mpsc::unbounded_channel();
+    (Probe { seen, answer: Box::new(answer) }.start().recipient(), told)
+}

@@ -3,10 +3,23 @@
 use std::net::IpAddr;
 
 use super::render::Style;
-use crate::model::{Facts, Gpu, JobRecord, Outcome, PeerStatus, PeerView, Via, format_bytes, format_duration};
+use crate::model::{
+    Facts, Gpu, JobRecord, Outcome, PeerStatus, PeerView, Via, format_bytes, format_duration, visible_controls,
+};
 
 /// Columns from which tables show what does not fit into 80.
 pub const WIDE: usize = 110;
+
+/// Milliseconds since 1970, for `3m ago`. A clock before 1970 counts as 1970.
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Text that another machine or a file's name brought, safe for the terminal.
+pub fn clean(text: &str) -> String {
+    visible_controls(text.as_bytes())
+}
 
 /// `23% ▓░`: a number and a bar of `cells` cells. A cell counts from a third of it, as the sources draw it (23 % has
 /// one of two, 12 % none).
@@ -35,7 +48,7 @@ pub fn gpu_cell(gpus: &[Gpu], with_memory: bool) -> String {
     let Some(first) = gpus.first() else { return "-".into() };
     let name = short_gpu(&first.name);
     let alike = gpus.iter().filter(|g| g.name == first.name).count();
-    let mut text = if alike > 1 { format!("{alike}x {name}") } else { name.to_owned() };
+    let mut text = if alike > 1 { format!("{alike}x {}", clean(name)) } else { clean(name) };
     if with_memory {
         text.push_str(&format!(" ({})", round_bytes(first.memory_bytes)));
     }

@@ -15,7 +15,7 @@ use tokio_util::codec::Framed;
 
 use super::exit::CtlError;
 use crate::wire::frame::{Frame, FrameCodec, FrameError};
-use crate::wire::ipc::{Greeting, Reply, Request};
+use crate::wire::ipc::{Greeting, READY, Reply, Request};
 use crate::wire::version;
 
 /// A connection that carries frames.
@@ -192,6 +192,18 @@ impl Connection {
     pub async fn answer<T: DeserializeOwned>(&mut self, wanted: u64) -> Result<T, CtlError> {
         match next(&mut self.wire).await?.parse()? {
             Reply::Ok { id, ok } if id == wanted => shape(ok),
+            Reply::Error { id, error } if id == wanted => Err(error.into()),
+            other => Err(CtlError::Broken(format!("an unexpected answer: {other:?}"))),
+        }
+    }
+
+    /// Waits for the word that a transfer begins with the next frame.
+    ///
+    /// # Errors
+    /// homied refuses the request, or the connection breaks.
+    pub async fn ready(&mut self, wanted: u64) -> Result<(), CtlError> {
+        match next(&mut self.wire).await?.parse()? {
+            Reply::Event { id, event } if id == wanted && event == READY => Ok(()),
             Reply::Error { id, error } if id == wanted => Err(error.into()),
             other => Err(CtlError::Broken(format!("an unexpected answer: {other:?}"))),
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -20,6 +21,8 @@ pub struct Context {
     pub out: Style,
     /// How standard error may be written.
     pub err: Style,
+    /// The only socket to try; `None` searches the usual places.
+    pub socket: Option<PathBuf>,
 }
 
 impl Context {
@@ -31,6 +34,7 @@ impl Context {
             quiet,
             out: Style::detect(&io::stdout(), no_color, &var),
             err: Style::detect(&io::stderr(), no_color, &var),
+            socket: None,
         }
     }
 
@@ -39,7 +43,10 @@ impl Context {
     /// # Errors
     /// No homied answers, the socket belongs to somebody else, or it speaks another protocol.
     pub async fn connect(&self) -> Result<Connection, CtlError> {
-        connect(&environment).await
+        match &self.socket {
+            Some(socket) => connect(&|name| (name == "HOMIE_SOCKET").then(|| socket.clone().into())).await,
+            None => connect(&environment).await,
+        }
     }
 
     /// Writes `text` to standard output.

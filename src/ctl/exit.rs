@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use super::context::Context;
+use crate::transfer::TransferError;
 use crate::wire::frame::FrameError;
 use crate::wire::refusal::{Refusal, RefusalKind};
 use crate::wire::version::VersionMismatch;
@@ -148,6 +149,16 @@ impl CtlError {
 impl From<FrameError> for CtlError {
     fn from(error: FrameError) -> Self {
         Self::Broken(error.to_string())
+    }
+}
+
+impl From<TransferError> for CtlError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Theirs(refusal) | TransferError::Ours(refusal) => Self::Refused(refusal),
+            TransferError::Read { path, source } => Self::io(format!("cannot send {path}"), source),
+            TransferError::Frame(_) | TransferError::Idle => Self::Broken(error.to_string()),
+        }
     }
 }
 

@@ -11,8 +11,14 @@ pub mod config_file;
 pub mod connect;
 pub mod context;
 pub mod exit;
+pub mod homied;
 pub mod render;
+pub mod results;
+pub mod tui;
+pub mod upload;
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

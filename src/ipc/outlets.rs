@@ -15,7 +15,7 @@ use crate::model::{Facts, PeerId};
 use crate::paths::Places;
 use crate::registry::messages::ListPeers;
 use crate::sandbox::messages::{EngineTrouble, HostedJobs};
-use crate::scheduler::messages::{CancelJob, ExplainJob, FollowJob, OpenJobs, SubmitJob};
+use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 
 /// The words the sessions say, and to whom.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Outlets {
     pub submit: Outlet<SubmitJob>,
     /// Scheduler.
     pub cancel: Outlet<CancelJob>,
+    /// Scheduler.
+    pub fetch_again: Outlet<FetchAgain>,
     /// Scheduler.
     pub explain: Outlet<ExplainJob>,
     /// Scheduler.

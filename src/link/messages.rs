@@ -1,9 +1,13 @@
 //! Words the link understands. All of them are about one peer and, mostly, one (job, epoch).
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
-use crate::mailbox::Word;
+use super::handle::{Ending, Link};
+use crate::mailbox::{Outlet, Word};
 use crate::model::{Digest, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
+use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::Refusal;
 
@@ -58,7 +62,7 @@ pub struct OutputCopy {
     pub announce: std::sync::Arc<crate::pipe::LogAnnouncer>,
 }
 
-/// Brings the results of a finished job into our blob store. Answers when every chunk is here and verified.
+/// Brings the results of a finished job into our blob store, where they are pinned as [`results_pin`]. Answers when every chunk is here and verified.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<Totals, Refusal>")]
 pub struct FetchResults {
@@ -149,6 +153,73 @@ pub struct ListDirect;
 pub struct CloseLinks {
     /// Whether homied will be back at once.
     pub restart: bool,
+}
+
+/// The scheduler, given after the start because it stands before this room on the road of a job. Links that are up
+/// already are told to it at once.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ConnectScheduler {
+    /// Hears how jobs stand.
+    pub reports: Outlet<WorkerReports>,
+    /// Hears of links that come and go.
+    pub changed: Outlet<LinkChanged>,
+}
+
+/// The port we listen on, or why we do not, in one line (where the port was picked: tests, several daemons).
+#[derive(Debug, Word)]
+#[rtype(result = "Result<u16, String>")]
+pub struct Listening;
+
+/// The owner's name under which a worker's blob store pins the inputs of a hosted job.
+pub fn inputs_pin(job: JobId, epoch: Epoch) -> String {
+    format!("hosted-{job}-{epoch}")
+}
+
+/// The owner's name under which a submitter's blob store pins the results of a job that [`FetchResults`] brought.
+pub fn results_pin(job: JobId) -> String {
+    format!("results-{job}")
+}
+
+/// A task of this room has a link that works.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct LinkUp {
+    pub(super) link: Arc<Link>,
+}
+
+/// A link has ended.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct LinkDown {
+    pub(super) link: Arc<Link>,
+    pub(super) ending: Ending,
+}
+
+/// Why a dial was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Somebody wants this peer.
+    Peer(PeerId),
+    /// It was just discovered.
+    Greeting(PeerId),
+    /// The user added this address.
+    Direct(String),
+}
+
+/// A dial has come to an end: a link is up (and was announced before), or there is none.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct Dialled {
+    pub(super) why: Cause,
+    pub(super) result: Result<PeerId, Refusal>,
+}
+
+/// A task of this room wants a link to a peer, dialled if need be.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Arc<Link>, Refusal>")]
+pub(super) struct Reach {
+    pub(super) peer: PeerId,
 }
 
 /// Why we do not listen for peers, if so.

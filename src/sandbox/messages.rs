@@ -73,6 +73,8 @@ pub struct HostedResults {
     pub dir: PathBuf,
 }
 
+pub use super::results::ResultsSource;
+
 /// Asks for the results of an ended job.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<HostedResults, Refusal>")]

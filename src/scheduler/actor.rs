@@ -11,7 +11,8 @@ use tokio::sync::{broadcast, mpsc};
 use super::effects::{Batch, Driver, ROOM, output_copy};
 use super::jobs::{Input, Intent, Job, Now};
 use super::messages::{
-    CancelJob, DrainScheduler, ExplainJob, FollowJob, JobFeed, LinkChanged, OpenJobs, SubmitJob, WorkerReports,
+    CancelJob, DrainScheduler, ExplainJob, FetchAgain, FollowJob, JobFeed, LinkChanged, OpenJobs, SubmitJob,
+    WorkerReports,
 };
 use super::outlets::SchedulerParts;
 use super::ranking::rank;
@@ -221,6 +222,19 @@ impl Handler<CancelJob> for SchedulerActor {
             Refusal::new(RefusalKind::UnknownJob, format!("job {} has already ended", message.job.short()))
         })?;
         Ok(entry.job.record().clone())
+    }
+}
+
+impl Handler<FetchAgain> for SchedulerActor {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, message: FetchAgain, ctx: &mut Self::Context) -> Self::Result {
+        let short = message.record.id.short();
+        let record = Job::before_failed_fetch(message.record).ok_or_else(|| {
+            Refusal::new(RefusalKind::BadRequest, format!("the results of job {short} did not stay at its worker"))
+        })?;
+        self.adopt(record, ctx);
+        Ok(())
     }
 }
 

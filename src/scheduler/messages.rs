@@ -27,6 +27,14 @@ pub struct CancelJob {
     pub job: JobId,
 }
 
+/// Fetches the results of an ended job that could not be brought home then; its worker still keeps them.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct FetchAgain {
+    /// Its last record.
+    pub record: JobRecord,
+}
+
 /// Ranks the machines for a job without running it.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<Vec<Candidate>, Refusal>")]

@@ -11,8 +11,11 @@
 //! ```
 //! Files are never an archive; a broken transfer is simply begun again and asks only for what is still lacking.
 
+mod frames;
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::future::Future;

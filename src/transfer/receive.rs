@@ -1,16 +1,17 @@
 //! The receiving side.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use futures_util::SinkExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use super::send::{hear, next};
-use super::words::{IDLE, MAX_MANIFEST, STREAM, Say, TransferError};
+use super::frames::{flush, hear, next, push};
+use super::words::{MAX_MANIFEST, STREAM, Say, TransferError};
 use super::{ChunkSink, chunks};
 use crate::model::{Digest, Manifest};
-use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
+use crate::wire::frame::{Frame, FrameCodec, MAX_RAW_BULK};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Receives one transfer into `sink`. When `expect` is given, any other manifest is refused. `progress` hears (bytes
@@ -132,16 +133,12 @@ async fn refuse<S>(framed: &mut Framed<S, FrameCodec>, refusal: &Refusal)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// A sender notices the refusal at its next flush; what it had in flight fits in this many frames.
-    const DRAIN_FRAMES: usize = 4096;
+    /// A sender looks for a refusal after each chunk and then hangs up; this is ample for one chunk on a slow line.
+    const DRAIN: Duration = Duration::from_secs(5);
     if say(framed, &Say::Refused { refusal: refusal.clone() }).await.is_err() || flush(framed).await.is_err() {
         return;
     }
-    for _ in 0..DRAIN_FRAMES {
-        if next(framed).await.is_err() {
-            return;
-        }
-    }
+    let _ = timeout(DRAIN, async { while next(framed).await.is_ok() {} }).await;
 }
 
 async fn say<S>(framed: &mut Framed<S, FrameCodec>, word: &Say) -> Result<(), TransferError>
@@ -149,24 +146,4 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     push(framed, Frame::json(word)?).await
-}
-
-async fn push<S>(framed: &mut Framed<S, FrameCodec>, frame: Frame) -> Result<(), TransferError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match timeout(IDLE, framed.feed(frame)).await {
-        Err(_) => Err(TransferError::Idle),
-        Ok(done) => Ok(done?),
-    }
-}
-
-async fn flush<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match timeout(IDLE, SinkExt::<Frame>::flush(framed)).await {
-        Err(_) => Err(TransferError::Idle),
-        Ok(done) => Ok(done.map_err(FrameError::from)?),
-    }
 }

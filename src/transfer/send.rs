@@ -1,15 +1,16 @@
 //! The sending side.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use super::words::{IDLE, STREAM, Say, TransferError};
+use super::frames::{flush, hear, next, push, unexpected};
+use super::words::{STREAM, Say, TransferError};
 use super::{ChunkAt, ChunkSource, chunks};
 use crate::model::Manifest;
 use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
+use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Sends what `manifest` lists and the receiver lacks. `progress` hears (bytes done, bytes wanted). Returns the
 /// bytes of content that were sent once the receiver has made everything durable.
@@ -21,6 +22,30 @@ pub async fn send<S, R>(
     manifest: &Manifest,
     source: &mut R,
     mut progress: impl FnMut(u64, u64) + Send,
+) -> Result<u64, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    R: ChunkSource,
+{
+    match send_inner(framed, manifest, source, &mut progress).await {
+        Err(error @ TransferError::Frame(FrameError::Io(_))) => Err(or_its_reason(framed, error).await),
+        Err(error @ TransferError::Read { .. }) => {
+            // So that the receiver says why and does not wait for the rest.
+            let refusal = Refusal::new(RefusalKind::BadRequest, error.to_string());
+            if push(framed, Frame::json(&Say::Refused { refusal })?).await.is_ok() {
+                let _ = flush(framed).await;
+            }
+            Err(error)
+        }
+        done => done,
+    }
+}
+
+async fn send_inner<S, R>(
+    framed: &mut Framed<S, FrameCodec>,
+    manifest: &Manifest,
+    source: &mut R,
+    progress: &mut (impl FnMut(u64, u64) + Send),
 ) -> Result<u64, TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -52,7 +77,6 @@ where
         match next {
             Some(at) => {
                 let (sending, reading) = tokio::join!(sending, read(source, manifest, at));
-                // The receiver's reason for hanging up says more than our broken pipe.
                 sending?;
                 ahead = Some(reading?);
             }
@@ -147,62 +171,15 @@ where
     Ok(())
 }
 
-async fn push<S>(framed: &mut Framed<S, FrameCodec>, frame: Frame) -> Result<(), TransferError>
+/// When writing fails because the other side hung up, what it said before tells more.
+async fn or_its_reason<S>(framed: &mut Framed<S, FrameCodec>, error: TransferError) -> TransferError
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match timeout(IDLE, framed.feed(frame)).await {
-        Err(_) => Err(TransferError::Idle),
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(e)) => Err(refusal_behind(framed, e).await),
+    match (&error, hear(framed).await) {
+        (TransferError::Frame(_), Err(TransferError::Theirs(refusal))) => TransferError::Theirs(refusal),
+        _ => error,
     }
-}
-
-async fn flush<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match timeout(IDLE, SinkExt::<Frame>::flush(framed)).await {
-        Err(_) => Err(TransferError::Idle),
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(e)) => Err(refusal_behind(framed, e).await),
-    }
-}
-
-/// When writing failed because the other side hung up, what it said before tells more.
-async fn refusal_behind<S>(framed: &mut Framed<S, FrameCodec>, error: FrameError) -> TransferError
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match hear(framed).await {
-        Err(TransferError::Theirs(refusal)) => TransferError::Theirs(refusal),
-        _ => TransferError::Frame(error),
-    }
-}
-
-pub(super) async fn next<S>(framed: &mut Framed<S, FrameCodec>) -> Result<Frame, TransferError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match timeout(IDLE, framed.next()).await {
-        Err(_) => Err(TransferError::Idle),
-        Ok(None) => Err(FrameError::Closed.into()),
-        Ok(Some(frame)) => Ok(frame?),
-    }
-}
-
-pub(super) async fn hear<S>(framed: &mut Framed<S, FrameCodec>) -> Result<Say, TransferError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match next(framed).await?.parse()? {
-        Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
-        say => Ok(say),
-    }
-}
-
-fn unexpected(say: &Say) -> TransferError {
-    FrameError::Malformed(format!("unexpected word in a transfer: {say:?}")).into()
 }
 
 trait ChunksOf {

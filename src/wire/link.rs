@@ -55,7 +55,8 @@ pub enum Purpose {
 pub enum LinkFrame {
     /// Asks for something.
     Request {
-        /// Unique among the sender's requests on this connection.
+        /// Unique among the sender's requests on this connection, and not 0: a reply to 0 answers HELLO itself, by
+        /// which a side says why it does not accept the other (a name that belongs to another key).
         id: u64,
         /// What.
         request: LinkRequest,
@@ -85,6 +86,13 @@ pub enum LinkFrame {
         stream: u32,
         /// How many.
         bytes: u64,
+    },
+    /// A log stream cannot go on (the log cannot be read, or our copy not be written). Goes both ways.
+    Broken {
+        /// Which stream.
+        stream: u32,
+        /// Why.
+        refusal: Refusal,
     },
     /// The sender closes in order.
     Goodbye {

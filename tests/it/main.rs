@@ -11,6 +11,7 @@ mod world;
 
 mod documents;
 mod files;
+mod frames;
 mod jobs;
 mod meeting;
 mod output;

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-use crate::model::{parse_cpus, parse_duration, parse_size};
-
 /// `homie setup`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[command(after_help = "Only use Homie on networks you trust, with people you trust.")]
 pub struct SetupArgs {
     /// Name of this machine
     #[arg(long)]
@@ -16,19 +15,31 @@ pub struct SetupArgs {
     /// Name of the group
     #[arg(long)]
     pub group: Option<String>,
-    /// Read the group's secret from the first line of standard input
+    /// The group's secret. Other users can see it in the list of processes: rather use --secret-file
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Option<String>,
+    /// Read the group's secret from the first line of a file, or of standard input for `-`
+    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    pub secret_file: Option<PathBuf>,
+    /// Make a new secret even if there is one: the start of another group
+    #[arg(long, conflicts_with_all = ["secret", "secret_file"])]
+    pub new_secret: bool,
+    /// Start homied with the machine (systemd)
+    #[arg(long, overrides_with = "no_service")]
+    pub service: bool,
+    /// Do not ask about that
     #[arg(long)]
-    pub secret_stdin: bool,
+    pub no_service: bool,
     /// Ask nothing: take what is given, the present values, then the defaults
     #[arg(long, short)]
     pub yes: bool,
 }
 
 /// `homie up`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct UpArgs {
     /// Stay with a live dashboard
-    #[arg(long, short)]
+    #[arg(long, short, visible_alias = "dashboard")]
     pub foreground: bool,
 }
 
@@ -56,17 +67,46 @@ pub struct PeersArgs {
 }
 
 /// `homie config`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ConfigArgs {
     /// Most cores a job may use here (2, 0.5)
-    #[arg(long, value_name = "CORES", value_parser = parse_cpus)]
-    pub cpu: Option<u32>,
+    #[arg(long, value_name = "CORES")]
+    pub cpu: Option<String>,
     /// Most memory a job may use here (512m, 4g)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub memory: Option<u64>,
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
     /// Longest time a job may run here (600, 10m, 2h)
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub timeout: Option<u64>,
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<String>,
+    /// What to do; without it the configuration is shown
+    #[command(subcommand)]
+    pub action: Option<ConfigAction>,
+}
+
+/// `homie config ...`
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print one value
+    Get {
+        /// Which
+        key: String,
+    },
+    /// Change one value
+    Set {
+        /// Which
+        key: String,
+        /// To what; `-` reads it from standard input
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Take a value out of the file, so that its default holds
+    Unset {
+        /// Which
+        key: String,
+    },
+    /// Let homied read its file again
+    Reload,
 }
 
 /// `homie add ADDRESS`
@@ -95,9 +135,39 @@ pub struct ListDirectArgs {}
 /// `homie demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
+    /// What runs the job on the other machine
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = ["auto", "docker", "native"])]
+    pub engine: String,
+    /// The directory with train.py and its data; looked for beside the program otherwise
+    #[arg(long, value_name = "DIR")]
+    pub example: Option<PathBuf>,
+    /// No network namespaces even as root: two ports of this machine
+    #[arg(long)]
+    pub loopback: bool,
     /// Keep the state of both machines afterwards
     #[arg(long)]
     pub keep: bool,
+}
+
+/// `homie env`
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: EnvAction,
+}
+
+/// `homie env ...`
+#[derive(Debug, Subcommand)]
+pub enum EnvAction {
+    /// List the environments that are ready here and at your friends'
+    List,
+    /// Build an environment for this machine's container engine
+    Build {
+        /// Which; `base` is the one that always exists
+        #[arg(default_value = "base", value_parser = ["base"])]
+        name: String,
+    },
 }
 
 /// `homie completions SHELL`

@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
 pub use machine::{
-    AddArgs, CompletionsArgs, ConfigArgs, DemoArgs, DownArgs, ListDirectArgs, ManArgs, PeersArgs, RemoveArgs,
-    SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
+    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
+    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 
@@ -71,6 +71,8 @@ pub enum Command {
     Remove(RemoveArgs),
     /// List the machines that were added
     ListDirect(ListDirectArgs),
+    /// The environments that jobs run in
+    Env(EnvArgs),
     /// Two homied on this machine, one real job from one to the other
     Demo(DemoArgs),
     /// Print completions for a shell
@@ -103,7 +105,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct demo completions"
+                     list-direct demo completions env"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

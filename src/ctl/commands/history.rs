@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::ctl::args::HistoryArgs;
-use crate::ctl::cells::{WIDE, job_state_cell, run_time_cell};
+use crate::ctl::cells::{WIDE, clean, job_state_cell, now_ms, run_time_cell};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, job_json, rfc3339, shorten};
@@ -37,13 +37,13 @@ pub async fn run(ctx: &Context, args: HistoryArgs) -> Result<ExitCode, CtlError>
                 .print_list("stats", &rows.iter().map(stats_json).collect::<Vec<_>>())
                 .map(|()| ExitCode::SUCCESS);
         }
-        ctx.print(&stats_table(&ctx.out, &rows, super::now_ms()))?;
+        ctx.print(&stats_table(&ctx.out, &rows, now_ms()))?;
     } else {
         let jobs: Vec<JobRecord> = homied.call_rows(method::HISTORY, &query).await?;
         if ctx.json {
             return ctx.print_list("jobs", &jobs.iter().map(job_json).collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS);
         }
-        ctx.print(&table(&ctx.out, &jobs, super::now_ms()))?;
+        ctx.print(&table(&ctx.out, &jobs, now_ms()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,8 +73,8 @@ fn table(style: &Style, jobs: &[JobRecord], now_ms: u64) -> String {
         let mut cells = vec![
             job.id.short(),
             ago(job.created_ms, now_ms),
-            shorten(&job.spec.name, script, style),
-            format!("{arrow} {}", shorten(job.peer_name.as_deref().unwrap_or("-"), peer, style)),
+            shorten(&clean(&job.spec.name), script, style),
+            format!("{arrow} {}", shorten(&clean(job.peer_name.as_deref().unwrap_or("-")), peer, style)),
             job_state_cell(job),
             run_time_cell(job, now_ms),
         ];
@@ -104,7 +104,7 @@ fn stats_table(style: &Style, rows: &[PeerStats], now_ms: u64) -> String {
         };
         let percent = (row.succeeded * 100).checked_div(row.jobs).unwrap_or(0);
         table.row(vec![
-            format!("{arrow} {}", shorten(&row.peer, 20, style)),
+            format!("{arrow} {}", shorten(&clean(&row.peer), 20, style)),
             row.jobs.to_string(),
             format!("{percent}%"),
             format_duration(row.wall_ms),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 use crate::ctl::args::ListDirectArgs;
+use crate::ctl::cells::clean;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten, width};
@@ -34,12 +35,12 @@ fn table(style: &Style, peers: &[DirectPeer]) -> String {
     for peer in peers {
         let state = match (&peer.error, peer.linked) {
             (_, true) => format!("{} linked", style.pick("●", "*")),
-            (Some(why), false) => format!("{} {why}", style.pick("○", "o")),
+            (Some(why), false) => format!("{} {}", style.pick("○", "o"), clean(why)),
             (None, false) => format!("{} waiting", style.pick("○", "o")),
         };
         table.row(vec![
             peer.address.clone(),
-            peer.name.clone().unwrap_or_else(|| "-".into()),
+            clean(peer.name.as_deref().unwrap_or("-")),
             if style.tty { shorten(&state, room, style) } else { state },
             peer.heard_ms_ago.map_or_else(|| "never".into(), |ms| ago(0, ms)),
         ]);

@@ -3,12 +3,18 @@
 pub mod add;
 pub mod cancel;
 pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod down;
+pub mod env;
 pub mod history;
 pub mod list_direct;
 pub mod man;
 pub mod peers;
 pub mod remove;
+pub mod setup;
 pub mod status;
+pub mod up;
 pub mod whoami;
 
 use std::process::ExitCode;
@@ -24,22 +30,22 @@ use super::exit::CtlError;
 pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlError> {
     match command {
         Command::Cancel(args) => cancel::run(ctx, args).await,
+        Command::Setup(args) => setup::run(ctx, args).await,
+        Command::Up(args) => up::run(ctx, args).await,
+        Command::Down(args) => down::run(ctx, args).await,
         Command::Status(args) => status::run(ctx, args).await,
         Command::Peers(args) => peers::run(ctx, args).await,
         Command::Whoami(args) => whoami::run(ctx, args).await,
+        Command::Config(args) => config::run(ctx, args).await,
         Command::History(args) => history::run(ctx, args).await,
         Command::Add(args) => add::run(ctx, args).await,
         Command::Remove(args) => remove::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
+        Command::Env(args) => env::run(ctx, args).await,
+        Command::Demo(args) => demo::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),
         // Goes when every verb has its file.
         other => Err(CtlError::usage(format!("this build cannot do that yet: {other:?}"))),
     }
-}
-
-/// Milliseconds since 1970, for `3m ago`. A clock before 1970 counts as 1970.
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

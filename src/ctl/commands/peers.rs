@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::ctl::args::PeersArgs;
-use crate::ctl::cells::{WIDE, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, status_cell};
+use crate::ctl::cells::{WIDE, clean, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, status_cell};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
@@ -86,7 +86,7 @@ fn row(style: &Style, peer: &PeerView, wide: bool) -> Vec<String> {
     };
     let facts = &peer.facts;
     let mut cells = vec![
-        shorten(&peer.name, name_columns, style),
+        shorten(&clean(&peer.name), name_columns, style),
         ip_cell(peer),
         load_bar(facts.cpu_percent, if wide { 4 } else { 2 }, style),
         if facts.memory_bytes == 0 { "-".into() } else { format_bytes(facts.memory_free_bytes) },

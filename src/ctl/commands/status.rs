@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::peers::FactsRow;
 use crate::ctl::args::StatusArgs;
-use crate::ctl::cells::{load_bar, round_bytes, short_gpu, uptime};
+use crate::ctl::cells::{clean, load_bar, round_bytes, short_gpu, uptime};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, card};
@@ -20,7 +20,7 @@ pub async fn run(ctx: &Context, _args: StatusArgs) -> Result<ExitCode, CtlError>
     let mut homied = ctx.connect().await?;
     let status: StatusView = homied.call(method::STATUS, &()).await?;
     if ctx.json {
-        ctx.print_json(&StatusDocument::of(&status))?;
+        ctx.print_json(&document(&status))?;
     } else {
         ctx.print(&format!("{}{}", up_card(&ctx.out, &status), goings_on(&ctx.out, &status)))?;
     }
@@ -46,7 +46,7 @@ pub fn up_card(style: &Style, status: &StatusView) -> String {
     let mut out = card(style, title, &rows);
     for Tick { ok, text, why } in ticks(status) {
         let mark = if ok { style.tick() } else { style.cross() };
-        let why = why.map(|w| format!(": {w}")).unwrap_or_default();
+        let why = why.map(|w| format!(": {}", clean(&w))).unwrap_or_default();
         out.push_str(&format!("  {mark} {text}{why}\n"));
     }
     for warning in &status.warnings {
@@ -118,7 +118,11 @@ fn goings_on(style: &Style, status: &StatusView) -> String {
     out
 }
 
-/// `homie status --json`.
+/// `homie status --json`, and `homie up --json`.
+pub(super) fn document(status: &StatusView) -> impl Serialize + '_ {
+    StatusDocument::of(status)
+}
+
 #[derive(Debug, Serialize)]
 struct StatusDocument<'a> {
     version: u32,

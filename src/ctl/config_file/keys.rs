@@ -19,8 +19,10 @@ pub enum Kind {
     Size,
     /// Seconds, or `10m`.
     Seconds,
-    /// A number from 1 to 1024.
+    /// A number from 1 to 100000.
     Count,
+    /// A socket's path, with or without `unix://`.
+    Socket,
     /// `true` or `false`.
     Switch,
     /// One of these words.
@@ -36,7 +38,7 @@ pub struct Key {
     pub name: &'static str,
     /// What it takes.
     pub kind: Kind,
-    /// What holds when it is absent, as written in the file.
+    /// What holds when it is absent, as written in the file; empty when that depends on the machine.
     pub default: &'static str,
     /// What it is for, one line.
     pub about: &'static str,
@@ -63,6 +65,8 @@ pub enum KeyError {
     },
 }
 
+/// Far longer than any secret, so that a file given by mistake is noticed; homied holds to the same.
+const LONGEST_SECRET: usize = 1024;
 const ENGINES: &[&str] = &["auto", "docker", "native"];
 const LEVELS: &[&str] = &["limits", "process", "namespace", "container", "gvisor"];
 
@@ -77,8 +81,20 @@ pub const KEYS: &[Key] = &[
     key("container_timeout", Kind::Seconds, "600", "seconds after which a job is stopped"),
     key("group", Kind::Name, "homie", "the group's name; machines of another group are not seen"),
     key("engine", Kind::Word(ENGINES), "auto", "what runs jobs here: auto, docker or native"),
+    key(
+        "docker_host",
+        Kind::Socket,
+        "unix:///var/run/docker.sock",
+        "where Docker or Podman answers; default: looked for",
+    ),
     key("min_isolation", Kind::Word(LEVELS), "namespace", "the weakest jail a friend's job may be put in"),
-    key("job_slots", Kind::Count, "2", "jobs that run here at once"),
+    key("job_slots", Kind::Count, "", "jobs that run here at once; default: by the number of cores"),
+    key("container_pids_limit", Kind::Count, "256", "processes and threads that a job gets at most"),
+    key("container_disk_limit", Kind::Size, "10g", "bytes that a job may write"),
+    key("container_output_limit", Kind::Size, "256m", "bytes that a job may print"),
+    key("container_tmp_limit", Kind::Size, "1g", "bytes of a job's /tmp, which is memory"),
+    key("store_limit", Kind::Size, "20g", "bytes of inputs and results kept here"),
+    key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
     key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
     key("admins", Kind::List, "[]", "users who may change these settings beside root"),
@@ -114,6 +130,15 @@ pub fn find(name: &str) -> Result<&'static Key, KeyError> {
 }
 
 impl Key {
+    /// What a new file shows in the place of the value: the default, or an example where that depends on the machine.
+    pub fn example(&self) -> &'static str {
+        match self.name {
+            "docker_host" => "unix:///var/run/docker.sock",
+            "job_slots" => "2",
+            _ => self.default,
+        }
+    }
+
     /// `text`, checked and written as this key's YAML value.
     ///
     /// # Errors
@@ -124,6 +149,9 @@ impl Key {
         match self.kind {
             Kind::Name => check_name(text).map(|()| quote(text)).map_err(bad),
             Kind::Secret if text.is_empty() => Err(bad("a secret may not be empty".into())),
+            Kind::Secret if text.len() > LONGEST_SECRET || text.chars().any(char::is_control) => {
+                Err(bad(format!("a secret is one line of at most {LONGEST_SECRET} bytes")))
+            }
             Kind::Secret => Ok(quote(text)),
             Kind::Port => match text.parse::<u16>() {
                 Ok(port) if port > 0 => Ok(port.to_string()),
@@ -135,10 +163,12 @@ impl Key {
             }
             Kind::Size => parse_size(text).map(|_| quote_size(text)).map_err(|e| bad(e.to_string())),
             Kind::Seconds => parse_duration(text).map(|s| s.to_string()).map_err(|e| bad(e.to_string())),
-            Kind::Count => match text.parse::<u16>() {
-                Ok(n) if (1..=1024).contains(&n) => Ok(n.to_string()),
-                _ => Err(bad(format!("{text:?} is not a number from 1 to 1024"))),
+            Kind::Count => match text.parse::<u32>() {
+                Ok(n) if (1..=100_000).contains(&n) => Ok(n.to_string()),
+                _ => Err(bad(format!("{text:?} is not a number from 1 to 100000"))),
             },
+            Kind::Socket if text.starts_with('/') || text.starts_with("unix:///") => Ok(quote(text)),
+            Kind::Socket => Err(bad(format!("{text:?} is not a local socket; write unix:///var/run/docker.sock"))),
             Kind::Switch => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" => Ok("true".into()),
                 "false" | "no" | "off" => Ok("false".into()),
@@ -151,10 +181,9 @@ impl Key {
     }
 }
 
-/// A size keeps the user's spelling when it is plain, so that `4g` stays `4g`.
+/// A size keeps the user's spelling, so that `4g` stays `4g`.
 fn quote_size(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
-    plain
+    text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase()
 }
 
 /// What a machine or group may be called: something that fits a table and a shell, and cannot be taken for a flag.
@@ -162,15 +191,15 @@ fn quote_size(text: &str) -> String {
 /// # Errors
 /// Why not.
 pub fn check_name(text: &str) -> Result<(), String> {
-    // The heartbeat has room for 32 bytes of name, and a longer one breaks every table.
-    const LONGEST: usize = 32;
+    // What a DNS label may have; homied holds to the same.
+    const LONGEST: usize = 63;
     if text.is_empty() {
         return Err("a name may not be empty".into());
     }
     if text.len() > LONGEST {
         return Err(format!("a name may have at most {LONGEST} bytes"));
     }
-    if text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control() || "/\\:,\"'`$".contains(c)) {
+    if text.starts_with('-') || !text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
         return Err(format!("{text:?} is not a name; use letters, digits, - _ and ."));
     }
     Ok(())

@@ -7,6 +7,7 @@
 
 mod keys;
 mod lines;
+mod place;
 mod scalar;
 mod secret;
 mod store;
@@ -14,6 +15,7 @@ mod template;
 
 pub use keys::{KEYS, Key, KeyError, Kind, check_name, find as find_key, name_from_hostname};
 pub use lines::{EditError, get, set, unset};
+pub use place::config_path;
 pub use scalar::quote;
 pub use secret::{generate as generate_secret, weakness};
 pub use store::{StoreError, read, write};

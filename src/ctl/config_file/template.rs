@@ -1,6 +1,6 @@
 //! The file that `homie setup` writes when there is none.
 
-use super::keys::{KEYS, Kind};
+use super::keys::KEYS;
 use super::scalar::quote;
 
 /// What a new file says; everything else is at its default.
@@ -31,16 +31,11 @@ pub fn new_file(new: &NewConfig<'_>) -> String {
             "name" => quote(new.name),
             "group_secret" => quote(new.secret),
             "group" if new.group.is_some() => quote(new.group.unwrap_or_default()),
-            _ => key.default.to_owned(),
+            _ => key.example().to_owned(),
         };
         let shown = i < WRITTEN_OUT || (key.name == "group" && new.group.is_some());
         let mark = if shown { "" } else { "# " };
-        let about = if key.kind == Kind::Secret {
-            "what all machines of your group share; keep it to yourselves"
-        } else {
-            key.about
-        };
-        out.push_str(&format!("\n# {about}\n{mark}{}: {value}\n", key.name));
+        out.push_str(&format!("\n# {}\n{mark}{}: {value}\n", key.about, key.name));
     }
     out
 }

@@ -10,7 +10,8 @@ use super::{Answer, value};
 use crate::blobs::{BlobError, StoreSink, StoreSource};
 use crate::history::messages::{FindPlaced, GetRecord, PutRecord, RememberPlaced};
 use crate::ipc::session::{Session, SessionError, params};
-use crate::model::{Delivery, Digest, Manifest, Role};
+use crate::model::{Delivery, Digest, FailKind, Manifest, Outcome, Role};
+use crate::scheduler::messages::FetchAgain;
 use crate::transfer;
 use crate::wire::frame::{Frame, FrameError};
 use crate::wire::ipc::{Delivered, FilesPut, JobRef, PlacedQuery, READY, Request, SentFile};
@@ -64,6 +65,11 @@ async fn results_of(session: &Session, request: &Request) -> Result<Manifest, Re
         return Err(
             Refusal::new(RefusalKind::BadRequest, text).hint(format!("`homie attach {short}` shows it and waits"))
         );
+    }
+    if matches!(record.outcome, Some(Outcome::Failed { reason: FailKind::Results, .. })) {
+        session.ask(&session.shared.parts.outlets.fetch_again, FetchAgain { record }).await??;
+        let text = format!("the results of job {short} stayed at its worker and are being fetched now");
+        return Err(Refusal::new(RefusalKind::Busy, text).hint(format!("`homie attach {short}` waits for them")));
     }
     let Some(digest) = record.results else { return Ok(Manifest::default()) };
     match stored(session, digest).await? {

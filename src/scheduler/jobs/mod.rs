@@ -125,6 +125,19 @@ impl Job {
         }
     }
 
+    /// A record whose results stayed at the worker, as it was before that failed; `None` for any other.
+    pub(super) fn before_failed_fetch(mut record: JobRecord) -> Option<JobRecord> {
+        let stayed = matches!(record.outcome, Some(Outcome::Failed { reason: FailKind::Results, .. }));
+        if !stayed {
+            return None;
+        }
+        record.state = JobState::Collecting;
+        record.outcome = None;
+        record.ended_ms = None;
+        record.attempts.last_mut()?.end = None;
+        Some(record)
+    }
+
     pub(super) fn record(&self) -> &JobRecord {
         &self.record
     }

@@ -280,6 +280,17 @@ fn results_that_cannot_be_stored_here_stay_at_the_worker() {
     let intents = job.on(full(), at(9000));
     assert!(!intents.iter().any(|i| matches!(i, Intent::Acknowledge(..))), "{intents:?}");
     assert_eq!(ended(&job).exit_code(), 125);
+
+    // ... and can be fetched once there is room: with the job's own end.
+    let record = Job::before_failed_fetch(job.record().clone()).expect("its results stayed");
+    let mut again = Job::new(record);
+    assert_eq!(again.on(Input::Start, at(10_000)), [Intent::Offer(RAJ, Epoch(1))]);
+    again.on(Input::Answered(Ok(done(1, 1))), at(10_001));
+    again.on(Input::Followed(Ok(1)), at(10_002));
+    let intents = again.on(Input::Fetched(Ok(Totals { files: 1, bytes: 1 })), at(10_003));
+    assert!(intents.contains(&Intent::Acknowledge(RAJ, Epoch(1))));
+    assert_eq!(ended(&again), &Outcome::Exited { code: 3 });
+    assert_eq!(Job::before_failed_fetch(again.record().clone()), None);
 }
 
 #[test]

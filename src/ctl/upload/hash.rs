@@ -1,0 +1,115 @@
+//! Reads every file once, on all processors, and writes down what it holds.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::pick::{Origin, Picked};
+use crate::ctl::exit::CtlError;
+use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry, Manifest};
+
+/// More readers than this only fight over one disk.
+const MAX_READERS: usize = 8;
+
+/// The manifest of `files`, in the order of their names.
+///
+/// # Errors
+/// A file cannot be read, or the list breaks a rule of [`Manifest::new`].
+pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>) -> Result<Manifest, CtlError> {
+    let list: Vec<_> = files.iter().collect();
+    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(list.len());
+    let next = AtomicUsize::new(0);
+    let entries = Mutex::new(Ok(Vec::with_capacity(list.len())));
+    let work = || {
+        while let Some((name, picked)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let entry = entry(name, picked);
+            let mut all = entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match (&mut *all, entry) {
+                (Ok(done), Ok(entry)) => done.push(entry),
+                (Ok(_), Err(e)) => {
+                    *all = Err(e);
+                    return;
+                }
+                (Err(_), _) => return,
+            }
+        }
+    };
+    if readers <= 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| (0..readers).for_each(|_| drop(scope.spawn(work))));
+    }
+    let entries = entries.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)?;
+    Manifest::new(entries).map_err(|e| CtlError::usage(e.to_string()))
+}
+
+fn entry(name: &CleanPath, picked: &Picked) -> Result<FileEntry, CtlError> {
+    let read = match &picked.origin {
+        Origin::Disk(path) => File::open(path).and_then(digests),
+        Origin::Memory(bytes) => digests(&bytes[..]),
+    };
+    let (size, hash, chunks) = read.map_err(|e| CtlError::io(format!("cannot read {name}"), e))?;
+    Ok(FileEntry { path: name.clone(), size, exec: picked.exec, hash, chunks })
+}
+
+/// Length, hash of the whole, and hashes of the chunks if there is more than one.
+fn digests(mut from: impl Read) -> io::Result<(u64, Digest, Vec<Digest>)> {
+    let mut whole = blake3::Hasher::new();
+    let mut chunks = Vec::new();
+    let mut chunk = Vec::new();
+    let mut size = 0;
+    loop {
+        chunk.clear();
+        let got = (&mut from).take(CHUNK_BYTES).read_to_end(&mut chunk)?;
+        if got == 0 {
+            break;
+        }
+        size += got as u64;
+        whole.update(&chunk);
+        chunks.push(Digest::of(&chunk));
+        if (got as u64) < CHUNK_BYTES {
+            break;
+        }
+    }
+    if chunks.len() == 1 {
+        chunks.clear();
+    }
+    Ok((size, Digest(*whole.finalize().as_bytes()), chunks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_described_as_the_manifest_wants_them() {
+        let chunk = usize::try_from(CHUNK_BYTES).expect("fits");
+        let files: BTreeMap<_, _> = [0, 1, chunk, chunk + 1, 3 * chunk]
+            .into_iter()
+            .map(|size| {
+                let text: bytes::Bytes = (0..size).map(|i| (i % 251) as u8).collect::<Vec<_>>().into();
+                let name = CleanPath::new(format!("f{size:08}")).expect("clean");
+                (name, Picked { origin: Origin::Memory(text), size: size as u64, exec: false })
+            })
+            .collect();
+        let manifest = manifest(&files).expect("valid");
+        assert_eq!(manifest.files().len(), 5);
+        for (entry, picked) in manifest.files().iter().zip(files.values()) {
+            let Origin::Memory(text) = &picked.origin else { panic!("memory") };
+            assert_eq!((entry.size, entry.hash), (text.len() as u64, Digest::of(text)));
+            assert_eq!(entry.chunks().map(|(_, len)| len).sum::<u64>(), entry.size);
+            let pieces = text.chunks(chunk).map(Digest::of).collect::<Vec<_>>();
+            assert_eq!(entry.chunks().map(|(digest, _)| digest).collect::<Vec<_>>(), pieces);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let name = CleanPath::new("gone.csv").expect("clean");
+        let picked = Picked { origin: Origin::Disk("/nonexistent/gone.csv".into()), size: 1, exec: false };
+        let error = manifest(&BTreeMap::from([(name, picked)])).expect_err("unreadable");
+        assert!(error.to_string().contains("cannot read gone.csv"), "{error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! What goes to the worker: the script and the files beside it.
+//!
+//! The client alone opens paths of the user. It picks ([`pick`]), reads and hashes ([`hash`]), shows what is large,
+//! and streams to homied what that lacks ([`source`]). `commands/run.rs` calls it.
+
+mod hash;
+mod pick;
+mod script;
+mod source;
+
+use std::ffi::OsStr;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use self::pick::{Origin, Picker};
+use super::args::RunArgs;
+use super::connect::Connection;
+use super::exit::CtlError;
+use super::render::Progress;
+use crate::model::{Digest, Manifest, Totals, format_bytes, visible_controls};
+use crate::transfer;
+use crate::wire::ipc::{FilesPut, method};
+
+/// From here on a user is shown what is sent, and asked: minutes on a home network.
+const LARGE: u64 = 100 << 20;
+/// The script that came on standard input is a file of this name in the job.
+const STDIN_NAME: &str = "homie-stdin";
+/// The longest `-c` code: it travels in the job's own message, which is a frame of 64 KiB.
+const MAX_CODE: usize = 32 << 10;
+
+/// What a job needs of this machine, read and hashed.
+#[derive(Debug)]
+pub struct Inputs {
+    /// What people call the job.
+    pub name: String,
+    /// What starts it.
+    pub command: Vec<String>,
+    /// The files.
+    pub manifest: Manifest,
+    /// What was found but not sent, and why.
+    pub left: Vec<String>,
+    origins: Vec<Origin>,
+}
+
+impl Inputs {
+    /// Their number and size.
+    pub fn totals(&self) -> Totals {
+        Totals { files: self.manifest.files().len() as u64, bytes: self.manifest.total_bytes() }
+    }
+}
+
+/// Finds, reads and hashes everything that `args` name, relative to `cwd`.
+///
+/// # Errors
+/// A usage error for what does not exist or cannot be run; an IO error for what cannot be read.
+pub fn collect(args: &RunArgs, cwd: &Path, home: Option<PathBuf>) -> Result<Inputs, CtlError> {
+    let mut picker = Picker::new(cwd.to_owned(), home);
+    let (name, mut command, own) = match (&args.code, args.rest.split_first()) {
+        (Some(code), _) => ("-c".to_owned(), vec!["python3".into(), "-c".into(), self::code(code)?], &args.rest[..]),
+        (None, Some((script, own))) if script == "-" => {
+            let (name, command) = from_stdin(&mut picker)?;
+            (name, command, own)
+        }
+        (None, Some((script, own))) => {
+            let (name, command) = from_file(&mut picker, Path::new(script))?;
+            (name, command, own)
+        }
+        (None, None) => {
+            return Err(CtlError::usage_hint(
+                "which script?",
+                "homie run SCRIPT [ARGS], or -c CODE, or `-` for standard input",
+            ));
+        }
+    };
+    for word in own {
+        command.push(text(word, "an argument of the script")?);
+    }
+    for value in &args.files {
+        picker.named(Path::new(value))?;
+    }
+    if let Some(dir) = &args.dir {
+        picker.project(dir)?;
+    }
+    let manifest = hash::manifest(&picker.files)?;
+    // Both are sorted by name.
+    let origins = picker.files.into_values().map(|picked| picked.origin).collect();
+    Ok(Inputs { name, command, manifest, left: picker.left, origins })
+}
+
+fn from_file(picker: &mut Picker, script: &Path) -> Result<(String, Vec<String>), CtlError> {
+    let path = picker.script(script)?;
+    let picked = &mut picker.files.get_mut(&path);
+    let (mut head, mut exec) = (Vec::new(), false);
+    if let Some(picked) = picked
+        && let Origin::Disk(source) = &picked.origin
+    {
+        let read = std::fs::File::open(source).and_then(|f| f.take(script::HEAD_BYTES as u64).read_to_end(&mut head));
+        read.map_err(|e| CtlError::io(format!("cannot read {}", pick::shown(script)), e))?;
+        exec = picked.exec;
+    }
+    let command = script::resolve(path.as_str(), &head, exec)?;
+    // A program that was copied without its mode is still meant to be run.
+    if command[0].starts_with("./")
+        && let Some(picked) = picked
+    {
+        picked.exec = true;
+    }
+    Ok((pick::shown(script), command))
+}
+
+fn from_stdin(picker: &mut Picker) -> Result<(String, Vec<String>), CtlError> {
+    let mut script = Vec::new();
+    io::stdin().lock().read_to_end(&mut script).map_err(|e| CtlError::io("cannot read standard input", e))?;
+    if script.is_empty() {
+        return Err(CtlError::usage_hint("standard input is empty", "homie run - < script.py"));
+    }
+    let name = if script.starts_with(b"#!") { STDIN_NAME.to_owned() } else { format!("{STDIN_NAME}.py") };
+    let command = script::resolve(&name, &script[..script.len().min(script::HEAD_BYTES)], false)?;
+    picker.text(&name, Bytes::from(script))?;
+    Ok(("-".to_owned(), command))
+}
+
+fn code(code: &OsStr) -> Result<String, CtlError> {
+    let code = text(code, "the code")?;
+    if code.len() > MAX_CODE {
+        return Err(CtlError::usage_hint("the code after -c is longer than 32 KiB", "put it into a file"));
+    }
+    Ok(code)
+}
+
+/// A word of the command line that has to cross the wire as text.
+fn text(word: &OsStr, what: &str) -> Result<String, CtlError> {
+    let shown = || visible_controls(word.as_encoded_bytes());
+    match word.to_str() {
+        Some(text) if !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err(CtlError::usage(format!("{what} is not UTF-8: {}", shown()))),
+    }
+}
+
+/// What is about to be sent, for people: `None` unless it is large.
+pub fn preview(inputs: &Inputs) -> Option<String> {
+    let totals = inputs.totals();
+    if totals.bytes < LARGE {
+        return None;
+    }
+    let mut files: Vec<_> = inputs.manifest.files().iter().collect();
+    files.sort_by_key(|f| std::cmp::Reverse(f.size));
+    let mut out = format!("{} in {} files; the largest:\n", format_bytes(totals.bytes), totals.files);
+    for file in files.iter().take(5) {
+        out.push_str(&format!("  {:>10}  {}\n", format_bytes(file.size), file.path));
+    }
+    Some(out)
+}
+
+/// Sends to homied what it lacks of `inputs`. Gives the manifest's name, which a job refers to.
+///
+/// # Errors
+/// homied refuses (quota, disk full), a file changed or cannot be read, or the connection breaks.
+pub async fn send(homied: &mut Connection, inputs: &Inputs, progress: &Progress) -> Result<Digest, CtlError> {
+    let request = homied.request(method::FILES_PUT, &()).await?;
+    homied.ready(request).await?;
+    let mut files = source::Files::new(inputs.origins.clone());
+    let shown = |done, total| progress.bytes("reading files", done, total);
+    transfer::send(homied.wire(), &inputs.manifest, &mut files, shown).await?;
+    let put: FilesPut = homied.answer(request).await?;
+    progress.clear();
+    Ok(put.inputs)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Which files are sent, and under which names. Nothing is opened here but directories.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use globset::GlobBuilder;
+use ignore::WalkBuilder;
+
+use crate::ctl::exit::CtlError;
+use crate::model::{CleanPath, visible_controls};
+
+/// Directories that no job wants: history, environments and caches of this machine.
+const NEVER_SENT: [&str; 4] = [".git", ".venv", "__pycache__", "node_modules"];
+/// The project's own list of what stays at home, in .gitignore's syntax.
+const IGNORE_FILE: &str = ".homieignore";
+
+/// Where a file's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// On disk.
+    Disk(PathBuf),
+    /// In memory: a script that came on standard input.
+    Memory(Bytes),
+}
+
+/// A file to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Picked {
+    /// Where it is read.
+    pub(super) origin: Origin,
+    /// Its size when it was found.
+    pub(super) size: u64,
+    /// Whether its owner may execute it.
+    pub(super) exec: bool,
+}
+
+/// The files of a job, by the name they get there.
+#[derive(Debug)]
+pub(super) struct Picker {
+    cwd: PathBuf,
+    home: Option<PathBuf>,
+    /// What is sent.
+    pub(super) files: BTreeMap<CleanPath, Picked>,
+    /// What was found but left here, and why.
+    pub(super) left: Vec<String>,
+}
+
+impl Picker {
+    /// Nothing picked yet. `cwd` is the directory that names are relative to.
+    pub(super) fn new(cwd: PathBuf, home: Option<PathBuf>) -> Self {
+        Self { cwd, home, files: BTreeMap::new(), left: Vec::new() }
+    }
+
+    /// The script: like a file of `-f`, but a directory is an error of its own. Gives its name in the job.
+    pub(super) fn script(&mut self, path: &Path) -> Result<CleanPath, CtlError> {
+        match fs::metadata(self.cwd.join(path)) {
+            Ok(meta) if meta.is_dir() => Err(CtlError::usage_hint(
+                format!("{} is a directory, not a script", shown(path)),
+                format!("name the script in it, and send the rest along: homie run --dir={0} {0}/SCRIPT", shown(path)),
+            )),
+            Ok(_) => self.file(path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing(&self.cwd, path, "script")),
+            Err(e) => Err(unreadable(path, e)),
+        }
+    }
+
+    /// One value of `-f`: a file, a directory or a glob.
+    pub(super) fn named(&mut self, value: &Path) -> Result<(), CtlError> {
+        match fs::metadata(self.cwd.join(value)) {
+            Ok(meta) if meta.is_dir() => self.tree(value, false),
+            Ok(_) => self.file(value).map(drop),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match value.to_str() {
+                Some(text) if text.contains(['*', '?', '[', '{']) => self.glob(value, text),
+                _ => Err(missing(&self.cwd, value, "file")),
+            },
+            Err(e) => Err(unreadable(value, e)),
+        }
+    }
+
+    /// `--dir`: a whole tree, less what its ignore files name.
+    pub(super) fn project(&mut self, dir: &Path) -> Result<(), CtlError> {
+        let full = fs::canonicalize(self.cwd.join(dir)).map_err(|e| unreadable(dir, e))?;
+        if !full.is_dir() {
+            return Err(CtlError::usage_hint(format!("{} is not a directory", shown(dir)), "send a file with -f"));
+        }
+        let home = self.home.as_ref().and_then(|home| fs::canonicalize(home).ok());
+        if full == Path::new("/") || home.is_some_and(|home| home.starts_with(&full)) {
+            return Err(CtlError::usage_hint(
+                format!("--dir would send {}, which holds your whole home directory", full.display()),
+                "change into the project's directory first, or name it: --dir=PROJECT",
+            ));
+        }
+        self.tree(dir, true)
+    }
+
+    /// One plain file, named by the user.
+    fn file(&mut self, path: &Path) -> Result<CleanPath, CtlError> {
+        let full = self.cwd.join(path);
+        let meta = fs::metadata(&full).map_err(|e| unreadable(path, e))?;
+        if !meta.is_file() {
+            return Err(CtlError::usage(format!("{} is not a plain file", shown(path))));
+        }
+        let (name, root) = self.name_of(path);
+        if let Some(target) = escape(&full, &root) {
+            return Err(CtlError::usage_hint(
+                format!("{} leads to {}, out of {}", shown(path), target.display(), root.display()),
+                "links are not followed to other places; name the file itself with -f",
+            ));
+        }
+        let name = clean(&name)?;
+        self.add(name.clone(), full, &meta)?;
+        Ok(name)
+    }
+
+    /// Every file below `dir`. With `ignore_rules`, .gitignore counts too: only then did nobody name the files.
+    fn tree(&mut self, dir: &Path, ignore_rules: bool) -> Result<(), CtlError> {
+        let full = self.cwd.join(dir);
+        let root = fs::canonicalize(&full).map_err(|e| unreadable(dir, e))?;
+        let (prefix, _) = self.name_of(dir);
+        let mut walk = WalkBuilder::new(&root);
+        walk.standard_filters(false)
+            .require_git(false)
+            .git_ignore(ignore_rules)
+            .git_exclude(ignore_rules)
+            .parents(ignore_rules)
+            .add_custom_ignore_filename(IGNORE_FILE)
+            .sort_by_file_name(std::cmp::Ord::cmp)
+            .filter_entry(|entry| entry.depth() == 0 || !NEVER_SENT.iter().any(|never| entry.file_name() == *never));
+        for entry in walk.build() {
+            let entry =
+                entry.map_err(|e| CtlError::io("cannot walk the directory", io::Error::other(e.to_string())))?;
+            let path = entry.path();
+            let below = path.strip_prefix(&root).unwrap_or(path);
+            let kind = entry.file_type();
+            if kind.is_some_and(|k| k.is_dir()) {
+                continue;
+            }
+            let name = prefix.join(below);
+            if kind.is_some_and(|k| k.is_symlink()) {
+                match fs::metadata(path) {
+                    Ok(meta) if meta.is_file() && escape(path, &root).is_none() => {
+                        self.add(clean(&name)?, path.into(), &meta)?
+                    }
+                    Ok(meta) if meta.is_dir() => self.left.push(format!("{}: link to a directory", shown(&name))),
+                    Ok(_) => self.left.push(format!("{}: link that leads out of the directory", shown(&name))),
+                    Err(_) => self.left.push(format!("{}: link to nothing", shown(&name))),
+                }
+            } else if kind.is_some_and(|k| k.is_file()) {
+                let meta = entry.metadata().map_err(|e| unreadable(path, io::Error::other(e.to_string())))?;
+                self.add(clean(&name)?, path.into(), &meta)?;
+            } else {
+                self.left.push(format!("{}: not a plain file", shown(&name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Files and directories whose path matches; `*` stays within one directory, `**` does not.
+    fn glob(&mut self, value: &Path, text: &str) -> Result<(), CtlError> {
+        let wrong = |e: globset::Error| CtlError::usage(format!("{text} is no glob: {}", e.kind()));
+        let matcher = GlobBuilder::new(text.trim_start_matches("./"))
+            .literal_separator(true)
+            .build()
+            .map_err(wrong)?
+            .compile_matcher();
+        // The walk begins at the part of the path that has no wildcards.
+        let fixed: PathBuf = value
+            .components()
+            .filter(|c| *c != Component::CurDir)
+            .take_while(|c| !c.as_os_str().as_bytes().iter().any(|b| b"*?[{".contains(b)))
+            .collect();
+        let depth = if text.contains("**") { None } else { Some(value.components().count()) };
+        let start = if fixed.as_os_str().is_empty() { self.cwd.clone() } else { self.cwd.join(&fixed) };
+        let mut walk = WalkBuilder::new(&start);
+        walk.standard_filters(false).max_depth(depth).sort_by_file_name(std::cmp::Ord::cmp);
+        let mut found = Vec::new();
+        for entry in walk.build().flatten() {
+            let below = entry.path().strip_prefix(&start).unwrap_or(entry.path());
+            let path = fixed.join(below);
+            // As a shell has it: a wildcard does not stand for a leading dot.
+            let hidden = below.components().any(|c| c.as_os_str().as_bytes().starts_with(b"."));
+            if (!hidden || text.contains("/.") || text.starts_with('.')) && matcher.is_match(&path) {
+                found.push(path);
+            }
+        }
+        if found.is_empty() {
+            return Err(CtlError::usage(format!("nothing matches {text}")));
+        }
+        for path in found {
+            match fs::metadata(self.cwd.join(&path)) {
+                Ok(meta) if meta.is_dir() => self.tree(&path, false)?,
+                Ok(_) => drop(self.file(&path)?),
+                Err(e) => return Err(unreadable(&path, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Text that is no file here, under a name that nothing else has.
+    pub(super) fn text(&mut self, name: &str, text: Bytes) -> Result<CleanPath, CtlError> {
+        let name = clean(Path::new(name))?;
+        if self.files.contains_key(&name) {
+            return Err(CtlError::usage(format!("{name} is the name of the script from standard input; rename yours")));
+        }
+        let picked = Picked { size: text.len() as u64, origin: Origin::Memory(text), exec: false };
+        self.files.insert(name.clone(), picked);
+        Ok(name)
+    }
+
+    fn add(&mut self, name: CleanPath, source: PathBuf, meta: &Metadata) -> Result<(), CtlError> {
+        let exec = meta.permissions().mode() & 0o100 != 0;
+        let picked = Picked { origin: Origin::Disk(source), size: meta.len(), exec };
+        match self.files.get(&name) {
+            Some(other) if !same_file(other, &picked) => Err(CtlError::usage_hint(
+                format!("two different files would both be sent as {name}"),
+                "files outside the present directory are sent by their base names; send their directory instead",
+            )),
+            _ => {
+                self.files.insert(name, picked);
+                Ok(())
+            }
+        }
+    }
+
+    /// The name that `path` gets in the job, and the directory it may not lead out of. What is below the present
+    /// directory keeps its path; anything else is sent by its base name.
+    fn name_of(&self, path: &Path) -> (PathBuf, PathBuf) {
+        let below = if path.is_absolute() { path.strip_prefix(&self.cwd).ok() } else { Some(path) };
+        if let Some(name) = below.and_then(lexical) {
+            return (name, self.cwd.clone());
+        }
+        let full = self.cwd.join(path);
+        // `..` and `/a/..` have no base name of their own.
+        let full = if full.file_name().is_some() { full } else { fs::canonicalize(&full).unwrap_or(full) };
+        let root = full.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
+        (full.file_name().map(PathBuf::from).unwrap_or_default(), root)
+    }
+}
+
+/// `path` without `.` and `..`, or `None` if it climbs out.
+fn lexical(path: &Path) -> Option<PathBuf> {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => out.push(name),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !out.pop() {
+                    return None;
+                }
+            }
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(out)
+}
+
+/// Where `path` really is, if that is not below `root`.
+fn escape(path: &Path, root: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(path).ok()?;
+    let root = fs::canonicalize(root).ok()?;
+    (!real.starts_with(root)).then_some(real)
+}
+
+/// Whether two finds are one file, reached by two ways.
+fn same_file(a: &Picked, b: &Picked) -> bool {
+    match (&a.origin, &b.origin) {
+        (Origin::Disk(a), Origin::Disk(b)) => a == b || fs::canonicalize(a).ok() == fs::canonicalize(b).ok(),
+        _ => false,
+    }
+}
+
+fn clean(name: &Path) -> Result<CleanPath, CtlError> {
+    let text = name.to_str().ok_or_else(|| {
+        CtlError::usage_hint(
+            format!("the name {} is not UTF-8", shown(name)),
+            format!("rename it, or list it in {IGNORE_FILE}"),
+        )
+    })?;
+    CleanPath::new(text)
+        .map_err(|e| CtlError::usage_hint(e.to_string(), format!("rename it, or list it in {IGNORE_FILE}")))
+}
+
+/// A path made safe to print.
+pub(super) fn shown(path: &Path) -> String {
+    visible_controls(path.as_os_str().as_bytes())
+}
+
+fn unreadable(path: &Path, error: io::Error) -> CtlError {
+    CtlError::io(format!("cannot read {}", shown(path)), error)
+}
+
+/// `path` does not exist; perhaps a neighbour with a similar name was meant.
+fn missing(cwd: &Path, path: &Path, what: &str) -> CtlError {
+    let message = format!("no such {what}: {}", shown(path));
+    let wanted = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let dir = cwd.join(path).parent().map(Path::to_owned).unwrap_or_default();
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok());
+    let best = names.map(|name| (strsim::jaro_winkler(&wanted, &name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        // Below this, names have little more than their extension in common.
+        Some((likeness, name)) if likeness > 0.85 => {
+            CtlError::usage_hint(message, format!("did you mean {}?", shown(&path.with_file_name(name))))
+        }
+        _ => CtlError::usage(message),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Hands the chunks that homied lacks to the transfer.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::pick::Origin;
+use crate::model::{CHUNK_BYTES, Manifest};
+use crate::transfer::{ChunkAt, ChunkSource};
+
+/// From this size on a read is worth a thread of its own, so that disk and socket work at the same time.
+const WORTH_A_THREAD: u64 = 256 << 10;
+
+/// The files behind a manifest, in its order.
+#[derive(Debug)]
+pub(super) struct Files {
+    origins: Vec<Origin>,
+    /// The file read last: chunks come in order.
+    open: Option<(usize, Arc<File>)>,
+}
+
+impl Files {
+    /// The origins of the manifest's files, in its order.
+    pub(super) fn new(origins: Vec<Origin>) -> Self {
+        Self { origins, open: None }
+    }
+}
+
+impl ChunkSource for Files {
+    async fn read(&mut self, _manifest: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
+        let start = at.chunk * CHUNK_BYTES;
+        let path = match &self.origins[at.file] {
+            Origin::Memory(bytes) => {
+                let start = usize::try_from(start).map_err(io::Error::other)?;
+                let end = start + usize::try_from(at.len).map_err(io::Error::other)?;
+                return Ok(bytes.slice(start..end));
+            }
+            Origin::Disk(path) => path,
+        };
+        let file = match &self.open {
+            Some((index, file)) if *index == at.file => file.clone(),
+            _ => {
+                let file = Arc::new(File::open(path)?);
+                self.open = Some((at.file, file.clone()));
+                file
+            }
+        };
+        if at.len < WORTH_A_THREAD {
+            return read_at(&file, start, at.len);
+        }
+        tokio::task::spawn_blocking(move || read_at(&file, start, at.len)).await.map_err(io::Error::other)?
+    }
+}
+
+/// The bytes there; fewer if the file has become shorter, which the transfer notices.
+fn read_at(file: &File, start: u64, len: u64) -> io::Result<Bytes> {
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], start + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes.into())
+}

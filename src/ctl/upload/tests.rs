@@ -1,0 +1,88 @@
+use std::fs;
+
+use super::*;
+use crate::ctl::args::{Cli, Command};
+
+fn args(line: &[&str]) -> RunArgs {
+    let argv = ["homie", "run"].iter().chain(line).map(|w| (*w).into());
+    match Cli::read(argv).expect("accepted").command {
+        Command::Run(args) => *args,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn dir_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("tempdir");
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("parent")).expect("mkdir");
+        fs::write(path, text).expect("write");
+    }
+    dir
+}
+
+fn paths(inputs: &Inputs) -> Vec<&str> {
+    inputs.manifest.files().iter().map(|f| f.path.as_str()).collect()
+}
+
+#[test]
+fn a_job_is_its_script_its_arguments_and_its_files() {
+    let dir = dir_with(&[("train.py", b"x"), ("d.csv", b"1,2"), ("sub/e.csv", b""), ("tool", b"\x7fELFxx")]);
+    let run = |line: &[&str]| collect(&args(line), dir.path(), None).expect("collected");
+
+    let inputs = run(&["-f", "d.csv", "-f", "sub", "train.py", "--epochs", "10", "--peer", "bob", "--", "--gpu"]);
+    assert_eq!(inputs.command, ["python3", "train.py", "--epochs", "10", "--gpu"]);
+    assert_eq!(paths(&inputs), ["d.csv", "sub/e.csv", "train.py"]);
+    assert_eq!(inputs.name, "train.py");
+    assert_eq!(inputs.totals(), Totals { files: 3, bytes: 4 });
+
+    let inputs = run(&["-c", "print(1)", "a", "b"]);
+    assert_eq!(
+        (inputs.command, inputs.manifest),
+        (vec!["python3".into(), "-c".into(), "print(1)".into(), "a".into(), "b".into()], Manifest::default())
+    );
+
+    // A program that lost its mode on the way is still started as one.
+    let inputs = run(&["tool"]);
+    assert_eq!(inputs.command, ["./tool"]);
+    assert!(inputs.manifest.files()[0].exec);
+
+    // A script of another directory is sent by its base name.
+    let other = dir_with(&[("far/away.sh", b"echo")]);
+    let script = other.path().join("far/away.sh");
+    let inputs = run(&[script.to_str().expect("UTF-8"), "x"]);
+    assert_eq!(inputs.command, ["sh", "away.sh", "x"]);
+    assert_eq!(paths(&inputs), ["away.sh"]);
+}
+
+#[test]
+fn without_a_script_the_error_says_what_to_type() {
+    let dir = dir_with(&[]);
+    assert_eq!(collect(&args(&[]), dir.path(), None).expect_err("no script").exit_code(), 2);
+    let long = "x".repeat(MAX_CODE + 1);
+    assert_eq!(collect(&args(&["-c", &long]), dir.path(), None).expect_err("too long").exit_code(), 2);
+}
+
+#[test]
+fn only_a_large_send_is_shown_and_its_largest_files_come_first() {
+    let entry = |name: &str, size: u64| crate::model::FileEntry {
+        path: crate::model::CleanPath::new(name).expect("clean"),
+        size,
+        exec: false,
+        hash: Digest([0; 32]),
+        chunks: if size > 1 << 20 { vec![Digest([0; 32]); size.div_ceil(1 << 20) as usize] } else { Vec::new() },
+    };
+    let inputs = |files| Inputs {
+        name: String::new(),
+        command: Vec::new(),
+        manifest: Manifest::new(files).expect("valid"),
+        left: Vec::new(),
+        origins: Vec::new(),
+    };
+    assert_eq!(preview(&inputs(vec![entry("a", 99 << 20)])), None);
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let files = names.iter().zip(1u64..).map(|(n, i)| entry(n, i * (20 << 20))).collect();
+    let text = preview(&inputs(files)).expect("large");
+    assert!(text.starts_with("420.0 MB in 6 files; the largest:\n    120.0 MB  f\n    100.0 MB  e\n"), "{text}");
+    assert_eq!(text.lines().count(), 6);
+}

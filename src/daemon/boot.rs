@@ -1,0 +1,211 @@
+//! The start: every room and every wire between them, on one screen.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+
+use super::housekeeping::{self, Broom};
+use super::shutdown::House;
+use crate::blobs::BlobStore;
+use crate::identity::Identity;
+use crate::ipc::messages::ReloadConfig;
+use crate::mailbox::ask;
+use crate::model::BootId;
+use crate::paths::{Places, Surroundings};
+use crate::secret::GroupKeys;
+use crate::{config, discovery, history, ipc, link, monitor, registry, sandbox, scheduler};
+
+/// What homied's command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Settings over the file and the environment, as pairs of key and value.
+    pub flags: Vec<(String, String)>,
+}
+
+/// Runs homied until it is told to end. Must be called inside an actix System.
+///
+/// # Errors
+/// It cannot start: the config cannot be used, another homied has the socket, the state cannot be read or written.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let places = Places::of(&Surroundings::current())?;
+    let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let loaded = config::load(&places, &config::host_name(), env, &options.flags)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let settings = loaded.settings.clone();
+    make_private(&places.state)?;
+
+    // The socket first: it is also what keeps a second homied off this state.
+    let socket = ipc::bind(&places.socket).await?;
+    let identity = Identity::load_or_create(&places.state)?;
+    let keys = group_keys(&settings).await?;
+    let boot = BootId::random().context("no random bytes")?;
+    let blobs = BlobStore::open(places.state.join("store"), settings.store_bytes)?;
+    housekeeping::drop_stale_puts(&blobs);
+    let sent_dir = places.state.join("sent");
+    let (settings_tx, settings_rx) = watch::channel(settings.clone());
+    let (shutdown_tx, mut shutdown_rx) = mpsc::channel(1);
+
+    let history = history::start(&places.state.join("homie.db"))?;
+    let (monitor, facts) = monitor::start(monitor::MonitorParts {
+        limits: settings.limits.clone(),
+        slots: settings.job_slots,
+        disk: places.state.clone(),
+    });
+    let registry = registry::start(registry::RegistryParts {
+        id: identity.peer_id(),
+        name: settings.name.clone(),
+        boot,
+        addr: link::own_address(settings.worker_port),
+        facts: facts.clone(),
+        state: places.state.clone(),
+    })?;
+    let sandbox = sandbox::start(sandbox::SandboxParts {
+        node: identity.peer_id(),
+        dir: places.state.join("jobs"),
+        settings: settings_rx.clone(),
+        blobs: blobs.clone(),
+        put: history.clone().recipient(),
+        load: history.clone().recipient(),
+        engines: monitor.clone().recipient(),
+        hosting: monitor.clone().recipient(),
+        facts: facts.clone(),
+    })
+    .await?;
+    let link = link::start(link::LinkParts {
+        identity: identity.clone(),
+        keys: keys.clone(),
+        name: settings.name.clone(),
+        boot,
+        worker_port: settings.worker_port,
+        direct: settings.direct.clone(),
+        facts: facts.clone(),
+        blobs: blobs.clone(),
+        registry: registry.clone(),
+        sandbox: sandbox.clone(),
+    });
+    let scheduler = scheduler::start(scheduler::SchedulerParts {
+        outlets: scheduler::Outlets {
+            put: history.clone().recipient(),
+            get: history.clone().recipient(),
+            load: history.clone().recipient(),
+            peers: registry.clone().recipient(),
+            offer: link.clone().recipient(),
+            inputs: link.clone().recipient(),
+            follow: link.clone().recipient(),
+            query: link.clone().recipient(),
+            results: link.clone().recipient(),
+            stop: link.clone().recipient(),
+            acknowledge: link.clone().recipient(),
+        },
+        blobs: blobs.clone(),
+        dir: sent_dir.clone(),
+    })
+    .await?;
+    // The one back edge: what workers report goes to whoever sent the job.
+    let connect = link::messages::ConnectScheduler {
+        reports: scheduler.clone().recipient(),
+        changes: scheduler.clone().recipient(),
+    };
+    ask(&link, connect, Duration::from_secs(5)).await?;
+    let discovery = discovery::start(discovery::DiscoveryParts {
+        keys,
+        id: identity.peer_id(),
+        boot,
+        name: settings.name.clone(),
+        discovery_port: settings.discovery_port,
+        worker_port: settings.worker_port,
+        broadcast: settings.broadcast,
+        facts: facts.clone(),
+        registry: registry.clone().recipient(),
+        link: link.clone().recipient(),
+    });
+    let outlets = ipc::Outlets {
+        submit: scheduler.clone().recipient(),
+        cancel: scheduler.clone().recipient(),
+        fetch_again: scheduler.clone().recipient(),
+        explain: scheduler.clone().recipient(),
+        follow: scheduler.clone().recipient(),
+        open_jobs: scheduler.clone().recipient(),
+        peers: registry.recipient(),
+        add_direct: link.clone().recipient(),
+        remove_direct: link.clone().recipient(),
+        direct: link.clone().recipient(),
+        listen_error: link.clone().recipient(),
+        discovery_error: discovery.clone().recipient(),
+        hosted: sandbox.clone().recipient(),
+        engine_trouble: sandbox.clone().recipient(),
+        find: history.clone().recipient(),
+        get: history.clone().recipient(),
+        put: history.clone().recipient(),
+        records: history.clone().recipient(),
+        stats: history.clone().recipient(),
+        remember: history.clone().recipient(),
+        placed: history.clone().recipient(),
+    };
+    let broom = Broom {
+        blobs: blobs.clone(),
+        sent_dir: sent_dir.clone(),
+        records: history.clone().recipient(),
+        put: history.clone().recipient(),
+        keep: Duration::from_secs(settings.keep_results_s),
+    };
+    tokio::spawn(broom.run());
+    let parts = ipc::IpcParts {
+        outlets,
+        places: places.clone(),
+        loaded,
+        flags: options.flags,
+        settings: settings_tx,
+        blobs,
+        sent_dir,
+        id: identity.peer_id(),
+        facts,
+        began,
+        shutdown: shutdown_tx,
+    };
+    let ipc = ipc::start(parts, socket);
+    tracing::info!(name = %settings.name, id = %identity.peer_id(), socket = %places.socket.display(), "homied is up");
+
+    let house = House { discovery, ipc: ipc.clone(), scheduler, sandbox, link, history };
+    super::service::ready(&settings.name);
+    super::signals::until_told_to_end(&mut shutdown_rx, || {
+        let ipc = ipc.clone();
+        async move {
+            match ask(&ipc, ReloadConfig, Duration::from_secs(30)).await {
+                Ok(Ok(_)) => tracing::info!("configuration read again"),
+                Ok(Err(refusal)) => tracing::error!(error = %refusal, "the configuration stays as it was"),
+                Err(error) => tracing::error!(%error, "the configuration was not read again"),
+            }
+        }
+    })
+    .await;
+    super::service::stopping();
+    house.shut_down().await;
+    tracing::info!("homied has ended");
+    Ok(())
+}
+
+/// The group's keys, away from the runtime's threads: 600,000 rounds take a tenth of a second.
+async fn group_keys(settings: &config::Settings) -> anyhow::Result<Option<GroupKeys>> {
+    if settings.group_secret.is_empty() {
+        tracing::warn!("no group secret is set, so this machine stays alone; `homie setup` makes or joins a group");
+        return Ok(None);
+    }
+    let (secret, group) = (settings.group_secret.clone(), settings.group.clone());
+    let keys = tokio::task::spawn_blocking(move || GroupKeys::derive(&secret, &group)).await?;
+    Ok(Some(keys))
+}
+
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the state directory {}", dir.display()))
+}

@@ -1,0 +1,463 @@
+//! The mailbox: which links there are, which must be there, and who waits for one. It decides; tasks do the work.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::calls;
+use super::connect;
+use super::dialer::{Route, Target};
+use super::direct::{DirectPeers, Entry, parse_address};
+use super::error::LinkError;
+use super::greet::Greetings;
+use super::handle::{Ending, Link};
+use super::links::{Contender, Verdict, judge};
+use super::listener;
+use super::messages::*;
+use super::room::{BackEdges, Own, RegistryOutlets, Room, SandboxOutlets, ask, lock, shutting_down};
+use super::secure::Member;
+use super::tickets::Tickets;
+use crate::blobs::BlobStore;
+use crate::identity::Identity;
+use crate::mailbox::{Door, MAILBOX, tell_outlet};
+use crate::model::{BootId, Facts, HostedStatus, PeerId, Totals, Via};
+use crate::registry::messages::{ListPeers, PeerUnlinked};
+use crate::scheduler::messages::LinkChanged;
+use crate::secret::GroupKeys;
+use crate::wire::ipc::DirectPeer;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// How often it is looked who must be dialled: a quarter of what a user would notice.
+const TICK: Duration = Duration::from_millis(250);
+/// How long closing may take: a goodbye on each link, all at the same time.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Replaced links of one peer that may still be in use: more than two dials at once ever leave.
+const MAX_RETIRED: usize = 4;
+
+/// Everything the room needs to start.
+#[derive(Debug)]
+pub struct LinkParts {
+    /// Our key.
+    pub identity: Identity,
+    /// The group's keys; `None` without a secret: then there is only the loopback.
+    pub keys: Option<GroupKeys>,
+    /// Our name.
+    pub name: String,
+    /// This run.
+    pub boot: BootId,
+    /// Where to listen; 0 picks a port.
+    pub worker_port: u16,
+    /// Addresses to keep up: `HOST[:PORT]` and label.
+    pub direct: Vec<(String, Option<String>)>,
+    /// The room that hosts jobs.
+    pub sandbox: SandboxOutlets,
+    /// The room that knows the peers.
+    pub registry: RegistryOutlets,
+    /// Where inputs and results lie.
+    pub blobs: BlobStore,
+    /// Our own load.
+    pub facts: watch::Receiver<Facts>,
+}
+
+/// Starts the room.
+///
+/// # Errors
+/// TLS cannot be set up with our key, which cannot happen with one that was loaded.
+pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
+    let (own, name, boot) = (parts.identity.peer(), parts.name, parts.boot);
+    let member = parts.keys.map(|keys| Member::new(&parts.identity, keys, name.clone(), boot)).transpose()?;
+    Ok(PeerLinkActor::create(|ctx| {
+        let me = ctx.address();
+        let actor =
+            Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
+        let room = Arc::new(Room {
+            member,
+            own,
+            name,
+            boot,
+            route: Route::default(),
+            sandbox: parts.sandbox,
+            registry: parts.registry,
+            blobs: parts.blobs,
+            facts: parts.facts,
+            actor,
+            back: OnceLock::new(),
+            listening: Mutex::new(Err("this machine is in no group yet, so it does not listen".into())),
+            tickets: Mutex::new(Tickets::default()),
+            inputs: Mutex::new(HashMap::new()),
+            copies: Mutex::new(HashSet::new()),
+            tasks: Mutex::new(JoinSet::new()),
+            closing: watch::Sender::new(false),
+        });
+        let mut direct = DirectPeers::default();
+        for (address, label) in parts.direct {
+            let added = parse_address(&address).and_then(|a| direct.add(a, label, Instant::now()).map(|_| ()));
+            if let Err(refusal) = added {
+                tracing::warn!(address, %refusal, "a direct peer of the configuration is left out");
+            }
+        }
+        PeerLinkActor {
+            room,
+            port: parts.worker_port,
+            links: HashMap::new(),
+            retired: Vec::new(),
+            waiting: HashMap::new(),
+            direct,
+            greetings: Greetings::default(),
+        }
+    }))
+}
+
+/// Somebody who waits for a link.
+type Waiter = oneshot::Sender<Result<Arc<Link>, Refusal>>;
+
+/// Owns the links.
+pub struct PeerLinkActor {
+    room: Arc<Room>,
+    port: u16,
+    links: HashMap<PeerId, Arc<Link>>,
+    /// Links that another one replaced and that are still in use.
+    retired: Vec<Arc<Link>>,
+    /// Peers that are being dialled, and who waits for them.
+    waiting: HashMap<PeerId, Vec<Waiter>>,
+    direct: DirectPeers,
+    greetings: Greetings,
+}
+
+impl std::fmt::Debug for PeerLinkActor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerLinkActor").field("own", &self.room.own).field("links", &self.links.len()).finish()
+    }
+}
+
+impl Actor for PeerLinkActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        if self.room.member.is_some() {
+            let bound = listener::try_bind(&self.room, self.port);
+            self.room.spawn(listener::listen(self.room.clone(), self.port, bound));
+        }
+        ctx.run_interval(TICK, |actor, _| actor.tick(Instant::now()));
+        self.tick(Instant::now());
+    }
+}
+
+impl PeerLinkActor {
+    fn is_up(&self, peer: PeerId) -> bool {
+        self.links.get(&peer).is_some_and(|l| !l.is_closed())
+    }
+
+    fn is_closing(&self) -> bool {
+        *self.room.closing.borrow()
+    }
+
+    /// Dials whom it is time to dial.
+    fn tick(&mut self, now: Instant) {
+        if self.room.member.is_none() || self.is_closing() {
+            return;
+        }
+        let up: HashSet<PeerId> = self.links.keys().copied().filter(|p| self.is_up(*p)).collect();
+        for address in self.direct.due(now, |p| up.contains(&p)) {
+            self.dial(Target::Name(address.clone()), None, Via::Direct, Cause::Direct(address));
+        }
+        let waiting = &self.waiting;
+        let due = self.greetings.due(now, |p| !up.contains(&p) && !waiting.contains_key(&p));
+        for (addr, peer) in due {
+            self.waiting.entry(peer).or_default();
+            self.dial(Target::Addr(addr), Some(peer), Via::Broadcast, Cause::Greeting(peer));
+        }
+    }
+
+    fn dial(&self, target: Target, expect: Option<PeerId>, via: Via, why: Cause) {
+        self.room.spawn(connect::dial(self.room.clone(), target, expect, via, why));
+    }
+
+    /// A link to `peer`, now or when it was dialled.
+    fn reach(&mut self, peer: PeerId) -> ResponseFuture<Result<Arc<Link>, Refusal>> {
+        if self.is_closing() {
+            return Box::pin(async { Err(shutting_down()) });
+        }
+        if let Some(link) = self.links.get(&peer).filter(|l| !l.is_closed()) {
+            let link = link.clone();
+            return Box::pin(async move { Ok(link) });
+        }
+        if peer == self.room.own {
+            let link = connect::loopback(&self.room);
+            self.take(link.clone());
+            return Box::pin(async move { Ok(link) });
+        }
+        let (tx, rx) = oneshot::channel();
+        let first = !self.waiting.contains_key(&peer);
+        self.waiting.entry(peer).or_default().push(tx);
+        if first {
+            self.room.spawn(find_and_dial(self.room.clone(), peer));
+        }
+        Box::pin(async move { rx.await.unwrap_or_else(|_| Err(shutting_down())) })
+    }
+
+    /// A link is up: it takes its place, or makes way for the one that is there.
+    fn take(&mut self, link: Arc<Link>) {
+        let peer = link.peer;
+        if self.is_closing() {
+            link.close(Ending::Ours { restart: false });
+            return;
+        }
+        let contender = |l: &Link| Contender { ours: l.dialled.is_some(), boot: l.boot.0, silent_for: l.silent_for() };
+        let old = self.links.get(&peer).filter(|l| !l.is_closed());
+        let news = old.is_none();
+        match old.map(|old| (old, judge(contender(old), contender(&link), self.room.own < peer))) {
+            Some((_, Verdict::OldStays)) => self.retire(link),
+            Some((old, Verdict::NewStays)) => {
+                let old = old.clone();
+                self.retire(old);
+                self.links.insert(peer, link);
+            }
+            Some((old, Verdict::OldIsDead)) => {
+                old.close(Ending::Replaced);
+                self.links.insert(peer, link);
+            }
+            None => {
+                self.links.insert(peer, link);
+            }
+        }
+        self.mark_kept();
+        if news {
+            self.changed(peer, true);
+        }
+        self.answer(peer);
+    }
+
+    /// A surplus link lives on until nobody uses it, but a peer can have only so many of them.
+    fn retire(&mut self, link: Arc<Link>) {
+        link.retire();
+        self.retired.retain(|l| !l.is_closed());
+        let oldest = self.retired.iter().position(|l| l.peer == link.peer);
+        if self.retired.iter().filter(|l| l.peer == link.peer).count() >= MAX_RETIRED
+            && let Some(oldest) = oldest
+        {
+            self.retired.swap_remove(oldest).close(Ending::Replaced);
+        }
+        self.retired.push(link);
+    }
+
+    /// Those who waited for `peer` get its link.
+    fn answer(&mut self, peer: PeerId) {
+        if let (Some(link), Some(waiting)) = (self.links.get(&peer), self.waiting.remove(&peer)) {
+            for waiter in waiting {
+                let _ = waiter.send(Ok(link.clone()));
+            }
+        }
+    }
+
+    fn mark_kept(&self) {
+        for link in self.links.values() {
+            link.kept.store(link.own || self.direct.keeps(link.peer), Ordering::Relaxed);
+        }
+    }
+
+    fn changed(&self, peer: PeerId, up: bool) {
+        if let Some(back) = self.room.back.get() {
+            tell_outlet(&back.changed, LinkChanged { peer, up });
+        }
+    }
+
+    fn view(&self, entry: &Entry) -> DirectPeer {
+        let link = entry.peer.and_then(|p| self.links.get(&p)).filter(|l| !l.is_closed());
+        DirectPeer {
+            address: entry.address.clone(),
+            name: entry.label.clone().or(link.map(|l| l.name.clone())),
+            linked: link.is_some(),
+            error: entry.error.clone().filter(|_| link.is_none()),
+            heard_ms_ago: link.map(|l| u64::try_from(l.silent_for().as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// Asks the registry where `peer` is, and dials it there.
+async fn find_and_dial(room: Arc<Room>, peer: PeerId) {
+    let found: Result<SocketAddr, Refusal> = async {
+        let known = ask(&room.registry.list, ListPeers { offline: true }).await?;
+        let row = known.into_iter().find(|row| row.id == peer).ok_or_else(|| {
+            Refusal::new(RefusalKind::UnknownPeer, format!("nobody here knows where {} is", peer.short()))
+        })?;
+        Ok(row.addr)
+    }
+    .await;
+    let why = Cause::Peer(peer);
+    match found {
+        Ok(addr) => connect::dial(room, Target::Addr(addr), Some(peer), Via::Broadcast, why).await,
+        Err(refusal) => {
+            let _ = ask(&room.actor.dialled, Dialled { why, result: Err(refusal) }).await;
+        }
+    }
+}
+
+impl Handler<Reach> for PeerLinkActor {
+    type Result = ResponseFuture<Result<Arc<Link>, Refusal>>;
+    fn handle(&mut self, message: Reach, _: &mut Self::Context) -> Self::Result {
+        self.reach(message.peer)
+    }
+}
+
+impl Handler<LinkUp> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: LinkUp, _: &mut Self::Context) {
+        self.take(message.link);
+    }
+}
+
+impl Handler<LinkDown> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: LinkDown, _: &mut Self::Context) {
+        let link = message.link;
+        let peer = link.peer;
+        if let Ending::Refused(refusal) = &message.ending {
+            self.direct.refused(peer, &refusal.message, Instant::now());
+        }
+        if self.links.get(&peer).is_none_or(|l| l.serial != link.serial) {
+            return;
+        }
+        self.links.remove(&peer);
+        if !link.own {
+            let goodbye = matches!(message.ending, Ending::Goodbye { restart: false });
+            tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye });
+        }
+        self.changed(peer, false);
+    }
+}
+
+impl Handler<Dialled> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: Dialled, _: &mut Self::Context) {
+        let mut jitter = [0];
+        let _ = getrandom::fill(&mut jitter);
+        match message.why {
+            Cause::Direct(address) => {
+                let result = message.result.map_err(|refusal| refusal.message);
+                self.direct.dialled(&address, result, Instant::now(), jitter[0]);
+                self.mark_kept();
+            }
+            Cause::Peer(peer) | Cause::Greeting(peer) => {
+                if matches!(message.why, Cause::Greeting(_)) {
+                    self.greetings.dialled();
+                }
+                // After a success LinkUp has answered them; but a link may have gone again before this word came.
+                let refusal = message.result.err().unwrap_or_else(|| {
+                    Refusal::new(RefusalKind::Unreachable, "the link was closed as soon as it was up")
+                });
+                for waiter in self.waiting.remove(&peer).unwrap_or_default() {
+                    let _ = waiter.send(Err(refusal.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Handler<ConnectScheduler> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: ConnectScheduler, _: &mut Self::Context) {
+        let _ = self.room.back.set(BackEdges { reports: message.reports, changed: message.changed });
+        for peer in self.links.keys().copied().filter(|p| self.is_up(*p)) {
+            self.changed(peer, true);
+        }
+    }
+}
+
+impl Handler<Greet> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: Greet, _: &mut Self::Context) {
+        if self.is_up(message.peer) || self.room.member.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        if self.greetings.plan(self.room.own, message.peer, message.addr, now) {
+            self.tick(now);
+        }
+    }
+}
+
+impl Handler<AddDirect> for PeerLinkActor {
+    type Result = Result<DirectPeer, Refusal>;
+    fn handle(&mut self, message: AddDirect, _: &mut Self::Context) -> Self::Result {
+        let now = Instant::now();
+        let entry = self.direct.add(parse_address(&message.address)?, message.name, now)?.clone();
+        self.tick(now);
+        Ok(self.view(&entry))
+    }
+}
+
+impl Handler<RemoveDirect> for PeerLinkActor {
+    type Result = Result<DirectPeer, Refusal>;
+    fn handle(&mut self, message: RemoveDirect, _: &mut Self::Context) -> Self::Result {
+        let entry = self.direct.remove(&message.which)?;
+        self.mark_kept();
+        Ok(self.view(&entry))
+    }
+}
+
+impl Handler<ListDirect> for PeerLinkActor {
+    type Result = Vec<DirectPeer>;
+    fn handle(&mut self, _: ListDirect, _: &mut Self::Context) -> Self::Result {
+        self.direct.list().iter().map(|entry| self.view(entry)).collect()
+    }
+}
+
+impl Handler<Listening> for PeerLinkActor {
+    type Result = Result<u16, String>;
+    fn handle(&mut self, _: Listening, _: &mut Self::Context) -> Self::Result {
+        lock(&self.room.listening).clone()
+    }
+}
+
+impl Handler<ListenError> for PeerLinkActor {
+    type Result = Option<String>;
+    fn handle(&mut self, _: ListenError, _: &mut Self::Context) -> Self::Result {
+        lock(&self.room.listening).clone().err()
+    }
+}
+
+impl Handler<CloseLinks> for PeerLinkActor {
+    type Result = ResponseFuture<()>;
+    fn handle(&mut self, message: CloseLinks, _: &mut Self::Context) -> Self::Result {
+        self.room.closing.send_replace(true);
+        self.waiting.clear();
+        for link in self.links.values().chain(&self.retired) {
+            link.close(Ending::Ours { restart: message.restart });
+        }
+        let room = self.room.clone();
+        Box::pin(async move {
+            let mut tasks = std::mem::take(&mut *lock(&room.tasks));
+            let _ = tokio::time::timeout(CLOSE_LIMIT, async { while tasks.join_next().await.is_some() {} }).await;
+        })
+    }
+}
+
+macro_rules! calls {
+    ($($message:ident => $call:path, $answer:ty;)*) => {$(
+        impl Handler<$message> for PeerLinkActor {
+            type Result = ResponseFuture<Result<$answer, Refusal>>;
+            fn handle(&mut self, message: $message, _: &mut Self::Context) -> Self::Result {
+                Box::pin(self.room.run($call(self.room.clone(), message)))
+            }
+        }
+    )*};
+}
+
+calls! {
+    OfferJob => calls::offer, HostedStatus;
+    SendInputs => calls::send_inputs, u64;
+    FollowOutput => calls::follow, u64;
+    FetchResults => calls::fetch_results, Totals;
+    QueryJob => calls::query, HostedStatus;
+    StopRemoteJob => calls::stop, HostedStatus;
+    AcknowledgeJob => calls::acknowledge, ();
+}

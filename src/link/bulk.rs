@@ -1,0 +1,218 @@
+//! Bulk connections: one transfer each, opened with a ticket, dialled by whoever dialled the control connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use tokio::sync::{oneshot, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_util::codec::Framed;
+
+use super::dialer::Target;
+use super::handle::Link;
+use super::messages::{inputs_pin, results_pin};
+use super::room::{Errand, Room, ask, lock};
+use super::secure::{Frames, SETUP_LIMIT};
+use super::serve::parse_ticket;
+use super::tickets::TicketId;
+use crate::blobs::{StoreSink, StoreSource};
+use crate::model::{Digest, Epoch, HostedState, JobId, Manifest, PeerId, Totals};
+use crate::sandbox::messages::{OpenResults, ResultsSource, StartJob, WatchJob};
+use crate::transfer::{receive, send};
+use crate::wire::frame::FrameCodec;
+use crate::wire::link::{LinkReply, LinkRequest, Purpose, Transfer};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// How long the other side may take to dial us back: resolve, connect and handshake.
+const DIAL_BACK_LIMIT: Duration = Duration::from_secs(15);
+/// How long an answer about a ticket may take; the peer asks its sandbox first.
+const TICKET_LIMIT: Duration = Duration::from_secs(15);
+/// Bytes in flight between the two ends of a loopback transfer: a few frames, so that both ends work at once.
+const LOOPBACK_BUFFER: usize = 1 << 20;
+
+/// Opens a bulk connection for a transfer about a job that the other side hosts.
+async fn open(room: &Arc<Room>, link: &Arc<Link>, transfer: Transfer) -> Result<Frames, Refusal> {
+    if link.dialled.is_some() {
+        return match link.request(LinkRequest::Ticket { transfer }, TICKET_LIMIT).await? {
+            LinkReply::Ticket { ticket } => dial(room, link, parse_ticket(&ticket)?).await,
+            other => Err(unexpected(&other)),
+        };
+    }
+    let (tx, rx) = oneshot::channel();
+    let ticket = room.give_ticket(link.peer, Errand::HandOver(tx))?;
+    let request = LinkRequest::DialBulk { ticket: HEXLOWER.encode(&ticket), transfer };
+    let opened = async {
+        // The connection comes before the answer, since the peer answers when it has dialled.
+        link.request(request, DIAL_BACK_LIMIT).await?;
+        rx.await.map_err(|_| Refusal::new(RefusalKind::Unreachable, "the bulk connection broke at once"))
+    };
+    let opened = timeout(DIAL_BACK_LIMIT, opened).await;
+    lock(&room.tickets).revoke(&ticket);
+    opened.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Unreachable, "the peer did not dial back in time")))
+}
+
+/// Dials a bulk connection to the other end of `link`, where `ticket` came from.
+pub(super) async fn dial(room: &Arc<Room>, link: &Link, ticket: TicketId) -> Result<Frames, Refusal> {
+    let purpose = Purpose::Bulk { ticket: HEXLOWER.encode(&ticket) };
+    match &link.dialled {
+        None => {
+            Err(Refusal::new(RefusalKind::BadRequest, "only the side that dialled the link dials bulk connections"))
+        }
+        Some(Target::Loopback) => {
+            let (near, far) = tokio::io::duplex(LOOPBACK_BUFFER);
+            let there = room.clone();
+            room.spawn(async move {
+                let frames: Frames = Framed::new(Box::new(far), FrameCodec::bulk());
+                let errand = lock(&there.tickets).take(&ticket, there.own, std::time::Instant::now());
+                if let Some(errand) = errand {
+                    do_errand(there.clone(), there.own, errand, frames).await;
+                }
+            });
+            Ok(Framed::new(Box::new(near), FrameCodec::bulk()))
+        }
+        Some(target) => {
+            let member = room.member.as_ref().ok_or_else(|| super::error::LinkError::NoGroup.refusal())?;
+            let (stream, _) = room.route.dial(target).await.map_err(super::error::LinkError::refusal)?;
+            let secured =
+                member.dial(stream, room.worker_port(), purpose).await.map_err(super::error::LinkError::refusal)?;
+            if secured.peer == link.peer {
+                Ok(secured.bulk())
+            } else {
+                Err(Refusal::new(RefusalKind::Unreachable, format!("somebody else answers at {target} now")))
+            }
+        }
+    }
+}
+
+/// Does what a ticket was given for, on the connection that brought it.
+pub(super) async fn do_errand(room: Arc<Room>, from: PeerId, errand: Errand, frames: Frames) {
+    let done = match errand {
+        Errand::HandOver(waiting) => {
+            let _ = waiting.send(frames);
+            return;
+        }
+        Errand::TakeInputs { job, epoch } => take_inputs(&room, from, job, epoch, frames).await,
+        Errand::GiveResults { job, epoch } => give_results(&room, from, job, epoch, frames).await,
+    };
+    if let Err(refusal) = done {
+        tracing::info!(peer = ?from, %refusal, "a transfer ended early");
+    }
+}
+
+/// Inputs of a job that we host come in; when they are complete and durable, it starts.
+async fn take_inputs(
+    room: &Arc<Room>,
+    from: PeerId,
+    job: JobId,
+    epoch: Epoch,
+    mut frames: Frames,
+) -> Result<(), Refusal> {
+    let feed = ask(&room.sandbox.watch, WatchJob { from, job, epoch }).await??;
+    let awaited = feed.status.borrow().state == HostedState::Accepted;
+    if !awaited {
+        // Sent before, perhaps over a link that broke at the last word: the job has them.
+        return answer_known(room, from, job, epoch, frames).await;
+    }
+    let expect = lock(&room.inputs).get(&(from, job, epoch)).copied();
+    let mut sink = StoreSink::new(room.blobs.clone(), inputs_pin(job, epoch));
+    receive(&mut frames, expect, &mut sink, |_, _| ()).await.map_err(|e| e.into_refusal())?;
+    drop(frames);
+    ask(&room.sandbox.start, StartJob { from, job, epoch }).await??;
+    Ok(())
+}
+
+/// Inputs that a started job has already are received once more without asking for a byte of them.
+async fn answer_known(
+    room: &Arc<Room>,
+    from: PeerId,
+    job: JobId,
+    epoch: Epoch,
+    mut frames: Frames,
+) -> Result<(), Refusal> {
+    let expect = lock(&room.inputs).get(&(from, job, epoch)).copied();
+    receive(&mut frames, expect, &mut Nothing, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
+}
+
+/// Wants nothing.
+struct Nothing;
+
+impl crate::transfer::ChunkSink for Nothing {
+    async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        Ok(vec![false; crate::transfer::chunks(manifest).count()])
+    }
+    async fn write(&mut self, _: &Manifest, _: crate::transfer::ChunkAt, _: bytes::Bytes) -> Result<(), Refusal> {
+        Ok(())
+    }
+    async fn finish(&mut self, _: &Manifest) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// Results of a job that we hosted go out, read where they lie.
+async fn give_results(
+    room: &Arc<Room>,
+    from: PeerId,
+    job: JobId,
+    epoch: Epoch,
+    mut frames: Frames,
+) -> Result<(), Refusal> {
+    let results = ask(&room.sandbox.results, OpenResults { from, job, epoch }).await??;
+    let mut source = ResultsSource::new(results.dir);
+    send(&mut frames, &results.manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
+}
+
+/// Sends the inputs of a job to its worker. Returns the bytes that had to be sent.
+pub(super) async fn send_inputs(
+    room: &Arc<Room>,
+    link: &Arc<Link>,
+    job: JobId,
+    epoch: Epoch,
+    inputs: Digest,
+    progress: &watch::Sender<(u64, u64)>,
+) -> Result<u64, Refusal> {
+    let _used = link.in_use();
+    let store = room.blobs.clone();
+    let manifest = spawn_blocking(move || store.manifest(&inputs)).await;
+    let manifest = manifest
+        .map_err(|_| super::room::shutting_down())?
+        .map_err(|e| e.refusal())?
+        .ok_or_else(|| Refusal::internal(format!("the inputs {inputs} are not in the store")))?;
+    let mut frames = open(room, link, Transfer::Inputs { job, epoch }).await?;
+    let mut source = StoreSource(room.blobs.clone());
+    let tell = |done, all| {
+        progress.send_replace((done, all));
+    };
+    send(&mut frames, &manifest, &mut source, tell).await.map_err(|e| e.into_refusal())
+}
+
+/// Brings the results of a job from its worker into our store.
+pub(super) async fn fetch_results(
+    room: &Arc<Room>,
+    link: &Arc<Link>,
+    job: JobId,
+    epoch: Epoch,
+    manifest: Digest,
+    progress: &watch::Sender<(u64, u64)>,
+) -> Result<Totals, Refusal> {
+    let _used = link.in_use();
+    let mut frames = open(room, link, Transfer::Results { job, epoch }).await?;
+    let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job));
+    let tell = |done, all| {
+        progress.send_replace((done, all));
+    };
+    let (manifest, _) = receive(&mut frames, Some(manifest), &mut sink, tell).await.map_err(|e| e.into_refusal())?;
+    Ok(Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() })
+}
+
+/// Whether a bulk connection with this ticket may come from `peer`: takes the ticket.
+pub(super) fn redeem(room: &Room, peer: PeerId, ticket: &str) -> Option<Errand> {
+    let ticket = parse_ticket(ticket).ok()?;
+    lock(&room.tickets).take(&ticket, peer, std::time::Instant::now())
+}
+
+pub(super) fn unexpected(reply: &LinkReply) -> Refusal {
+    Refusal::new(RefusalKind::Unreachable, format!("the peer gave an answer to another question: {reply:?}"))
+}
+
+const _: () = assert!(SETUP_LIMIT.as_secs() < DIAL_BACK_LIMIT.as_secs());

@@ -1,0 +1,177 @@
+//! What the rooms of this machine ask of a peer, each as one function. A link that was closed under a question is
+//! dialled again once: every request is idempotent.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use super::bulk;
+use super::handle::Link;
+use super::messages::{
+    AcknowledgeJob, FetchResults, FollowOutput, OfferJob, OutputCopy, QueryJob, SendInputs, StopRemoteJob,
+};
+use super::room::{Room, lock};
+use super::streams::Inbox;
+use crate::model::{HostedStatus, PeerId, Totals};
+use crate::wire::link::{LinkFrame, LinkReply, LinkRequest};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// How long a peer may take to answer; its sandbox has 10 s for it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+async fn call(room: &Room, peer: PeerId, request: LinkRequest) -> Result<(Arc<Link>, LinkReply), Refusal> {
+    let link = room.reach(peer).await?;
+    match link.request(request.clone(), ANSWER_LIMIT).await {
+        Ok(reply) => Ok((link, reply)),
+        Err(refusal) if refusal.kind == RefusalKind::Unreachable && link.is_closed() => {
+            let link = room.reach(peer).await?;
+            let reply = link.request(request, ANSWER_LIMIT).await?;
+            Ok((link, reply))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn status(room: &Room, peer: PeerId, reply: LinkReply) -> Result<HostedStatus, Refusal> {
+    match reply {
+        LinkReply::Status { status } | LinkReply::Accepted { status } => {
+            room.report(peer, status.clone());
+            Ok(status)
+        }
+        other => Err(bulk::unexpected(&other)),
+    }
+}
+
+/// See [`OfferJob`].
+pub(super) async fn offer(room: Arc<Room>, ask: OfferJob) -> Result<HostedStatus, Refusal> {
+    let (_, reply) = call(&room, ask.peer, LinkRequest::Offer { offer: ask.offer }).await?;
+    match reply {
+        LinkReply::Accepted { status } => Ok(status),
+        other => Err(bulk::unexpected(&other)),
+    }
+}
+
+/// See [`QueryJob`].
+pub(super) async fn query(room: Arc<Room>, ask: QueryJob) -> Result<HostedStatus, Refusal> {
+    let (_, reply) = call(&room, ask.peer, LinkRequest::Query { job: ask.job, epoch: ask.epoch }).await?;
+    status(&room, ask.peer, reply)
+}
+
+/// See [`StopRemoteJob`].
+pub(super) async fn stop(room: Arc<Room>, ask: StopRemoteJob) -> Result<HostedStatus, Refusal> {
+    let (_, reply) = call(&room, ask.peer, LinkRequest::Stop { job: ask.job, epoch: ask.epoch }).await?;
+    status(&room, ask.peer, reply)
+}
+
+/// See [`AcknowledgeJob`].
+pub(super) async fn acknowledge(room: Arc<Room>, ask: AcknowledgeJob) -> Result<(), Refusal> {
+    match call(&room, ask.peer, LinkRequest::Acknowledge { job: ask.job, epoch: ask.epoch }).await? {
+        (_, LinkReply::Done) => Ok(()),
+        (_, other) => Err(bulk::unexpected(&other)),
+    }
+}
+
+/// See [`SendInputs`].
+pub(super) async fn send_inputs(room: Arc<Room>, ask: SendInputs) -> Result<u64, Refusal> {
+    let link = room.reach(ask.peer).await?;
+    bulk::send_inputs(&room, &link, ask.job, ask.epoch, ask.inputs, &ask.progress).await
+}
+
+/// See [`FetchResults`].
+pub(super) async fn fetch_results(room: Arc<Room>, ask: FetchResults) -> Result<Totals, Refusal> {
+    let link = room.reach(ask.peer).await?;
+    bulk::fetch_results(&room, &link, ask.job, ask.epoch, ask.manifest, &ask.progress).await
+}
+
+/// See [`FollowOutput`].
+pub(super) async fn follow(room: Arc<Room>, ask: FollowOutput) -> Result<u64, Refusal> {
+    // Two writers of one file would mix up its offsets.
+    let _only = Following::start(&room, &ask.into.path)?;
+    let (mut file, from) = open_copy(&ask.into.path).await.map_err(|e| copy_error(&ask.into.path, &e))?;
+    ask.into.announce.grown(from);
+    let link = room.reach(ask.peer).await?;
+    let _used = link.in_use();
+    let (stream, inbox) = link.open_inbox()?;
+    let request = LinkRequest::Follow { job: ask.job, epoch: ask.epoch, from, stream };
+    let copied = async {
+        let reply = link.request(request, ANSWER_LIMIT).await?;
+        status(&room, ask.peer, reply)?;
+        copy(&link, stream, &inbox, &mut file, from, &ask.into).await
+    };
+    let copied = copied.await;
+    link.close_inbox(stream);
+    if let Err(refusal) = &copied
+        && !link.is_closed()
+    {
+        // The other side must not wait for credit that never comes.
+        let _ = link.send(&LinkFrame::Broken { stream, refusal: refusal.clone() }).await;
+    }
+    copied
+}
+
+async fn copy(
+    link: &Link,
+    stream: u32,
+    inbox: &Inbox,
+    file: &mut File,
+    from: u64,
+    into: &OutputCopy,
+) -> Result<u64, Refusal> {
+    let mut len = from;
+    loop {
+        let next = inbox.next().await;
+        let Some(bytes) = next? else { break };
+        let written = async {
+            file.write_all(&bytes).await?;
+            file.flush().await
+        };
+        written.await.map_err(|e| copy_error(&into.path, &e))?;
+        let count = bytes.len() as u64;
+        len += count;
+        into.announce.grown(len);
+        inbox.settled(count);
+        link.send(&LinkFrame::Credit { stream, bytes: count }).await?;
+    }
+    // Whoever hears that the log is complete may tell the worker to forget it.
+    if len > from {
+        file.sync_data().await.map_err(|e| copy_error(&into.path, &e))?;
+    }
+    Ok(len)
+}
+
+async fn open_copy(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).await?;
+    let len = file.seek(io::SeekFrom::End(0)).await?;
+    Ok((file, len))
+}
+
+fn copy_error(path: &Path, error: &io::Error) -> Refusal {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let kind = if full { RefusalKind::DiskFull } else { RefusalKind::Internal };
+    Refusal::new(kind, format!("cannot write the copy of the output {}: {error}", path.display()))
+}
+
+/// Holds the right to write one copy.
+struct Following {
+    room: Arc<Room>,
+    path: PathBuf,
+}
+
+impl Following {
+    fn start(room: &Arc<Room>, path: &Path) -> Result<Self, Refusal> {
+        if lock(&room.copies).insert(path.to_owned()) {
+            return Ok(Self { room: room.clone(), path: path.to_owned() });
+        }
+        Err(Refusal::new(RefusalKind::Busy, format!("the output is being copied to {} already", path.display())))
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        lock(&self.room.copies).remove(&self.path);
+    }
+}

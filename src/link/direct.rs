@@ -1,0 +1,260 @@
+//! Peers by address (pure): which of them must be dialled now, and how each stands.
+
+use std::time::{Duration, Instant};
+
+use crate::model::PeerId;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// The worker port of document B, for addresses without one.
+pub(super) const DEFAULT_PORT: u16 = 5556;
+/// First wait after a failed dial; short, because most failures are a machine that is just starting.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Longest wait: a machine that was off for the night is back within half a minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Addresses one daemon keeps up.
+const MAX_DIRECT: usize = 256;
+
+/// Completes and checks an address: `HOST`, `HOST:PORT`, `[V6]:PORT` or a bare v6 address.
+pub(super) fn parse_address(text: &str) -> Result<String, Refusal> {
+    let bad = |why: &str| {
+        Refusal::new(
+            RefusalKind::BadRequest,
+            format!("{:?} is not an address: {why}", text.chars().take(120).collect::<String>()),
+        )
+        .hint("write HOST or HOST:PORT, for example 100.64.0.7:5556 or raj-laptop:5556")
+    };
+    let text = text.trim();
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(format!("[{text}]:{DEFAULT_PORT}"));
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or_else(|| bad("the bracket is not closed"))?;
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err(bad("what stands in brackets must be an IPv6 address"));
+            }
+            let port = match rest {
+                "" => None,
+                _ => Some(rest.strip_prefix(':').ok_or_else(|| bad("after the bracket comes :PORT"))?),
+            };
+            (format!("[{host}]"), port)
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host.to_owned(), Some(port)),
+            None => (text.to_owned(), None),
+        },
+    };
+    let port: u16 = match port {
+        None => DEFAULT_PORT,
+        Some(p) => p.parse().ok().filter(|p| *p > 0).ok_or_else(|| bad("the port must be a number from 1 to 65535"))?,
+    };
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
+        return Err(bad("the host is empty, too long or has a character no host name has"));
+    }
+    Ok(format!("{host}:{port}"))
+}
+
+/// One address that is kept up.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// `HOST:PORT`.
+    pub(super) address: String,
+    /// The user's label.
+    pub(super) label: Option<String>,
+    /// Who answered there last.
+    pub(super) peer: Option<PeerId>,
+    /// Why the last dial failed.
+    pub(super) error: Option<String>,
+    dialling: bool,
+    next: Instant,
+    wait: Duration,
+}
+
+/// All addresses that are kept up.
+#[derive(Debug, Default)]
+pub(super) struct DirectPeers {
+    entries: Vec<Entry>,
+}
+
+impl DirectPeers {
+    /// Adds an address (already parsed), to be dialled at once; the same one again only gets the new label.
+    pub(super) fn add(&mut self, address: String, label: Option<String>, now: Instant) -> Result<&Entry, Refusal> {
+        let at = match self.entries.iter().position(|e| e.address == address) {
+            Some(at) => {
+                self.entries[at].label = label.or(self.entries[at].label.take());
+                at
+            }
+            None if self.entries.len() >= MAX_DIRECT => {
+                return Err(Refusal::new(RefusalKind::Limits, format!("{MAX_DIRECT} direct peers is the most")));
+            }
+            None => {
+                let entry =
+                    Entry { address, label, peer: None, error: None, dialling: false, next: now, wait: FIRST_WAIT };
+                self.entries.push(entry);
+                self.entries.len() - 1
+            }
+        };
+        Ok(&self.entries[at])
+    }
+
+    /// Forgets an address, by itself or by its label.
+    pub(super) fn remove(&mut self, which: &str) -> Result<Entry, Refusal> {
+        let parsed = parse_address(which).ok();
+        let fits = |e: &Entry| Some(&e.address) == parsed.as_ref() || e.label.as_deref() == Some(which.trim());
+        match self.entries.iter().position(fits) {
+            Some(at) => Ok(self.entries.remove(at)),
+            None => Err(Refusal::new(
+                RefusalKind::UnknownPeer,
+                format!("no direct peer {:?}", which.chars().take(120).collect::<String>()),
+            )
+            .hint("homie list-direct shows them")),
+        }
+    }
+
+    /// All of them, in the order they were added.
+    pub(super) fn list(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Whether the link to this peer is one that must stay.
+    pub(super) fn keeps(&self, peer: PeerId) -> bool {
+        self.entries.iter().any(|e| e.peer == Some(peer))
+    }
+
+    /// The addresses to dial now; each counts as being dialled until [`Self::dialled`].
+    pub(super) fn due(&mut self, now: Instant, linked: impl Fn(PeerId) -> bool) -> Vec<String> {
+        let due = self.entries.iter_mut().filter(|e| !e.dialling && e.next <= now && !e.peer.is_some_and(&linked));
+        due.map(|e| {
+            e.dialling = true;
+            e.address.clone()
+        })
+        .collect()
+    }
+
+    /// A dial has ended. `jitter` (any random byte) spreads the next tries, so that a group whose switch was
+    /// restarted does not dial as one.
+    pub(super) fn dialled(&mut self, address: &str, result: Result<PeerId, String>, now: Instant, jitter: u8) {
+        let Some(entry) = self.entries.iter_mut().find(|e| e.address == address) else { return };
+        entry.dialling = false;
+        match result {
+            Ok(peer) => {
+                entry.peer = Some(peer);
+                entry.error = None;
+                entry.wait = FIRST_WAIT;
+                entry.next = now + spread(FIRST_WAIT, jitter);
+            }
+            Err(error) => {
+                entry.error = Some(error);
+                entry.next = now + spread(entry.wait, jitter);
+                entry.wait = (entry.wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+
+    /// One of the two sides does not accept the other: this is for the user to mend, so there is no hurry.
+    pub(super) fn refused(&mut self, peer: PeerId, why: &str, now: Instant) {
+        for entry in self.entries.iter_mut().filter(|e| e.peer == Some(peer)) {
+            entry.error = Some(why.to_owned());
+            entry.wait = LONGEST_WAIT;
+            entry.next = now + LONGEST_WAIT;
+        }
+    }
+}
+
+/// Between one and one and a half times `wait`.
+fn spread(wait: Duration, jitter: u8) -> Duration {
+    wait + wait * u32::from(jitter) / 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_are_completed_or_refused() {
+        for (text, wanted) in [
+            ("raj", "raj:5556"),
+            (" raj:7000 ", "raj:7000"),
+            ("100.64.0.7", "100.64.0.7:5556"),
+            ("fd7a::1", "[fd7a::1]:5556"),
+            ("[fd7a::1]", "[fd7a::1]:5556"),
+            ("[fd7a::1]:1", "[fd7a::1]:1"),
+        ] {
+            assert_eq!(parse_address(text).as_deref(), Ok(wanted));
+        }
+        for text in [
+            "",
+            ":5556",
+            "raj:",
+            "raj:0",
+            "raj:65536",
+            "raj:x",
+            "[raj]:1",
+            "[::1",
+            "[::1]x",
+            "a b",
+            "a/b",
+            "http://raj",
+            "a\u{1b}b",
+        ] {
+            assert!(parse_address(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_parsed_parses_to_itself(text in "\\PC{0,30}|[a-z0-9.:\\[\\]]{0,20}") {
+            if let Ok(address) = parse_address(&text) {
+                prop_assert_eq!(parse_address(&address), Ok(address));
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_address_is_dialled_ever_less_often_and_a_living_one_stays() {
+        let mut now = Instant::now();
+        let mut peers = DirectPeers::default();
+        peers.add("raj:1".into(), None, now).expect("room");
+        let mut waits = Vec::new();
+        for _ in 0..10 {
+            let asked = now;
+            while peers.due(now, |_| false).is_empty() {
+                now += Duration::from_millis(100);
+            }
+            waits.push(now - asked);
+            assert!(peers.due(now, |_| false).is_empty(), "never twice at once");
+            peers.dialled("raj:1", Err("refused".into()), now, 255);
+        }
+        assert!(waits.windows(2).all(|w| w[1] >= w[0]), "{waits:?}");
+        assert!(waits.iter().all(|w| *w <= LONGEST_WAIT * 3 / 2), "{waits:?}");
+        now += LONGEST_WAIT * 2;
+        assert_eq!(peers.due(now, |_| false), ["raj:1"]);
+        let raj = PeerId([7; 32]);
+        peers.dialled("raj:1", Ok(raj), now, 0);
+        assert!(peers.keeps(raj));
+        now += LONGEST_WAIT;
+        assert!(peers.due(now, |p| p == raj).is_empty(), "linked");
+        assert_eq!(peers.due(now, |_| false), ["raj:1"], "down again");
+        peers.dialled("raj:1", Ok(raj), now, 0);
+        peers.refused(raj, "the name is taken", now);
+        assert!(peers.due(now + LONGEST_WAIT / 2, |_| false).is_empty(), "no hurry");
+        assert_eq!(peers.list()[0].error.as_deref(), Some("the name is taken"));
+    }
+
+    #[test]
+    fn entries_are_found_by_address_and_by_label() {
+        let now = Instant::now();
+        let mut peers = DirectPeers::default();
+        peers.add("raj:5556".into(), Some("raj".into()), now).expect("room");
+        peers.add("raj:5556".into(), None, now).expect("room");
+        peers.add("mike:1".into(), None, now).expect("room");
+        assert_eq!(peers.list().len(), 2);
+        assert_eq!(peers.list()[0].label.as_deref(), Some("raj"));
+        assert!(peers.remove("nobody").is_err());
+        assert_eq!(peers.remove("raj").expect("by label").address, "raj:5556");
+        assert_eq!(peers.remove("mike:1").expect("by address").address, "mike:1");
+        assert!(peers.list().is_empty());
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a connection to a peer is not there.
+
+use std::io;
+
+use super::handshake::HelloError;
+use crate::model::PeerId;
+use crate::wire::frame::FrameError;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// A connection that was not made, or not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The host name means nothing.
+    #[error("cannot resolve {host}: {why}")]
+    Resolve {
+        /// What was asked for.
+        host: String,
+        /// What the resolver said.
+        why: String,
+    },
+    /// Nobody answered there.
+    #[error("cannot reach {target}: {source}")]
+    Connect {
+        /// Where.
+        target: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It took longer than it may.
+    #[error("{0} did not answer in time")]
+    Slow(String),
+    /// It hung up before it said anything.
+    #[error("closed without a word: its group secret differs, or it is not Homie")]
+    Silent,
+    /// TLS failed after the gate: somebody else's protocol, or somebody in between.
+    #[error("no secure connection: {0}")]
+    Tls(String),
+    /// It hung up instead of answering HELLO.
+    #[error("it refused our HELLO without a word")]
+    NoHello,
+    /// HELLO was not believed.
+    #[error("refused: {0}")]
+    Hello(String),
+    /// Somebody else lives there.
+    #[error("{at} answers with the key of {found:?}, not of {wanted:?}")]
+    Stranger {
+        /// Where.
+        at: String,
+        /// Who was wanted.
+        wanted: PeerId,
+        /// Who answered.
+        found: PeerId,
+    },
+    /// We dialled ourselves.
+    #[error("that is this machine itself")]
+    Myself,
+    /// It spoke nonsense, or broke off.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// One of the two sides does not accept the other.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// There is no group secret, so there is nobody to talk to.
+    #[error("this machine is in no group yet")]
+    NoGroup,
+}
+
+impl From<HelloError> for LinkError {
+    fn from(error: HelloError) -> Self {
+        Self::Hello(error.to_string())
+    }
+}
+
+impl LinkError {
+    /// What the user is told.
+    pub(super) fn refusal(self) -> Refusal {
+        let text = self.to_string();
+        let unreachable = |hint: &str| Refusal::new(RefusalKind::Unreachable, text.clone()).hint(hint);
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::NoGroup => Refusal::new(RefusalKind::Config, text)
+                .hint("run `homie setup`, or set `group_secret` to the one your friends use"),
+            Self::Silent => unreachable("compare `group_secret` and `group` in both configurations"),
+            Self::Resolve { .. } => unreachable("check the name, or add the peer by its address"),
+            Self::Connect { .. } | Self::Slow(_) => {
+                unreachable("is homied running there, and does its firewall let TCP 5556 through?")
+            }
+            Self::Stranger { .. } => {
+                unreachable("its address changed hands; it is found again with its next heartbeat")
+            }
+            Self::Tls(_) | Self::NoHello | Self::Hello(_) | Self::Myself | Self::Frame(_) => {
+                Refusal::new(RefusalKind::Unreachable, text)
+            }
+        }
+    }
+}

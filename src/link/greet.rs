@@ -1,0 +1,100 @@
+//! Greetings (pure): whom of the newly discovered to dial, and when, so that forged or repeated heartbeats cost at
+//! most one dial now and then.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::model::PeerId;
+
+/// One greeting for each address in so long.
+const ONE_EVERY: Duration = Duration::from_secs(5);
+/// Greetings that wait or are being dialled at once.
+const MAX_AT_ONCE: usize = 8;
+/// Both sides hear of each other at the same moment. The higher id lets the lower one dial first, and dials only if
+/// that brought no link (the lower one may be behind a firewall that lets nothing in, or the higher one's).
+const POLITE_WAIT: Duration = Duration::from_millis(500);
+
+/// Whom to greet.
+#[derive(Debug, Default)]
+pub(super) struct Greetings {
+    last: HashMap<IpAddr, Instant>,
+    waiting: Vec<(Instant, SocketAddr, PeerId)>,
+    dialling: usize,
+}
+
+impl Greetings {
+    /// Somebody says it is `peer` at `addr`. Whether a greeting was planned.
+    pub(super) fn plan(&mut self, own: PeerId, peer: PeerId, addr: SocketAddr, now: Instant) -> bool {
+        self.last.retain(|_, at| now.saturating_duration_since(*at) < ONE_EVERY);
+        let busy = self.waiting.len() + self.dialling >= MAX_AT_ONCE;
+        if peer == own || busy || self.last.contains_key(&addr.ip()) {
+            return false;
+        }
+        self.last.insert(addr.ip(), now);
+        let at = if own < peer { now } else { now + POLITE_WAIT };
+        self.waiting.push((at, addr, peer));
+        true
+    }
+
+    /// The greetings whose time has come and that are still wanted; each counts as being dialled until
+    /// [`Self::dialled`].
+    pub(super) fn due(&mut self, now: Instant, wanted: impl Fn(PeerId) -> bool) -> Vec<(SocketAddr, PeerId)> {
+        let mut due = Vec::new();
+        self.waiting.retain(|(at, addr, peer)| {
+            let later = *at > now;
+            if !later && wanted(*peer) {
+                due.push((*addr, *peer));
+            }
+            later
+        });
+        self.dialling += due.len();
+        due
+    }
+
+    /// One of them has come to its end.
+    pub(super) fn dialled(&mut self) {
+        self.dialling = self.dialling.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOW: PeerId = PeerId([1; 32]);
+    const HIGH: PeerId = PeerId([2; 32]);
+
+    fn at(host: u8) -> SocketAddr {
+        ([10, 0, 0, host], 5556).into()
+    }
+
+    #[test]
+    fn the_lower_id_dials_at_once_and_the_higher_one_only_if_that_did_not_help() {
+        let now = Instant::now();
+        let mut low = Greetings::default();
+        assert!(low.plan(LOW, HIGH, at(2), now));
+        assert_eq!(low.due(now, |_| true), [(at(2), HIGH)]);
+        let mut high = Greetings::default();
+        assert!(high.plan(HIGH, LOW, at(1), now));
+        assert!(high.due(now, |_| true).is_empty());
+        assert!(high.due(now + POLITE_WAIT, |_| false).is_empty(), "linked meanwhile");
+        assert!(high.due(now + POLITE_WAIT * 2, |_| true).is_empty(), "and forgotten");
+    }
+
+    #[test]
+    fn a_flood_of_forged_heartbeats_makes_few_dials() {
+        let now = Instant::now();
+        let mut greetings = Greetings::default();
+        let one_source = (0..100u8).filter(|i| greetings.plan(LOW, PeerId([*i; 32]), at(9), now)).count();
+        assert_eq!(one_source, 1);
+        let many = (10..200u8).filter(|i| greetings.plan(LOW, HIGH, at(*i), now)).count();
+        assert_eq!(many, MAX_AT_ONCE - 1);
+        assert_eq!(greetings.due(now + POLITE_WAIT, |_| true).len(), MAX_AT_ONCE);
+        let later = now + ONE_EVERY;
+        assert!(!greetings.plan(LOW, HIGH, at(9), later), "all are being dialled");
+        greetings.dialled();
+        assert!(greetings.plan(LOW, HIGH, at(9), later));
+        assert!(!greetings.plan(LOW, LOW, at(77), later), "never ourselves");
+    }
+}

@@ -1,0 +1,203 @@
+//! From a bare stream to a friend: gate, TLS, HELLO, in this order and within [`SETUP_LIMIT`].
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::codec::Framed;
+
+use super::error::LinkError;
+use super::gate::{GATE_BYTES, gate, opens};
+use super::handshake::{
+    Channel, EXPORTER_BYTES, EXPORTER_LABEL, End, Introduction, check_proof, check_terms, hello, skew_ms,
+};
+use super::tls::{Tls, no_name, other_side};
+use crate::identity::Identity;
+use crate::model::{BootId, PeerId};
+use crate::secret::GroupKeys;
+use crate::wire::frame::{Frame, FrameCodec, FrameError};
+use crate::wire::link::{Hello, Purpose};
+
+/// Gate, TLS and HELLO together. Three round trips and under a millisecond of work; five seconds also do over a
+/// mobile network, and a stranger can hold a place at the gate no longer.
+pub(super) const SETUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A stream of bytes both ways, whatever carries it.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+
+/// Frames over it.
+pub(super) type Frames = Framed<Box<dyn Wire>, FrameCodec>;
+
+/// What makes this machine a member of its group.
+#[derive(Debug)]
+pub(super) struct Member {
+    keys: GroupKeys,
+    tls: Tls,
+    own: PeerId,
+    name: String,
+    boot: BootId,
+}
+
+/// A connection to a friend, after HELLO.
+pub(super) struct Secured {
+    pub(super) frames: Frames,
+    /// The key the other side has proven to hold.
+    pub(super) peer: PeerId,
+    /// What it said of itself.
+    pub(super) hello: Hello,
+    /// Its clock minus ours.
+    pub(super) skew_ms: i64,
+}
+
+impl Member {
+    pub(super) fn new(identity: &Identity, keys: GroupKeys, name: String, boot: BootId) -> Result<Self, LinkError> {
+        let tls = Tls::new(identity).map_err(|e| LinkError::Tls(e.to_string()))?;
+        Ok(Self { keys, tls, own: identity.peer(), name, boot })
+    }
+
+    fn introduction(&self, worker_port: u16, purpose: Purpose) -> Introduction {
+        Introduction { name: self.name.clone(), boot: self.boot, worker_port, purpose, now_ms: now_ms() }
+    }
+
+    /// The dialling side. `worker_port` is where we can be dialled back, 0 for nowhere.
+    pub(super) async fn dial<S: Wire + 'static>(
+        &self,
+        stream: S,
+        worker_port: u16,
+        purpose: Purpose,
+    ) -> Result<Secured, LinkError> {
+        let work = self.dial_inner(stream, worker_port, purpose);
+        timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the handshake".into())))
+    }
+
+    async fn dial_inner<S: Wire + 'static>(
+        &self,
+        mut stream: S,
+        worker_port: u16,
+        purpose: Purpose,
+    ) -> Result<Secured, LinkError> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|e| LinkError::Tls(e.to_string()))?;
+        stream.write_all(&gate(&self.keys, nonce)).await.map_err(hung_up)?;
+        let tls = self.tls.connector.connect(no_name(), stream).await.map_err(hung_up)?;
+        let (_, state) = tls.get_ref();
+        let peer = other_side(state).ok_or_else(|| LinkError::Tls("it showed no key".into()))?;
+        if peer == self.own {
+            return Err(LinkError::Myself);
+        }
+        let exporter = state
+            .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
+            .map_err(|e| LinkError::Tls(e.to_string()))?;
+        let channel = Channel { end: End::Dialler, exporter, own: self.own, peer };
+        let mut frames = framed(tls);
+        let asked_ms = now_ms();
+        say(&mut frames, &hello(&self.keys, &channel, self.introduction(worker_port, purpose))).await?;
+        let theirs = hear(&mut frames).await?;
+        check_proof(&self.keys, &channel, &theirs)?;
+        check_terms(&theirs)?;
+        let skew_ms = skew_ms(&theirs, Some(asked_ms), now_ms());
+        Ok(Secured { frames, peer, hello: theirs, skew_ms })
+    }
+
+    /// The dialled side. A stranger gets not one byte. `takes` may still turn a proven friend away (a ticket that is
+    /// not good), again without a word.
+    pub(super) async fn accept<S: Wire + 'static>(
+        &self,
+        stream: S,
+        worker_port: u16,
+        takes: impl FnOnce(PeerId, &Purpose) -> bool,
+    ) -> Result<Secured, LinkError> {
+        let work = self.accept_inner(stream, worker_port, takes);
+        timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the dialler".into())))
+    }
+
+    async fn accept_inner<S: Wire + 'static>(
+        &self,
+        mut stream: S,
+        worker_port: u16,
+        takes: impl FnOnce(PeerId, &Purpose) -> bool,
+    ) -> Result<Secured, LinkError> {
+        let mut first = [0; GATE_BYTES];
+        stream.read_exact(&mut first).await.map_err(hung_up)?;
+        if !opens(&self.keys, &first) {
+            return Err(LinkError::Silent);
+        }
+        let tls = self.tls.acceptor.accept(stream).await.map_err(|e| LinkError::Tls(e.to_string()))?;
+        let (_, state) = tls.get_ref();
+        let peer = other_side(state).ok_or_else(|| LinkError::Tls("it showed no key".into()))?;
+        if peer == self.own {
+            return Err(LinkError::Myself);
+        }
+        let exporter = state
+            .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
+            .map_err(|e| LinkError::Tls(e.to_string()))?;
+        let channel = Channel { end: End::Accepter, exporter, own: self.own, peer };
+        let mut frames = framed(tls);
+        let theirs = hear(&mut frames).await?;
+        check_proof(&self.keys, &channel, &theirs)?;
+        let skew_ms = skew_ms(&theirs, None, now_ms());
+        if !takes(peer, &theirs.purpose) {
+            return Err(LinkError::Hello("its ticket is not good".into()));
+        }
+        // A friend of another release must learn why it goes no further, so our HELLO comes before the check.
+        say(&mut frames, &hello(&self.keys, &channel, self.introduction(worker_port, Purpose::Control))).await?;
+        check_terms(&theirs)?;
+        Ok(Secured { frames, peer, hello: theirs, skew_ms })
+    }
+}
+
+impl Secured {
+    /// The frames of a control connection from here on.
+    pub(super) fn control(self) -> Frames {
+        let mut frames = self.frames.map_codec(|_| FrameCodec::control());
+        // Two frames of a log; what waits beyond them is sent before more is taken.
+        frames.set_backpressure_boundary(128 << 10);
+        frames
+    }
+
+    /// The frames of a bulk connection from here on.
+    pub(super) fn bulk(self) -> Frames {
+        bulk(self.frames)
+    }
+}
+
+/// Frames of a bulk connection.
+pub(super) fn bulk(frames: Frames) -> Frames {
+    let mut frames = frames.map_codec(|_| FrameCodec::bulk());
+    frames.set_backpressure_boundary(256 << 10);
+    frames
+}
+
+/// The time, for showing the skew of clocks and for nothing else.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+pub(super) fn framed(stream: impl Wire + 'static) -> Frames {
+    Framed::new(Box::new(stream), FrameCodec::pre_hello())
+}
+
+async fn say(frames: &mut Frames, hello: &Hello) -> Result<(), LinkError> {
+    frames.send(Frame::json(hello)?).await.map_err(|e| match e {
+        FrameError::Io(_) => LinkError::NoHello,
+        other => other.into(),
+    })
+}
+
+async fn hear(frames: &mut Frames) -> Result<Hello, LinkError> {
+    match frames.next().await {
+        None | Some(Err(FrameError::Io(_) | FrameError::Closed)) => Err(LinkError::NoHello),
+        Some(frame) => Ok(frame?.parse()?),
+    }
+}
+
+/// Silence is the answer of a gate that stays shut; everything else is a fault of TLS.
+fn hung_up(error: std::io::Error) -> LinkError {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => LinkError::Silent,
+        _ => LinkError::Tls(error.to_string()),
+    }
+}

@@ -1,0 +1,173 @@
+//! What a peer may ask of us, and how it is answered: almost always by asking the sandbox.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+
+use super::bulk;
+use super::handle::Link;
+use super::room::{Errand, Room, ask, lock};
+use super::streams::Credit;
+use super::tickets::TicketId;
+use crate::model::{Epoch, HostedState, JobId, PeerId};
+use crate::pipe::OutputLog;
+use crate::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedFeed, StopJob, WatchJob};
+use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
+use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Transfer};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// Offers whose inputs are remembered. An offer that was forgotten only loses an early check: the sandbox starts no job
+/// whose own manifest is not complete.
+const MAX_EXPECTED: usize = 4096;
+
+/// What goes on after the answer was sent.
+pub(super) type After = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Answers one request of the peer at the other end of `link`.
+pub(super) async fn serve(
+    room: &Arc<Room>,
+    link: &Arc<Link>,
+    request: LinkRequest,
+) -> Result<(LinkReply, Option<After>), Refusal> {
+    let from = link.peer;
+    let reply = match request {
+        LinkRequest::Offer { offer } => {
+            let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
+            let borrower = Borrower { peer: from, name: link.name.clone(), own: link.own };
+            let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer }).await??;
+            let mut expected = lock(&room.inputs);
+            if expected.len() >= MAX_EXPECTED {
+                expected.clear();
+            }
+            expected.insert(key, inputs);
+            drop(expected);
+            LinkReply::Accepted { status }
+        }
+        LinkRequest::Ticket { transfer } => {
+            let errand = errand(room, from, transfer).await?;
+            LinkReply::Ticket { ticket: HEXLOWER.encode(&room.give_ticket(from, errand)?) }
+        }
+        LinkRequest::DialBulk { ticket, transfer } => {
+            let ticket = parse_ticket(&ticket)?;
+            let errand = errand(room, from, transfer).await?;
+            let frames = bulk::dial(room, link, ticket).await?;
+            let work = bulk::do_errand(room.clone(), from, errand, frames);
+            // The transfer belongs to the room: should this link break, the job must still be started.
+            let after: After = Box::pin({
+                let (room, used) = (room.clone(), link.in_use());
+                async move {
+                    room.spawn(async move {
+                        work.await;
+                        drop(used);
+                    });
+                }
+            });
+            return Ok((LinkReply::Done, Some(after)));
+        }
+        LinkRequest::Follow { job, epoch, from: offset, stream } => {
+            return follow(room, link, job, epoch, offset, stream).await;
+        }
+        LinkRequest::Stop { job, epoch } => {
+            LinkReply::Status { status: ask(&room.sandbox.stop, StopJob { from, job, epoch }).await?? }
+        }
+        LinkRequest::Acknowledge { job, epoch } => {
+            ask(&room.sandbox.forget, ForgetJob { from, job, epoch }).await?;
+            lock(&room.inputs).remove(&(from, job, epoch));
+            LinkReply::Done
+        }
+        LinkRequest::Query { job, epoch } => {
+            let feed = watch(room, from, job, epoch).await?;
+            let status = feed.status.borrow().clone();
+            LinkReply::Status { status }
+        }
+    };
+    Ok((reply, None))
+}
+
+async fn watch(room: &Room, from: PeerId, job: JobId, epoch: Epoch) -> Result<HostedFeed, Refusal> {
+    ask(&room.sandbox.watch, WatchJob { from, job, epoch }).await?
+}
+
+/// What a transfer means for us, who host the job. The sandbox says whether the job is the asker's.
+async fn errand(room: &Room, from: PeerId, transfer: Transfer) -> Result<Errand, Refusal> {
+    let (Transfer::Inputs { job, epoch } | Transfer::Results { job, epoch }) = transfer;
+    watch(room, from, job, epoch).await?;
+    Ok(match transfer {
+        Transfer::Inputs { .. } => Errand::TakeInputs { job, epoch },
+        Transfer::Results { .. } => Errand::GiveResults { job, epoch },
+    })
+}
+
+pub(super) fn parse_ticket(text: &str) -> Result<TicketId, Refusal> {
+    let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok());
+    bytes.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, "a ticket must be 32 hex digits"))
+}
+
+async fn follow(
+    room: &Room,
+    link: &Arc<Link>,
+    job: JobId,
+    epoch: Epoch,
+    from: u64,
+    stream: u32,
+) -> Result<(LinkReply, Option<After>), Refusal> {
+    let feed = watch(room, link.peer, job, epoch).await?;
+    let len = feed.log.state().len;
+    if from > len {
+        return Err(Refusal::new(
+            RefusalKind::Integrity,
+            format!("the copy of the output has {from} bytes, but only {len} were written; begin it anew"),
+        ));
+    }
+    let credit = link.open_credit(stream)?;
+    let status = feed.status.borrow().clone();
+    let link = link.clone();
+    let after = Box::pin(async move {
+        tokio::join!(push_status(&link, feed.status), push_log(&link, &feed.log, from, stream, &credit));
+    });
+    Ok((LinkReply::Status { status }, Some(after)))
+}
+
+/// Reports every change until the last. Changes that come faster than they can be sent are one report.
+async fn push_status(link: &Link, mut status: tokio::sync::watch::Receiver<crate::model::HostedStatus>) {
+    loop {
+        let now = status.borrow_and_update().clone();
+        let last = now.state == HostedState::Done;
+        if link.send(&LinkFrame::Status { status: now }).await.is_err() || last || status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends a log from `from` on as it grows, never more than the receiver has credit for.
+async fn push_log(link: &Link, log: &OutputLog, from: u64, stream: u32, credit: &Credit) {
+    let mut cursor = log.cursor(from);
+    let last = loop {
+        let Some(left) = credit.wait().await else { break None };
+        let most = left.min(MAX_RAW_CONTROL as u64) as usize;
+        let next = tokio::select! {
+            next = cursor.next(most) => next,
+            () = credit.over() => break None,
+        };
+        match next {
+            Ok(Some(data)) => {
+                credit.spend(data.len() as u64);
+                if link.send_log(Frame::Raw { stream, data }).await.is_err() {
+                    break None;
+                }
+            }
+            Ok(None) if log.state().done => break Some(Ok(())),
+            Ok(None) => break Some(Err(super::room::shutting_down())),
+            Err(error) => break Some(Err(Refusal::internal(format!("the output log cannot be read: {error}")))),
+        }
+    };
+    link.close_credit(stream);
+    let _ = match last {
+        None => Ok(()),
+        // The end travels behind the last piece, in the same queue.
+        Some(Ok(())) => link.send_log(Frame::Raw { stream, data: Bytes::new() }).await,
+        Some(Err(refusal)) => link.send(&LinkFrame::Broken { stream, refusal }).await,
+    };
+}

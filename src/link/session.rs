@@ -1,0 +1,237 @@
+//! A control connection at work: its frames are read, written and handed to whoever they are for.
+//!
+//! One task runs a session; what the other side asks runs in tasks that end with it. The reader never waits for the
+//! writer, so two sessions can never block each other.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::handle::{Ending, Link, Outgoing};
+use super::room::Room;
+use super::secure::Frames;
+use super::serve::serve;
+use crate::mailbox::tell_outlet;
+use crate::registry::messages::PeerFacts;
+use crate::wire::frame::{Frame, FrameError};
+use crate::wire::link::{LinkFrame, LinkRequest};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// Every so often our load is told: the sign of life, as often as the heartbeat.
+const FACTS_EVERY: Duration = Duration::from_secs(2);
+/// A link on which nothing came for so long is dead (design §6).
+const DEAD_AFTER: Duration = Duration::from_secs(45);
+/// The last words may take so long; a full pipe to a dead machine takes for ever.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Requests of one peer at work at the same time, followed logs included.
+const MAX_SERVED: usize = 1024;
+
+/// Moves frames until the link ends, and says why it did.
+pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, outgoing: Outgoing) -> Ending {
+    let (mut sink, mut stream) = frames.split();
+    let mut served = JoinSet::new();
+    let ending = tokio::select! {
+        ending = read(&room, &link, &mut stream, &mut served) => ending,
+        error = write(&room, &mut sink, outgoing) => broken(&error),
+        ending = link.closed() => ending,
+        ending = watch_idleness(&link) => ending,
+    };
+    link.close(ending.clone());
+    served.abort_all();
+    let last = match &ending {
+        Ending::Ours { restart } => Some(LinkFrame::Goodbye { restart: *restart }),
+        Ending::Refused(refusal) => Some(LinkFrame::Reply { id: 0, reply: Err(refusal.clone()) }),
+        _ => None,
+    };
+    let _ = timeout(LAST_WORDS, async {
+        if let Some(frame) = last.and_then(|l| Frame::json(&l).ok()) {
+            let _ = sink.send(frame).await;
+        }
+        let _ = SinkExt::<Frame>::close(&mut sink).await;
+    })
+    .await;
+    ending
+}
+
+/// Tells the other side why we do not accept it, and hangs up.
+pub(super) async fn turn_away(mut frames: Frames, refusal: &Refusal) {
+    let _ = timeout(LAST_WORDS, async {
+        if let Ok(frame) = Frame::json(&LinkFrame::Reply { id: 0, reply: Err(refusal.clone()) }) {
+            let _ = frames.send(frame).await;
+        }
+        let _ = SinkExt::<Frame>::close(&mut frames).await;
+    })
+    .await;
+}
+
+fn broken(error: &FrameError) -> Ending {
+    Ending::Broken(error.to_string())
+}
+
+async fn watch_idleness(link: &Link) -> Ending {
+    let mut clock = interval(Duration::from_millis(500));
+    loop {
+        clock.tick().await;
+        if let Some(ending) = link.is_done_with() {
+            return ending;
+        }
+    }
+}
+
+async fn write(room: &Room, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoing) -> FrameError {
+    let mut beat = interval(FACTS_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // Messages before logs: a log never holds up an answer.
+        let frame = tokio::select! {
+            biased;
+            Some(frame) = out.urgent.recv() => frame,
+            _ = beat.tick() => match facts(room) {
+                Ok(frame) => frame,
+                Err(error) => return error,
+            },
+            Some(frame) = out.logs.recv() => frame,
+            else => pending().await,
+        };
+        let mut written = sink.feed(frame).await;
+        // Whatever waits already shares the flush.
+        while let Some(frame) = written.as_ref().ok().and_then(|()| out.urgent.try_recv().ok()) {
+            written = sink.feed(frame).await;
+        }
+        if written.is_ok() {
+            written = SinkExt::<Frame>::flush(sink).await;
+        }
+        if let Err(error) = written {
+            return error;
+        }
+    }
+}
+
+fn facts(room: &Room) -> Result<Frame, FrameError> {
+    Frame::json(&LinkFrame::Facts { facts: room.facts.borrow().clone(), name: room.name.clone() })
+}
+
+async fn read(
+    room: &Arc<Room>,
+    link: &Arc<Link>,
+    stream: &mut SplitStream<Frames>,
+    served: &mut JoinSet<()>,
+) -> Ending {
+    loop {
+        let frame = match timeout(DEAD_AFTER, stream.next()).await {
+            Err(_) => return Ending::Dead,
+            Ok(None) => return Ending::Broken("the other side closed it".into()),
+            Ok(Some(Err(error))) => return broken(&error),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        link.heard();
+        while served.try_join_next().is_some() {}
+        let taken = match frame {
+            Frame::Raw { stream, data } => match link.inbox(stream) {
+                Some(inbox) => {
+                    inbox.push(&data).map_err(|_| Ending::Broken("more of a log came than there was room for".into()))
+                }
+                // A log we stopped following; what was on its way is of no use.
+                None => Ok(()),
+            },
+            frame @ Frame::Json(_) => match frame.parse::<LinkFrame>() {
+                Ok(message) => take(room, link, message, served),
+                Err(error) => strange(link, &frame, &error, served),
+            },
+        };
+        if let Err(ending) = taken {
+            return ending;
+        }
+    }
+}
+
+fn take(room: &Arc<Room>, link: &Arc<Link>, message: LinkFrame, served: &mut JoinSet<()>) -> Result<(), Ending> {
+    match message {
+        LinkFrame::Request { id, request } => return start(room, link, id, request, served),
+        LinkFrame::Reply { id: 0, reply: Err(refusal) } => return Err(Ending::Refused(refusal)),
+        LinkFrame::Reply { id, reply } => link.replied(id, reply),
+        LinkFrame::Status { status } => room.report(link.peer, status),
+        LinkFrame::Facts { facts, name } => {
+            if !link.own {
+                // The name that counts is the one that was checked at HELLO.
+                drop(name);
+                tell_outlet(&room.registry.facts, PeerFacts { peer: link.peer, name: link.name.clone(), facts });
+            }
+        }
+        LinkFrame::Credit { stream, bytes } => {
+            if let Some(credit) = link.credit(stream) {
+                credit.add(bytes);
+            }
+        }
+        LinkFrame::Broken { stream, refusal } => {
+            // Either end may say it: it concerns whichever of the two streams of that number is open here.
+            if let Some(inbox) = link.inbox(stream) {
+                inbox.end(Err(refusal));
+            }
+            if let Some(credit) = link.credit(stream) {
+                credit.break_off();
+            }
+        }
+        LinkFrame::Goodbye { restart } => return Err(Ending::Goodbye { restart }),
+    }
+    Ok(())
+}
+
+fn start(
+    room: &Arc<Room>,
+    link: &Arc<Link>,
+    id: u64,
+    request: LinkRequest,
+    served: &mut JoinSet<()>,
+) -> Result<(), Ending> {
+    if served.len() >= MAX_SERVED {
+        return Err(Ending::Broken(format!("more than {MAX_SERVED} requests at once")));
+    }
+    let (room, link) = (room.clone(), link.clone());
+    served.spawn(async move {
+        let _used = link.in_use();
+        let (reply, after) = match serve(&room, &link, request).await {
+            Ok((reply, after)) => (Ok(reply), after),
+            Err(refusal) => (Err(refusal), None),
+        };
+        if link.send(&LinkFrame::Reply { id, reply }).await.is_ok()
+            && let Some(after) = after
+        {
+            after.await;
+        }
+    });
+    Ok(())
+}
+
+/// A message this release does not know: a later one may say more, so only nonsense ends the link.
+fn strange(link: &Arc<Link>, frame: &Frame, error: &FrameError, served: &mut JoinSet<()>) -> Result<(), Ending> {
+    #[derive(serde::Deserialize)]
+    struct Tag {
+        t: String,
+        id: Option<u64>,
+    }
+    let Ok(tag) = frame.parse::<Tag>() else { return Err(broken(error)) };
+    match (tag.t.as_str(), tag.id) {
+        ("request", Some(id)) => {
+            let link = link.clone();
+            let refusal = Refusal::new(RefusalKind::BadRequest, format!("the request cannot be understood: {error}"))
+                .hint("the two machines may run different releases of Homie");
+            served.spawn(async move {
+                let _ = link.send(&LinkFrame::Reply { id, reply: Err(refusal) }).await;
+            });
+            Ok(())
+        }
+        ("reply", Some(id)) => {
+            let refusal = Refusal::new(RefusalKind::Unreachable, format!("the answer cannot be understood: {error}"));
+            link.replied(id, Err(refusal));
+            Ok(())
+        }
+        ("status" | "facts" | "credit" | "broken" | "goodbye", _) => Err(broken(error)),
+        _ => Ok(()),
+    }
+}

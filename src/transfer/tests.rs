@@ -1,0 +1,184 @@
+//! A receiver against senders that lie, and a sender against receivers that do.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::DuplexStream;
+use tokio_util::codec::Framed;
+
+use super::words::{STREAM, Say};
+use super::*;
+use crate::model::{CleanPath, FileEntry};
+use crate::wire::frame::{Frame, FrameCodec};
+use crate::wire::refusal::RefusalKind;
+
+/// Keeps what it gets.
+#[derive(Default)]
+struct Keep {
+    chunks: Vec<Bytes>,
+    finished: bool,
+    refuse_after: Option<usize>,
+}
+
+impl ChunkSink for Keep {
+    async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        Ok(vec![true; chunks(manifest).count()])
+    }
+    async fn write(&mut self, _: &Manifest, _: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
+        if self.refuse_after == Some(self.chunks.len()) {
+            return Err(Refusal::new(RefusalKind::DiskFull, "the disk is full"));
+        }
+        self.chunks.push(bytes);
+        Ok(())
+    }
+    async fn finish(&mut self, _: &Manifest) -> Result<(), Refusal> {
+        self.finished = true;
+        Ok(())
+    }
+}
+
+struct Zeros(usize);
+
+impl ChunkSource for Zeros {
+    async fn read(&mut self, _: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
+        Ok(Bytes::from(vec![0; (at.len as usize).min(self.0)]))
+    }
+}
+
+fn zeros(files: usize, len: usize) -> Manifest {
+    let hash = Digest::of(&vec![0; len]);
+    let entry = |i: usize| FileEntry {
+        path: CleanPath::new(format!("f{i}")).expect("clean"),
+        size: len as u64,
+        exec: false,
+        hash,
+        chunks: vec![],
+    };
+    Manifest::new((0..files).map(entry).collect()).expect("valid")
+}
+
+type Wire = Framed<DuplexStream, FrameCodec>;
+
+fn wires() -> (Wire, Wire) {
+    let (a, b) = tokio::io::duplex(32 << 10);
+    (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()))
+}
+
+/// Offers a list to a receiver, sends this content once it is asked for, hangs up, and gives what came of it.
+async fn lie(offer: Say, list: &[u8], content: &[u8]) -> (TransferError, Keep) {
+    let (mut liar, mut wire) = wires();
+    let mut sink = Keep::default();
+    let lying = async {
+        let _ = liar.send(Frame::json(&offer).expect("small")).await;
+        if !list.is_empty() {
+            let _ = liar.send(raw(list)).await;
+        }
+        if liar.next().await.is_some() && !content.is_empty() {
+            let _ = liar.send(raw(content)).await;
+        }
+        drop(liar);
+    };
+    let (received, ()) = tokio::join!(receive(&mut wire, None, &mut sink, |_, _| ()), lying);
+    (received.map(|_| ()).expect_err("a lie"), sink)
+}
+
+fn offer(list: &[u8]) -> Say {
+    Say::Offer { manifest_bytes: list.len() as u64, digest: Digest::of(list) }
+}
+
+fn raw(data: &[u8]) -> Frame {
+    Frame::Raw { stream: STREAM, data: Bytes::copy_from_slice(data) }
+}
+
+#[tokio::test]
+async fn a_hostile_list_is_refused_before_anything_is_written() {
+    let entry = |path: &str| format!(r#"{{"path":{path:?},"size":1,"hash":"{}"}}"#, Digest::of(b"x"));
+    let long = "a".repeat(300);
+    for list in [
+        "".to_owned(),
+        "{}".to_owned(),
+        "[".to_owned(),
+        format!("[{}]", entry("../x")),
+        format!("[{}]", entry("/etc/passwd")),
+        format!("[{}]", entry("a//b")),
+        format!("[{}]", entry(&long)),
+        format!("[{},{}]", entry("a"), entry("a")),
+        format!("[{},{}]", entry("a"), entry("a/b")),
+        // Sorted differently, so not the canonical form that the digest names.
+        format!("[{},{}]", entry("b"), entry("a")),
+        format!(r#"[{{"path":"a","size":18446744073709551615,"hash":"{}"}}]"#, Digest::of(b"x")),
+    ] {
+        let (error, sink) = lie(offer(list.as_bytes()), list.as_bytes(), b"").await;
+        assert!(sink.chunks.is_empty() && !sink.finished, "{list}");
+        let kind = error.into_refusal().kind;
+        assert!(matches!(kind, RefusalKind::BadRequest | RefusalKind::Unreachable), "{list}: {kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_another_hash_or_length_is_refused() {
+    let list = zeros(1, 3).encode();
+    let wrong_hash = Say::Offer { manifest_bytes: list.len() as u64, digest: Digest::of(b"other") };
+    let (error, _) = lie(wrong_hash, &list, b"").await;
+    assert_eq!(error.into_refusal().kind, RefusalKind::Integrity);
+    let endless = Say::Offer { manifest_bytes: u64::MAX, digest: Digest::of(&list) };
+    let (error, _) = lie(endless, b"", b"").await;
+    assert_eq!(error.into_refusal().kind, RefusalKind::BadRequest);
+}
+
+#[tokio::test]
+async fn content_that_does_not_match_or_does_not_end_is_refused() {
+    let manifest = zeros(2, 100);
+    let list = manifest.encode();
+    let (error, sink) = lie(offer(&list), &list, &[1; 200]).await;
+    assert_eq!((error.into_refusal().kind, sink.chunks.len()), (RefusalKind::Integrity, 0));
+    let (error, sink) = lie(offer(&list), &list, &[0; 201]).await;
+    assert_eq!(error.into_refusal().kind, RefusalKind::BadRequest);
+    assert!(!sink.finished, "more than asked for is never made durable");
+    let (error, sink) = lie(offer(&list), &list, &[0; 150]).await;
+    assert_eq!((error.into_refusal().kind, sink.chunks.len()), (RefusalKind::Unreachable, 1));
+}
+
+#[tokio::test]
+async fn a_receiver_whose_disk_fills_up_says_so_to_a_sender_in_full_flow() {
+    let (mut a, mut b) = wires();
+    let manifest = zeros(500, 100_000);
+    let mut sink = Keep { refuse_after: Some(3), ..Keep::default() };
+    let mut source = Zeros(usize::MAX);
+    let (sent, received) = tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), async {
+        let received = receive(&mut b, None, &mut sink, |_, _| ()).await;
+        drop(b);
+        received
+    });
+    assert_eq!(sent.expect_err("refused").into_refusal().kind, RefusalKind::DiskFull);
+    assert!(received.is_err());
+}
+
+#[tokio::test]
+async fn a_file_that_shrinks_while_it_is_sent_is_told_to_both_sides() {
+    let (mut a, mut b) = wires();
+    let manifest = zeros(3, 1000);
+    let mut source = Zeros(999);
+    let mut sink = Keep::default();
+    let (sent, received) =
+        tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), receive(&mut b, None, &mut sink, |_, _| ()));
+    for error in [sent.expect_err("short"), received.map(|_| ()).expect_err("short")] {
+        assert!(error.to_string().contains("changed while it was being sent"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_hears_nonsense_as_nonsense() {
+    for bitmap in [0u64, 2, u64::MAX] {
+        let (mut a, mut b) = wires();
+        let manifest = zeros(3, 10);
+        let mut source = Zeros(10);
+        let nonsense = async {
+            let _ = (b.next().await, b.next().await);
+            let need = Say::Need { chunks: 3, bytes: 30, bitmap_bytes: bitmap };
+            let _ = b.send(Frame::json(&need).expect("small")).await;
+            drop(b);
+        };
+        let (sent, ()) = tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), nonsense);
+        assert!(sent.expect_err("nonsense").to_string().contains("wrong length"), "{bitmap}");
+    }
+}
