@@ -1,30 +1,38 @@
-//! What this machine's network looks like from inside.
+//! The port to the network for datagrams: the LAN of this machine, or a simulated one in `tests/sim`.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// Threads that move bytes: homied is a guest of its machine, and four carry more than a fast network brings.
-const MOST_WORKERS: usize = 4;
+/// A network on which heartbeats travel.
+pub trait Network: Send + Sync + 'static {
+    /// Its sockets.
+    type Socket: Datagrams;
 
-/// How many worker threads the runtime gets here.
-pub fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).clamp(1, MOST_WORKERS)
+    /// Opens `port` on every address, for hearing and sending broadcasts; shared with other daemons of this machine.
+    ///
+    /// # Errors
+    /// The port is taken by another program, or may not be had.
+    fn open(&self, port: u16) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Where a datagram must go now so that everybody hears it.
+    ///
+    /// # Errors
+    /// The interfaces cannot be listed.
+    fn broadcast_addresses(&self) -> io::Result<Vec<Ipv4Addr>>;
 }
 
-/// The address other machines of the LAN most likely know this one by; unspecified when there is none.
-pub fn own_address() -> IpAddr {
-    routed().or_else(first_up).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
+/// A socket for datagrams.
+pub trait Datagrams: Send + Sync + 'static {
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// There is no way to `to` now.
+    fn send_to(&self, bytes: &[u8], to: SocketAddr) -> impl Future<Output = io::Result<usize>> + Send;
 
-/// The address the default route would use. Connecting a UDP socket sends nothing; the address asked about is one
-/// that is reserved for documentation (RFC 5737), so that nobody can be meant.
-fn routed() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    socket.local_addr().ok().map(|a| a.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
-}
-
-/// Without a default route: the first network that is not this machine itself.
-fn first_up() -> Option<IpAddr> {
-    let all = if_addrs::get_if_addrs().ok()?;
-    all.into_iter().map(|i| i.ip()).find(|ip| ip.is_ipv4() && !ip.is_loopback())
+    /// Waits for a datagram; one that is longer than `buffer` is cut. Gives its length and where it came from.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> + Send;
 }

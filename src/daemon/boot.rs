@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 
+use super::address;
 use super::background::Readiness;
 use super::housekeeping::{self, Broom};
 use super::lock::StateLock;
@@ -22,7 +23,7 @@ use crate::paths::Places;
 use crate::registry::PeerRegistryActor;
 use crate::registry::messages::ListPeers;
 use crate::secret::GroupKeys;
-use crate::{config, discovery, history, ipc, link, monitor, net, registry, sandbox, scheduler};
+use crate::{config, discovery, history, ipc, link, monitor, registry, sandbox, scheduler};
 
 /// What homied's command line says.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub struct Options {
 /// It cannot start: the config cannot be used, another homied has the socket, the state cannot be read or written.
 pub fn run(mut options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(net::workers())
+        .worker_threads(address::workers())
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
@@ -86,7 +87,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         id: identity.peer(),
         name: settings.name.clone(),
         boot,
-        addr: SocketAddr::new(net::own_address(), settings.worker_port),
+        addr: SocketAddr::new(address::own_address(), settings.worker_port),
         facts: facts.clone(),
         state: places.state.clone(),
     })?;

@@ -1,5 +1,6 @@
 //! Composition: how homied starts, runs as a service, and ends. Nothing imports this.
 
+mod address;
 pub mod background;
 mod boot;
 mod housekeeping;

@@ -38,6 +38,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long closing may take: a goodbye on each link, all at the same time.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// Replaced links of one peer that may still be in use: more than two dials at once ever leave.
+const MAX_RETIRED: usize = 4;
+
 /// Everything the room needs to start.
 #[derive(Debug)]
 pub struct LinkParts {
@@ -104,6 +107,7 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
             room,
             port: parts.worker_port,
             links: HashMap::new(),
+            retired: Vec::new(),
             waiting: HashMap::new(),
             direct,
             greetings: Greetings::default(),
@@ -119,6 +123,8 @@ pub struct PeerLinkActor {
     room: Arc<Room>,
     port: u16,
     links: HashMap<PeerId, Arc<Link>>,
+    /// Links that another one replaced and that are still in use.
+    retired: Vec<Arc<Link>>,
     /// Peers that are being dialled, and who waits for them.
     waiting: HashMap<PeerId, Vec<Waiter>>,
     direct: DirectPeers,
@@ -209,9 +215,10 @@ impl PeerLinkActor {
         let old = self.links.get(&peer).filter(|l| !l.is_closed());
         let news = old.is_none();
         match old.map(|old| (old, judge(contender(old), contender(&link), self.room.own < peer))) {
-            Some((_, Verdict::OldStays)) => link.retire(),
+            Some((_, Verdict::OldStays)) => self.retire(link),
             Some((old, Verdict::NewStays)) => {
-                old.retire();
+                let old = old.clone();
+                self.retire(old);
                 self.links.insert(peer, link);
             }
             Some((old, Verdict::OldIsDead)) => {
@@ -227,6 +234,19 @@ impl PeerLinkActor {
             self.changed(peer, true);
         }
         self.answer(peer);
+    }
+
+    /// A surplus link lives on until nobody uses it, but a peer can have only so many of them.
+    fn retire(&mut self, link: Arc<Link>) {
+        link.retire();
+        self.retired.retain(|l| !l.is_closed());
+        let oldest = self.retired.iter().position(|l| l.peer == link.peer);
+        if self.retired.iter().filter(|l| l.peer == link.peer).count() >= MAX_RETIRED
+            && let Some(oldest) = oldest
+        {
+            self.retired.swap_remove(oldest).close(Ending::Replaced);
+        }
+        self.retired.push(link);
     }
 
     /// Those who waited for `peer` get its link.
@@ -403,7 +423,7 @@ impl Handler<CloseLinks> for PeerLinkActor {
     fn handle(&mut self, message: CloseLinks, _: &mut Self::Context) -> Self::Result {
         self.room.closing.send_replace(true);
         self.waiting.clear();
-        for link in self.links.values() {
+        for link in self.links.values().chain(&self.retired) {
             link.close(Ending::Ours { restart: message.restart });
         }
         let room = self.room.clone();

@@ -4,7 +4,9 @@ pub mod add;
 pub mod cancel;
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod down;
+pub mod env;
 pub mod history;
 pub mod list_direct;
 pub mod man;
@@ -39,6 +41,8 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Add(args) => add::run(ctx, args).await,
         Command::Remove(args) => remove::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
+        Command::Env(args) => env::run(ctx, args).await,
+        Command::Demo(args) => demo::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),
         // Goes when every verb has its file.

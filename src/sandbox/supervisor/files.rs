@@ -1,18 +1,16 @@
 //! The files by which a supervisor and homied know of each other.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::sandbox::engine::ExitReport;
 
 pub(in crate::sandbox) const LAUNCH: &str = "launch.json";
-pub(super) const SUPERVISOR: &str = "supervisor.json";
+pub(in crate::sandbox) const SUPERVISOR: &str = "supervisor.json";
 pub(in crate::sandbox) const STARTED: &str = "started.json";
 pub(in crate::sandbox) const OUTPUT: &str = "output";
 pub(in crate::sandbox) const EXIT: &str = "exit.json";
@@ -37,11 +35,6 @@ pub(in crate::sandbox) struct StartedNote {
     pub(in crate::sandbox) started_ms: u64,
 }
 
-/// Milliseconds since 1970 by this machine's clock.
-pub(in crate::sandbox) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
-}
-
 /// Which run of the kernel this is.
 pub(in crate::sandbox) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
@@ -54,14 +47,15 @@ pub(in crate::sandbox) fn start_ticks(pid: i32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Takes the lock of a job's directory, to be handed to its supervisor; `None` when a supervisor holds it.
-pub(in crate::sandbox) fn try_lock(dir: &Path) -> io::Result<Option<Flock<File>>> {
+/// Takes the lock of a job's directory, to be handed to its supervisor; `None` when a supervisor holds it. It is freed
+/// when the last copy of the descriptor is closed, so also by a kill.
+pub(in crate::sandbox) fn try_lock(dir: &Path) -> io::Result<Option<File>> {
     let path = dir.join(LOCK);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, e)) => Err(e.into()),
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(named(&path, e)),
     }
 }
 

@@ -23,12 +23,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(in crate::sandbox) use files::{
-    EXIT, LAUNCH, OUTPUT, STARTED, StartedNote, SupervisorNote, boot_id, now_ms, read_json, start_ticks, try_lock,
+    EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, start_ticks, try_lock,
     write_json,
 };
 
+use super::engine::docker::DockerEngine;
 use super::engine::native::{NativeEngine, sys};
 use super::engine::{ExitReport, JobLaunch};
+use crate::clock::wall_ms;
 use crate::model::{EngineKind, FailKind, Outcome, Usage};
 
 /// The word on homied's command line.
@@ -50,7 +52,7 @@ pub(super) fn main(dir: &Path) -> ExitCode {
             outcome: Outcome::failed(FailKind::Internal, e),
             usage: Usage::default(),
             output_bytes: std::fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()),
-            ended_ms: now_ms(),
+            ended_ms: wall_ms(),
             boot: boot_id(),
         },
     };
@@ -67,7 +69,7 @@ fn stand_by(dir: &Path) -> Result<ExitReport, String> {
     let text = |e: std::io::Error| format!("{}: {e}", dir.display());
     let pid = std::process::id();
     let ticks = start_ticks(pid as i32).unwrap_or(0);
-    write_json(&dir.join(files::SUPERVISOR), &SupervisorNote { pid: pid as i32, start_ticks: ticks, boot: boot_id() })
+    write_json(&dir.join(SUPERVISOR), &SupervisorNote { pid: pid as i32, start_ticks: ticks, boot: boot_id() })
         .map_err(text)?;
     files::reserve_exit(dir).map_err(text)?;
     let mut launch: JobLaunch = read_json(&dir.join(LAUNCH)).map_err(text)?;
@@ -79,6 +81,6 @@ fn stand_by(dir: &Path) -> Result<ExitReport, String> {
         EngineKind::Native => {
             runtime.block_on(run::run(&NativeEngine::new("/proc/self/exe".into(), jobs_dir), &launch))
         }
-        EngineKind::Docker => Err("this homied was built without the Docker engine".into()),
+        EngineKind::Docker => runtime.block_on(run::run(&DockerEngine::of_this_process(), &launch)),
     }
 }

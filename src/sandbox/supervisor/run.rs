@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::disk::Watchdog;
-use super::files::{OUTPUT, STARTED, StartedNote, boot_id, now_ms, write_json};
+use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
 use super::log::{Log, Room};
+use crate::clock::wall_ms;
 use crate::model::{FailKind, Outcome, Usage, format_bytes};
 use crate::sandbox::engine::{End, Ended, Engine, EngineError, EngineJob, ExitReport, JobLaunch, Started};
 use crate::wire::output::{MAX_RECORD, Source};
@@ -69,7 +70,7 @@ impl Copier {
         match got {
             // An engine's stream that breaks has said all it will say; the job's end tells the rest.
             Some(0) | None => self.streams[which] = None,
-            Some(n) => self.over = self.log.append(source, now_ms(), &self.buffers[which][..n])? == Room::Over,
+            Some(n) => self.over = self.log.append(source, wall_ms(), &self.buffers[which][..n])? == Room::Over,
         }
         Ok(self.streams.iter().any(Option::is_some))
     }
@@ -93,7 +94,7 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<Exi
     };
     let began = Instant::now();
     let deadline = began + Duration::from_secs(launch.limits.timeout_s);
-    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: now_ms() }).map_err(text)?;
+    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms() }).map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes).map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
@@ -195,7 +196,7 @@ async fn bark(disk: &mut oneshot::Receiver<String>) -> String {
 }
 
 fn report(outcome: Outcome, usage: Usage, output_bytes: u64) -> ExitReport {
-    ExitReport { outcome, usage, output_bytes, ended_ms: now_ms(), boot: boot_id() }
+    ExitReport { outcome, usage, output_bytes, ended_ms: wall_ms(), boot: boot_id() }
 }
 
 fn not_started(error: EngineError) -> Outcome {

@@ -5,6 +5,7 @@
 //! image it is made from. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
 //! of its own. It keeps no state: the engine's labels and names are the state.
 
+pub mod base;
 mod cgroup;
 mod connect;
 mod error;

@@ -1,5 +1,6 @@
 //! One job in one container: create, attach, start, follow, kill, remove.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +30,11 @@ const WAIT_LIMIT: Duration = Duration::from_secs(400 * 86_400);
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How long a dead job's cgroup may take to empty: the kernel frees a large process's memory first.
 const EMPTY_LIMIT: Duration = Duration::from_secs(5);
-/// Between a job's exit and the last of its output: the engine copies what is in the pipe.
+/// Between a job's exit and the last of its output: the engine copies what is in the pipe. Bounded, because a reader
+/// that holds the output back (over its cap) holds this back too.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+/// The same where the words decide what the exit code means.
+const WORDS_LIMIT: Duration = Duration::from_secs(10);
 /// Counters are gone with the cgroup, so they are read as the job runs: soon at first, for short jobs have use too.
 const FIRST_SAMPLE: Duration = Duration::from_millis(20);
 /// Later looks, while the cgroup's files can be read (microseconds).
@@ -59,6 +63,7 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
         init: true,
         seccomp: seccomp_option(client, launch).await?,
     };
+    write(&template::hosts_file(launch), template::HOSTS).await?;
     loop {
         match create_and_start(&client.docker, launch, image, &name, &flavour).await {
             // Not every distribution's engine package brings its init program along.
@@ -88,10 +93,14 @@ async fn seccomp_option(client: &Client, launch: &JobLaunch) -> Result<String, E
         return Ok(profile);
     }
     let file = launch.job_dir.join("seccomp.json");
-    tokio::fs::write(&file, profile)
-        .await
-        .map_err(|e| EngineError::Failed(format!("{} cannot be written: {e}", file.display())))?;
+    write(&file, &profile).await?;
     Ok(file.to_string_lossy().into_owned())
+}
+
+/// Writes a file that the container is made with, beside the job's directory.
+async fn write(file: &Path, text: &str) -> Result<(), EngineError> {
+    let written = tokio::fs::write(file, text).await;
+    written.map_err(|e| EngineError::Failed(format!("{} cannot be written: {e}", file.display())))
 }
 
 async fn create_and_start(
@@ -227,7 +236,10 @@ impl Follower {
         };
         let drained = match drained {
             Some(drained) => drained,
-            None => timeout(DRAIN_LIMIT, pump).await.ok().and_then(Result::ok).unwrap_or_default(),
+            None => {
+                let limit = if INIT_CODES.contains(&code) { WORDS_LIMIT } else { DRAIN_LIMIT };
+                timeout(limit, pump).await.ok().and_then(Result::ok).unwrap_or_default()
+            }
         };
         self.judge(code, drained).await
     }
@@ -256,12 +268,15 @@ impl Follower {
     }
 }
 
-/// What the init program (tini in Docker, catatonit in Podman) says when it cannot start the job's program. It exits
-/// with the codes of a shell, which alone would prove nothing.
+/// With these codes the init program ends when it cannot start the job's: not found, not executable.
+const INIT_CODES: [i64; 2] = [126, 127];
+
+/// What the init program (tini in Docker, catatonit in Podman) says when it cannot start the job's program. Its codes are
+/// those of a shell, which alone would prove nothing.
 fn init_problem(first_error: &[u8], code: i64) -> Option<String> {
     let text = String::from_utf8_lossy(first_error);
     let from_init = text.starts_with("[FATAL tini (") || text.starts_with("ERROR (catatonit:");
-    (from_init && (1..=127).contains(&code)).then(|| text.lines().next().unwrap_or_default().to_owned())
+    (from_init && INIT_CODES.contains(&code)).then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// A container's exit code says `128 + n` for death by signal n, as a shell does, and so do the programs that start

@@ -4,6 +4,7 @@
 //! Podman's imitation). The integration test compares what the engine says about a container with this body.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
     ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
@@ -12,6 +13,9 @@ use bollard::models::{
 };
 
 use crate::sandbox::engine::{INSIDE_WORK, JobLaunch, job_name};
+
+/// The whole of a job's `/etc/hosts`.
+pub(super) const HOSTS: &str = "127.0.0.1 localhost homie\n::1 localhost\n";
 
 /// Label: the machine that hosts the job (its peer id). Reconciling touches only its own.
 pub(super) const LABEL_NODE: &str = "homie.node";
@@ -89,7 +93,11 @@ fn host_config(launch: &JobLaunch, flavour: &Flavour) -> HostConfig {
         privileged: Some(false),
         security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", flavour.seccomp)]),
         readonly_rootfs: Some(true),
-        mounts: Some(vec![work_mount(launch)]),
+        mounts: Some(vec![
+            bind(&launch.work_dir(), INSIDE_WORK, false),
+            // Without its own network setup Docker leaves /etc/hosts empty, and nobody would be `localhost`.
+            bind(&hosts_file(launch), "/etc/hosts", true),
+        ]),
         // Programs may be run from it: compilers of GPU kernels and `cc -o /tmp/a.out` do, and /work is no different.
         // What it holds counts as the job's memory.
         tmpfs: Some(HashMap::from([(
@@ -118,14 +126,19 @@ fn host_config(launch: &JobLaunch, flavour: &Flavour) -> HostConfig {
     }
 }
 
-/// The job's directory, the only thing of the host that it sees.
-fn work_mount(launch: &JobLaunch) -> Mount {
+/// Where the job's `/etc/hosts` lies: beside its directory, out of its reach.
+pub(super) fn hosts_file(launch: &JobLaunch) -> PathBuf {
+    launch.job_dir.join("hosts")
+}
+
+fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
-        source: Some(launch.work_dir().to_string_lossy().into_owned()),
-        target: Some(INSIDE_WORK.to_owned()),
-        read_only: Some(false),
+        source: Some(source.to_string_lossy().into_owned()),
+        target: Some(target.to_owned()),
+        read_only: Some(read_only),
         bind_options: Some(MountBindOptions {
+            // What the host mounts below it later does not appear inside.
             propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
             ..MountBindOptions::default()
         }),
@@ -244,6 +257,9 @@ mod tests {
                 "ReadonlyRootfs": true,
                 "Mounts": [{
                     "Type": "bind", "Source": "/state/jobs/ab-3/work", "Target": "/work", "ReadOnly": false,
+                    "BindOptions": {"Propagation": "rprivate"},
+                }, {
+                    "Type": "bind", "Source": "/state/jobs/ab-3/hosts", "Target": "/etc/hosts", "ReadOnly": true,
                     "BindOptions": {"Propagation": "rprivate"},
                 }],
                 "Tmpfs": {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=67108864"},

@@ -1,0 +1,245 @@
+//! The walk and the hashing. Every step down is an `openat2` that stays beneath the job's directory, follows no link
+//! and crosses no mount; files are opened without blocking and looked at by descriptor, never by path twice.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+
+use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry, Manifest, format_bytes};
+use crate::sandbox::error::SandboxError;
+
+/// Files of results: as many as a manifest takes.
+const MAX_FILES: usize = 1_000_000;
+/// Directories above a file: as many as a path in a manifest may have. One descriptor is open for each.
+const MAX_DEPTH: usize = 64;
+/// Lines about what was left behind; a job that makes a million links gets one summary.
+const MAX_SKIPPED: usize = 1000;
+/// Threads that hash. BLAKE3 on one thread is faster than most disks; four keep up with fast ones and small files.
+const HASHERS: usize = 4;
+
+/// A file that may be a result, not yet read.
+pub(super) struct Candidate {
+    pub(super) path: CleanPath,
+    size: u64,
+    exec: bool,
+}
+
+/// What the walk came upon.
+pub(super) struct Found {
+    root: OwnedFd,
+    pub(super) candidates: Vec<Candidate>,
+    skipped: Skipped,
+}
+
+#[derive(Default)]
+struct Skipped {
+    lines: Vec<String>,
+    more: usize,
+}
+
+impl Skipped {
+    fn add(&mut self, path: &str, why: impl std::fmt::Display) {
+        if self.lines.len() < MAX_SKIPPED {
+            let path: String = path.chars().take(200).collect();
+            let line = format!("{path}: {why}");
+            self.lines.push(crate::model::visible_controls(line.as_bytes()));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn into_lines(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.lines.push(format!("and {} more", self.more));
+        }
+        self.lines
+    }
+}
+
+/// Opens `name` below `dir` without following anything.
+pub(super) fn open_beneath(dir: impl AsFd, name: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS
+        | ResolveFlag::RESOLVE_NO_XDEV;
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    openat2(dir, name, OpenHow::new().flags(flags).resolve(resolve))
+}
+
+/// The job's directory itself; its path is ours.
+pub(super) fn open_root(work: &Path) -> Result<OwnedFd, SandboxError> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    nix::fcntl::open(work, flags, Mode::empty()).map_err(|e| SandboxError::io("open", work)(e.into()))
+}
+
+/// Whether a descriptor is of a plain file with one name.
+pub(super) fn is_plain(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG && stat.st_nlink == 1
+}
+
+fn change_time(stat: &FileStat) -> i128 {
+    i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec)
+}
+
+struct Walker<'a> {
+    inputs: &'a Manifest,
+    started: i128,
+    bytes_left: u64,
+    candidates: Vec<Candidate>,
+    skipped: Skipped,
+}
+
+pub(super) fn walk(work: &Path, inputs: &Manifest, started: i128, max_bytes: u64) -> Result<Found, SandboxError> {
+    let root = open_root(work)?;
+    let mut walker = Walker { inputs, started, bytes_left: max_bytes, candidates: vec![], skipped: Skipped::default() };
+    let top = root.try_clone().map_err(SandboxError::io("open", work))?;
+    walker.directory(top, "", 0, true).map_err(|e| SandboxError::io("read", work)(e.into()))?;
+    Ok(Found { root, candidates: walker.candidates, skipped: walker.skipped })
+}
+
+impl Walker<'_> {
+    /// `settled`: no directory on the way here was touched since the job's start, so none was moved.
+    fn directory(&mut self, dir: OwnedFd, prefix: &str, depth: usize, settled: bool) -> Result<(), Errno> {
+        let mut dir = Dir::from_fd(dir)?;
+        let names: Vec<CString> = dir.iter().filter_map(|e| e.ok().map(|e| e.file_name().to_owned())).collect();
+        for name in names.iter().filter(|n| !matches!(n.to_bytes(), b"." | b"..")) {
+            let shown = format!("{prefix}{}", name.to_string_lossy());
+            if let Err(why) = self.entry(&dir, name, &shown, prefix, depth, settled) {
+                self.skipped.add(&shown, why);
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        dir: &Dir,
+        name: &CStr,
+        shown: &str,
+        prefix: &str,
+        depth: usize,
+        settled: bool,
+    ) -> Result<(), String> {
+        let said = |e: Errno| e.desc().to_owned();
+        let stat = fstatat(dir, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW).map_err(said)?;
+        let text = name.to_str().map_err(|_| "its name is not UTF-8")?;
+        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFDIR if depth + 1 >= MAX_DEPTH => Err(format!("deeper than {MAX_DEPTH} directories")),
+            SFlag::S_IFDIR => {
+                let below = open_beneath(dir, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map_err(said)?;
+                let settled = settled && change_time(&stat) < self.started;
+                self.directory(below, &format!("{prefix}{text}/"), depth + 1, settled).map_err(said)
+            }
+            SFlag::S_IFREG => self.file(&stat, shown, settled),
+            SFlag::S_IFLNK => Err("symbolic link".into()),
+            SFlag::S_IFIFO => Err("named pipe".into()),
+            SFlag::S_IFSOCK => Err("socket".into()),
+            _ => Err("device".into()),
+        }
+    }
+
+    fn file(&mut self, stat: &FileStat, shown: &str, settled: bool) -> Result<(), String> {
+        let path = CleanPath::new(shown).map_err(|e| e.to_string())?;
+        let size = stat.st_size as u64;
+        let exec = stat.st_mode & 0o100 != 0;
+        if let Some(input) = self.inputs.get(&path) {
+            let untouched = settled && change_time(stat) < self.started;
+            if untouched && input.size == size && input.exec == exec {
+                return Ok(());
+            }
+        }
+        if stat.st_nlink != 1 {
+            return Err("hard link".into());
+        }
+        if self.candidates.len() >= MAX_FILES {
+            return Err(format!("more than {MAX_FILES} files"));
+        }
+        if size > self.bytes_left {
+            return Err(format!(
+                "{} would exceed the limit of results ({} left)",
+                format_bytes(size),
+                format_bytes(self.bytes_left)
+            ));
+        }
+        self.bytes_left -= size;
+        self.candidates.push(Candidate { path, size, exec });
+        Ok(())
+    }
+}
+
+/// Hashes the candidates and drops those that equal their input after all.
+pub(super) fn hash(found: Found, inputs: &Manifest) -> Result<(Vec<FileEntry>, Vec<String>), SandboxError> {
+    let Found { root, candidates, mut skipped } = found;
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Result<FileEntry, String>)>> = Mutex::new(Vec::with_capacity(candidates.len()));
+    let work = || {
+        let mut mine = vec![];
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(candidate) = candidates.get(i) else { break };
+            mine.push((i, hash_file(&root, candidate)));
+        }
+        if let Ok(mut done) = done.lock() {
+            done.append(&mut mine);
+        }
+    };
+    if candidates.len() < HASHERS {
+        work();
+    } else {
+        std::thread::scope(|scope| (0..HASHERS).for_each(|_| drop(scope.spawn(work))));
+    }
+    let mut done = done.into_inner().map_err(|_| SandboxError::Results("a hashing thread ended early".into()))?;
+    done.sort_by_key(|(i, _)| *i);
+    let mut files = vec![];
+    for (i, result) in done {
+        match result {
+            Ok(file) => {
+                let same = inputs.get(&file.path).is_some_and(|input| *input == file);
+                if !same {
+                    files.push(file);
+                }
+            }
+            Err(why) => skipped.add(candidates[i].path.as_str(), why),
+        }
+    }
+    Ok((files, skipped.into_lines()))
+}
+
+fn hash_file(root: &OwnedFd, candidate: &Candidate) -> Result<FileEntry, String> {
+    let said = |e: Errno| e.desc().to_owned();
+    let path = CString::new(candidate.path.as_str()).map_err(|e| e.to_string())?;
+    let fd = open_beneath(root, &path, OFlag::O_RDONLY).map_err(said)?;
+    let stat = fstat(&fd).map_err(said)?;
+    if !is_plain(&stat) || stat.st_size as u64 != candidate.size {
+        return Err("it changed while results were listed".into());
+    }
+    let mut file = File::from(fd).take(candidate.size);
+    let mut whole = blake3::Hasher::new();
+    let mut chunks = vec![];
+    let mut buffer = vec![0; candidate.size.min(CHUNK_BYTES) as usize];
+    let mut left = candidate.size;
+    while left > 0 {
+        let chunk = &mut buffer[..left.min(CHUNK_BYTES) as usize];
+        file.read_exact(chunk).map_err(|e| e.to_string())?;
+        left -= chunk.len() as u64;
+        whole.update(chunk);
+        chunks.push(Digest::of(chunk));
+    }
+    let chunks = if chunks.len() > 1 { chunks } else { vec![] };
+    Ok(FileEntry {
+        path: candidate.path.clone(),
+        size: candidate.size,
+        exec: candidate.exec,
+        hash: Digest(*whole.finalize().as_bytes()),
+        chunks,
+    })
+}

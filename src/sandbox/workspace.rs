@@ -1,0 +1,203 @@
+//! The job's directory: made from the inputs in the blob store, and removed with whatever the job left in it.
+//!
+//! Blobs are copied, never hard-linked: a job that writes into its input must not write into the store.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::unistd::{Gid, Uid};
+
+use super::error::SandboxError;
+use crate::blobs::BlobStore;
+use crate::model::{FileEntry, Manifest};
+
+/// Threads that copy small files: creating one is mostly waiting for the file system's locks, and more than four gain
+/// nothing.
+const COPIERS: usize = 4;
+
+/// Makes `work` with everything that `inputs` lists, owned by the job's user. `work` must not exist: nobody but us has
+/// been in it when this returns. Blocks.
+///
+/// # Errors
+/// A blob is missing or damaged, or the disk is full.
+pub(super) fn materialise(
+    work: &Path,
+    inputs: &Manifest,
+    blobs: &BlobStore,
+    uid: u32,
+    gid: u32,
+) -> Result<(), SandboxError> {
+    let owner = Owner::of(uid, gid);
+    make_dir(work, &owner)?;
+    let mut dirs = BTreeSet::new();
+    for file in inputs.files() {
+        let path = file.path.as_str();
+        dirs.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
+    }
+    // Sorted, so that each comes after the one it lies in.
+    for dir in dirs {
+        make_dir(&work.join(dir), &owner)?;
+    }
+    let next = AtomicUsize::new(0);
+    let copy = || {
+        while let Some(file) = inputs.files().get(next.fetch_add(1, Ordering::Relaxed)) {
+            copy_file(work, file, blobs, &owner)?;
+        }
+        Ok(())
+    };
+    if inputs.files().len() < COPIERS {
+        return copy();
+    }
+    std::thread::scope(|scope| {
+        let copiers: Vec<_> = (0..COPIERS).map(|_| scope.spawn(copy)).collect();
+        let mut result = Ok(());
+        for copier in copiers {
+            match copier.join() {
+                Ok(done) => result = result.and(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        result
+    })
+}
+
+/// Whom files are given to; nobody when they already belong to the right user.
+struct Owner(Option<(Uid, Gid)>);
+
+impl Owner {
+    fn of(uid: u32, gid: u32) -> Self {
+        let own = Uid::effective().as_raw() == uid && Gid::effective().as_raw() == gid;
+        Self((!own).then(|| (Uid::from_raw(uid), Gid::from_raw(gid))))
+    }
+}
+
+fn make_dir(path: &Path, owner: &Owner) -> Result<(), SandboxError> {
+    DirBuilder::new().mode(0o755).create(path).map_err(SandboxError::io("make", path))?;
+    match owner.0 {
+        Some((uid, gid)) => nix::unistd::chown(path, Some(uid), Some(gid))
+            .map_err(|e| SandboxError::io("give to the job", path)(e.into())),
+        None => Ok(()),
+    }
+}
+
+fn copy_file(work: &Path, entry: &FileEntry, blobs: &BlobStore, owner: &Owner) -> Result<(), SandboxError> {
+    let path = work.join(entry.path.as_str());
+    let mode = if entry.exec { 0o755 } else { 0o644 };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&path)
+        .map_err(SandboxError::io("make", &path))?;
+    for (digest, len) in entry.chunks() {
+        // Reading checks the hash, so a store that rotted is noticed before the job computes with it.
+        let bytes = blobs.get(&digest, len)?;
+        file.write_all(&bytes).map_err(SandboxError::io("write", &path))?;
+    }
+    if let Some((uid, gid)) = owner.0 {
+        nix::unistd::fchown(&file, Some(uid), Some(gid))
+            .map_err(|e| SandboxError::io("give to the job", &path)(e.into()))?;
+    }
+    Ok(())
+}
+
+/// Removes a job's directory and everything in it; one that is not there is fine. Blocks.
+///
+/// # Errors
+/// Something in it cannot be removed.
+pub(super) fn remove(dir: &Path) -> Result<(), SandboxError> {
+    let gone = |result: io::Result<()>| match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    match gone(fs::remove_dir_all(dir)) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            // As an ordinary user we cannot empty a directory that the job has closed to itself.
+            open_up(dir);
+            gone(fs::remove_dir_all(dir)).map_err(SandboxError::io("remove", dir))
+        }
+        other => other.map_err(SandboxError::io("remove", dir)),
+    }
+}
+
+/// Gives the owner every right on every directory below `dir`, without following links.
+fn open_up(dir: &Path) {
+    let mut queue = vec![dir.to_path_buf()];
+    while let Some(dir) = queue.pop() {
+        let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                queue.push(entry.path());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CHUNK_BYTES, CleanPath, Digest};
+
+    /// A file entry whose chunks are put into the store.
+    fn put(blobs: &BlobStore, path: &str, bytes: &[u8], exec: bool) -> FileEntry {
+        let pieces: Vec<Digest> = bytes
+            .chunks(CHUNK_BYTES as usize)
+            .map(|c| {
+                blobs.put(&Digest::of(c), c).expect("put");
+                Digest::of(c)
+            })
+            .collect();
+        FileEntry {
+            path: CleanPath::new(path).expect("clean"),
+            size: bytes.len() as u64,
+            exec,
+            hash: Digest::of(bytes),
+            chunks: if pieces.len() > 1 { pieces } else { vec![] },
+        }
+    }
+
+    #[test]
+    fn inputs_appear_byte_for_byte_and_are_no_links_into_the_store() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let blobs = BlobStore::open(dir.path().join("blobs"), 1 << 30).expect("store");
+        let big: Vec<u8> = (0..CHUNK_BYTES + 77).map(|i| (i % 251) as u8).collect();
+        let manifest = Manifest::new(vec![
+            put(&blobs, "a/b/big", &big, false),
+            put(&blobs, "a/run.sh", b"#!/bin/sh\n", true),
+            put(&blobs, "empty", b"", false),
+            put(&blobs, "ü x", b"same", false),
+            put(&blobs, "y", b"same", false),
+        ])
+        .expect("valid");
+        let work = dir.path().join("work");
+        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+        materialise(&work, &manifest, &blobs, uid, gid).expect("made");
+        assert_eq!(fs::read(work.join("a/b/big")).expect("there"), big);
+        assert_eq!(fs::read(work.join("ü x")).expect("there"), b"same");
+        assert_eq!(fs::metadata(work.join("a/run.sh")).expect("there").permissions().mode() & 0o777, 0o755);
+        fs::write(work.join("y"), "changed").expect("written");
+        assert_eq!(blobs.get(&Digest::of(b"same"), 4).expect("unharmed"), b"same");
+        // A second attempt at the same place is a fault, not a merge.
+        assert!(materialise(&work, &manifest, &blobs, uid, gid).is_err());
+        remove(&work).expect("removed");
+        remove(&work).expect("gone is fine");
+    }
+
+    #[test]
+    fn a_missing_blob_is_a_failure_of_the_inputs() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let blobs = BlobStore::open(dir.path().join("blobs"), 1 << 30).expect("store");
+        let mut entry = put(&blobs, "x", b"here", false);
+        entry.hash = Digest::of(b"not");
+        let manifest = Manifest::new(vec![entry]).expect("valid");
+        let failed = materialise(&dir.path().join("work"), &manifest, &blobs, 0, 0).expect_err("missing");
+        assert!(matches!(
+            failed.outcome(),
+            crate::model::Outcome::Failed { reason: crate::model::FailKind::Inputs, .. }
+        ));
+    }
+}
