@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 const MOST_WORKERS: usize = 4;
 
 /// How many worker threads the runtime gets here.
-pub fn workers() -> usize {
+pub(super) fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).clamp(1, MOST_WORKERS)
 }
 
 /// The address other machines of the LAN most likely know this one by; unspecified when there is none.
-pub fn own_address() -> IpAddr {
+pub(super) fn own_address() -> IpAddr {
     routed().or_else(first_up).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
