@@ -92,6 +92,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         state: places.state.clone(),
     })?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
+        exe: "/proc/self/exe".into(),
         node: identity.peer(),
         dir: places.state.join("jobs"),
         settings: settings_rx.clone(),
