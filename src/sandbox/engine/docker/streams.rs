@@ -71,9 +71,8 @@ async fn pump(
         match item {
             Ok(LogOutput::StdOut { message }) => drop(stdout.send(message).await),
             Ok(LogOutput::StdErr { message }) => {
-                if drained.first_error.is_empty() {
-                    drained.first_error = message[..message.len().min(FIRST_WORDS)].to_vec();
-                }
+                let room = FIRST_WORDS - drained.first_error.len();
+                drained.first_error.extend_from_slice(&message[..message.len().min(room)]);
                 drop(stderr.send(message).await);
             }
             Ok(LogOutput::StdIn { .. }) => {}
@@ -112,7 +111,7 @@ mod tests {
         let (x, y, drained) = tokio::join!(stdout.read_to_string(&mut a), stderr.read_to_string(&mut b), pump);
         assert_eq!((x.expect("read"), y.expect("read")), (3, 2));
         assert_eq!((a.as_str(), b.as_str()), ("abc", "EF"));
-        assert_eq!((drained.broken, drained.first_error), (None, b"E".to_vec()));
+        assert_eq!((drained.broken, drained.first_error), (None, b"EF".to_vec()));
     }
 
     #[tokio::test]
