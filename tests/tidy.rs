@@ -17,8 +17,12 @@ const PURE: &[&str] = &[
     "discovery/direct",
     "discovery/schedule",
     "history/stats",
+    "link/direct",
     "link/gate",
+    "link/greet",
     "link/handshake",
+    "link/links",
+    "link/tickets",
     "monitor/smoothing",
     "registry/liveness",
     "registry/table",
@@ -263,7 +267,7 @@ fn layers(path: &str, text: &str) -> Vec<String> {
             }
             "daemon" => to != "ctl",
             // A job's supervisor is homied started again, before there is a daemon.
-            "homied" => to == "daemon" || (to == "sandbox" && inner == "reexecuted"),
+            "homied" => to == "daemon" || to == "paths" || (to == "sandbox" && inner == "reexecuted"),
             "homie-ctl" => known(&["ctl"]),
             _ => false,
         };

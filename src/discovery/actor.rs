@@ -11,12 +11,14 @@ use tokio::time::Instant;
 use super::beacon::Beacon;
 use super::ear::Ear;
 use super::error::SilenceError;
+use super::lan::Lan;
 use super::messages::{BeatSoon, DiscoveryError, StopDiscovery};
 use super::voice::Voice;
-use super::{herald, listen, socket};
+use super::{herald, listen};
 use crate::link::messages::Greet;
 use crate::mailbox::{Door, MAILBOX, Outlet};
 use crate::model::{BootId, Facts, PeerId};
+use crate::net::Network;
 use crate::registry::messages::PeerHeard;
 use crate::secret::GroupKeys;
 use crate::wire::heartbeat::KeyId;
@@ -64,16 +66,22 @@ pub struct DiscoveryActor {
 
 /// Starts discovery, inside the System. It always starts; whether it works is what [`DiscoveryError`] tells.
 pub fn start(parts: DiscoveryParts) -> Door<DiscoveryActor> {
+    start_on(Lan, parts)
+}
+
+/// [`start`] on another network than this machine's.
+pub fn start_on(network: impl Network, parts: DiscoveryParts) -> Door<DiscoveryActor> {
     let soon = Arc::new(Notify::new());
     let (stop, stopped) = oneshot::channel();
     let (trouble, trouble_seen) = watch::channel(None);
     let mut tasks = JoinSet::new();
-    tasks.spawn(run(parts, Arc::clone(&soon), trouble, stopped));
+    tasks.spawn(run(network, parts, Arc::clone(&soon), trouble, stopped));
     DiscoveryActor { soon, trouble: trouble_seen, stop: Some(stop), tasks }.start()
 }
 
 /// Opens the port and runs voice, ear and herald on it until `stop`.
 async fn run(
+    network: impl Network,
     parts: DiscoveryParts,
     soon: Arc<Notify>,
     trouble: watch::Sender<Option<String>>,
@@ -86,7 +94,7 @@ async fn run(
     };
     let port = parts.discovery_port;
     let socket = loop {
-        match socket::open(port) {
+        match network.open(port).await {
             Ok(socket) => break Arc::new(socket),
             Err(source) => {
                 let why = SilenceError::Port { port, source }.to_string();
@@ -114,7 +122,7 @@ async fn run(
     }
     let beacon =
         Beacon { peer: parts.id, boot: parts.boot, name: parts.name, worker_port: parts.worker_port, key, seq: 0 };
-    Voice { socket, port, keys, beacon, facts: parts.facts, soon, trouble }.run(stop).await;
+    Voice { network, socket, port, keys, beacon, facts: parts.facts, soon, trouble }.run(stop).await;
 }
 
 impl Actor for DiscoveryActor {
@@ -297,7 +305,7 @@ mod tests {
 
     impl Eavesdropper {
         fn new(port: u16) -> Self {
-            Self(socket::open(port).expect("shared port"))
+            Self(crate::discovery::lan::open(port).expect("shared port"))
         }
 
         async fn capture(&self, count: usize) -> Vec<Vec<u8>> {

@@ -36,10 +36,10 @@ impl Rhythm {
         self.next = self.next.min(soonest);
     }
 
-    /// A beat went out; `random` makes the next gap a little longer or shorter.
-    pub(super) fn beaten(&mut self, now: Instant, random: u8) {
+    /// A beat went out; `chance` makes the next gap a little longer or shorter.
+    pub(super) fn beaten(&mut self, now: Instant, chance: u8) {
         self.last = Some(now);
-        self.next = now + INTERVAL - JITTER + JITTER * 2 * u32::from(random) / u32::from(u8::MAX);
+        self.next = now + INTERVAL - JITTER + JITTER * 2 * u32::from(chance) / u32::from(u8::MAX);
     }
 }
 
@@ -61,6 +61,11 @@ pub(super) struct Beacon {
 }
 
 impl Beacon {
+    /// A byte that differs between machines and from beat to beat: the run's id was drawn at random.
+    pub(super) fn chance(&self) -> u8 {
+        self.boot.0[(self.seq % 16) as usize]
+    }
+
     /// The next datagram. Each has its own number, also those of one beat on several interfaces: a hearer takes the
     /// second for a copy otherwise, and would not learn that both ways work.
     pub(super) fn datagram(&mut self, facts: &Facts, goodbye: bool, mac: impl FnOnce(&[u8]) -> [u8; 32]) -> Vec<u8> {

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::ear::{Dropped, Ear, Heard};
+use crate::net::Datagrams;
 use crate::secret::GroupKeys;
 use crate::wire::heartbeat::MAX_BEAT;
 
@@ -22,12 +22,12 @@ const MAX_NAMED: usize = 16;
 pub(super) type News = (Heard, IpAddr);
 
 /// Listens for ever. What does not fit into `news` is dropped: the next beat says it again.
-pub(super) async fn listen(socket: Arc<UdpSocket>, keys: GroupKeys, mut ear: Ear, news: mpsc::Sender<News>) {
+pub(super) async fn listen(socket: Arc<impl Datagrams>, keys: GroupKeys, mut ear: Ear, news: mpsc::Sender<News>) {
     // One byte more than a beat may have, so that a longer datagram is not cut to the size of one.
     let mut buffer = [0; MAX_BEAT + 1];
     let mut named = HashSet::new();
     loop {
-        let (len, from) = match socket.recv_from(&mut buffer).await {
+        let (len, from) = match socket.receive(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
                 tracing::debug!(%error, "cannot hear heartbeats");

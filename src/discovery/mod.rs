@@ -13,10 +13,10 @@ mod error;
 mod greetings;
 mod herald;
 mod interfaces;
+mod lan;
 mod listen;
 pub mod messages;
-mod socket;
 mod sources;
 mod voice;
 
-pub use actor::{DiscoveryActor, DiscoveryParts, start};
+pub use actor::{DiscoveryActor, DiscoveryParts, start, start_on};

@@ -3,20 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::UdpSocket;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::beacon::{Beacon, Rhythm};
 use super::error::SilenceError;
-use super::interfaces::{LOOPBACK, broadcast_addresses};
+use super::interfaces::LOOPBACK;
 use crate::model::Facts;
+use crate::net::{Datagrams, Network};
 use crate::secret::GroupKeys;
 
 /// What the voice needs.
-#[derive(Debug)]
-pub(super) struct Voice {
-    pub(super) socket: Arc<UdpSocket>,
+pub(super) struct Voice<N: Network> {
+    pub(super) network: N,
+    pub(super) socket: Arc<N::Socket>,
     pub(super) port: u16,
     pub(super) keys: GroupKeys,
     pub(super) beacon: Beacon,
@@ -27,7 +27,7 @@ pub(super) struct Voice {
     pub(super) trouble: watch::Sender<Option<String>>,
 }
 
-impl Voice {
+impl<N: Network> Voice<N> {
     /// Beats until `stop`, then says goodbye.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         let mut rhythm = Rhythm::new(Instant::now().into_std());
@@ -38,7 +38,7 @@ impl Voice {
                 () = self.soon.notified() => rhythm.bring_forward(Instant::now().into_std()),
                 () = tokio::time::sleep_until(rhythm.next().into()) => {
                     self.beat(false).await;
-                    rhythm.beaten(Instant::now().into_std(), random());
+                    rhythm.beaten(Instant::now().into_std(), self.beacon.chance());
                 }
             }
         }
@@ -61,7 +61,7 @@ impl Voice {
 
     async fn send(&mut self, goodbye: bool) -> Result<(), SilenceError> {
         let facts = self.facts.borrow().clone();
-        let addresses = broadcast_addresses().map_err(SilenceError::Interfaces)?;
+        let addresses = self.network.broadcast_addresses().map_err(SilenceError::Interfaces)?;
         let mut outcome = Err(SilenceError::NoNetwork);
         for address in addresses {
             let datagram = self.beacon.datagram(&facts, goodbye, |signed| self.keys.beat_mac(signed));
@@ -80,11 +80,4 @@ impl Voice {
         }
         outcome
     }
-}
-
-/// A random byte; without one the rhythm is merely regular.
-fn random() -> u8 {
-    let mut byte = [u8::MAX / 2];
-    let _ = getrandom::fill(&mut byte);
-    byte[0]
 }

@@ -31,6 +31,8 @@ mod secure;
 mod serve;
 mod session;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod tickets;
 mod tls;
 
