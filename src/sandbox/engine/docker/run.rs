@@ -12,7 +12,8 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, StatsOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use super::cgroup::{Cgroup, Sample};
@@ -49,6 +50,9 @@ pub struct DockerJob {
     id: String,
     cgroup: Option<Cgroup>,
     sample: Arc<Mutex<Sample>>,
+    /// Tells the reading of the attached stream that the job was killed.
+    killed: watch::Sender<bool>,
+    pump: AbortHandle,
     follower: JoinHandle<Result<Ended, EngineError>>,
     ended: Option<Result<Ended, EngineError>>,
 }
@@ -191,7 +195,8 @@ async fn attach_and_start(
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
     let attached = docker.attach_container(id, Some(options)).await.map_err(|e| ("attach to the container", e))?;
     docker.start_container(id, None).await.map_err(|e| ("start the container", e))?;
-    let (stdout, stderr, pump) = streams::split(attached.output);
+    let (killed, when_killed) = watch::channel(false);
+    let (stdout, stderr, pump) = streams::split(attached.output, when_killed);
     let pump = tokio::spawn(pump);
     let cgroup = cgroup_of(docker, id).await;
     let sample = Arc::new(Mutex::new(Sample::default()));
@@ -208,6 +213,8 @@ async fn attach_and_start(
         id: id.to_owned(),
         cgroup,
         sample,
+        killed,
+        pump: pump.abort_handle(),
         follower: tokio::spawn(follower.run(pump)),
         ended: None,
     };
@@ -345,6 +352,7 @@ impl EngineJob for DockerJob {
     }
 
     async fn kill(&mut self) -> Result<(), EngineError> {
+        self.killed.send_replace(true);
         let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
         let answer = timeout(KILL_LIMIT, self.docker.kill_container(&self.id, Some(options))).await;
         let refused = match answer {
@@ -369,6 +377,8 @@ impl EngineJob for DockerJob {
     }
 
     async fn remove(self) -> Result<(), EngineError> {
+        // Nobody wants output any more; an engine that still has some to hand over would hold the removal for it.
+        self.pump.abort();
         self.follower.abort();
         let removed = remove_container(&self.docker, &self.id).await;
         if let Some(cgroup) = self.cgroup {
