@@ -66,6 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         state: places.state.clone(),
     })?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
+        exe: "/proc/self/exe".into(),
         node: identity.peer_id(),
         dir: places.state.join("jobs"),
         settings: settings_rx.clone(),

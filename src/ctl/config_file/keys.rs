@@ -38,7 +38,7 @@ pub struct Key {
     pub name: &'static str,
     /// What it takes.
     pub kind: Kind,
-    /// What holds when it is absent, as written in the file.
+    /// What holds when it is absent, as written in the file; empty when that depends on the machine.
     pub default: &'static str,
     /// What it is for, one line.
     pub about: &'static str,
@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = &[
         "where Docker or Podman answers; default: looked for",
     ),
     key("min_isolation", Kind::Word(LEVELS), "namespace", "the weakest jail a friend's job may be put in"),
-    key("job_slots", Kind::Count, "2", "jobs that run here at once; default: by the number of cores"),
+    key("job_slots", Kind::Count, "", "jobs that run here at once; default: by the number of cores"),
     key("container_pids_limit", Kind::Count, "256", "processes and threads that a job gets at most"),
     key("container_disk_limit", Kind::Size, "10g", "bytes that a job may write"),
     key("container_output_limit", Kind::Size, "256m", "bytes that a job may print"),
@@ -130,6 +130,15 @@ pub fn find(name: &str) -> Result<&'static Key, KeyError> {
 }
 
 impl Key {
+    /// What a new file shows in the place of the value: the default, or an example where that depends on the machine.
+    pub fn example(&self) -> &'static str {
+        match self.name {
+            "docker_host" => "unix:///var/run/docker.sock",
+            "job_slots" => "2",
+            _ => self.default,
+        }
+    }
+
     /// `text`, checked and written as this key's YAML value.
     ///
     /// # Errors

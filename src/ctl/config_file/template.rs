@@ -31,7 +31,7 @@ pub fn new_file(new: &NewConfig<'_>) -> String {
             "name" => quote(new.name),
             "group_secret" => quote(new.secret),
             "group" if new.group.is_some() => quote(new.group.unwrap_or_default()),
-            _ => key.default.to_owned(),
+            _ => key.example().to_owned(),
         };
         let shown = i < WRITTEN_OUT || (key.name == "group" && new.group.is_some());
         let mark = if shown { "" } else { "# " };

@@ -21,8 +21,8 @@ use crate::paths::{Places, Surroundings};
 use crate::wire::ipc::{ConfigRow, method};
 
 /// The sentence that must not be missed (document B).
-pub const TRUST: &str = "Only use Homie on networks you trust, with people you trust: who has the group secret can run\n\
-                         jobs here, in a sandbox and within your limits.";
+pub const TRUST: &str = "Only use Homie on networks you trust, with people you trust: whoever has the\n\
+                         group secret can run jobs here, in a sandbox and within your limits.";
 
 /// Runs it.
 ///
@@ -132,7 +132,8 @@ fn decide(ctx: &Context, args: &SetupArgs, present: &Present, asking: bool) -> R
             .map_err(|e| CtlError::usage_hint(e.to_string(), "`homie setup --new-secret` makes a strong one"))?;
         if let Some(why) = config_file::weakness(secret) {
             ctx.note(&format!(
-                "{} this secret can be guessed: {why}. Whoever guesses it can run jobs on all your machines.\n\
+                "{} this secret can be guessed: {why}.\n\
+                 Whoever guesses it can run jobs on all your machines.\n\
                  `homie setup --new-secret` makes a strong one.",
                 ctx.err.red("WARNING:")
             ));

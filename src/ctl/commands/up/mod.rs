@@ -10,9 +10,10 @@ use crate::ctl::commands::setup;
 use crate::ctl::config_file;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
+use crate::ctl::homied::Service;
 use crate::ctl::render::Progress;
 use crate::ctl::tui;
-use crate::paths::{Places, Surroundings};
+use crate::paths::{Kind, Places, Surroundings};
 use crate::wire::ipc::{StatusView, method};
 
 /// Runs it.
@@ -36,6 +37,12 @@ pub async fn run(ctx: &Context, args: UpArgs) -> Result<ExitCode, CtlError> {
 async fn begin(ctx: &Context) -> Result<StatusView, CtlError> {
     let mut places = places()?;
     if !is_set_up(&places)? {
+        if places.kind == Kind::User && has_system_service().await {
+            return Err(CtlError::usage_hint(
+                "homied is a service of this machine, and it is not running",
+                "`sudo systemctl start homied` starts it; `homie setup` makes one of your own instead",
+            ));
+        }
         if !setup::can_ask() {
             return Err(CtlError::usage_hint(
                 format!("this machine is not set up yet: {} has no group_secret", places.config.display()),
@@ -51,6 +58,13 @@ async fn begin(ctx: &Context) -> Result<StatusView, CtlError> {
     let started = start::start(ctx, &places).await;
     progress.clear();
     started
+}
+
+async fn has_system_service() -> bool {
+    match Service::fitting(Kind::System) {
+        Some(service) => service.is_installed().await,
+        None => false,
+    }
 }
 
 fn places() -> Result<Places, CtlError> {
