@@ -54,6 +54,9 @@ pub enum CtlError {
     /// The connection to homied broke in the middle of a request.
     #[error("the connection to homied broke: {0}")]
     Broken(String),
+    /// homied said something that this client does not understand; asking again would not help.
+    #[error("homied said something unexpected: {0}")]
+    Protocol(String),
     /// homied speaks another protocol.
     #[error(transparent)]
     Version(#[from] VersionMismatch),
@@ -93,6 +96,7 @@ impl CtlError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk-full",
             Self::Io { .. } => "io",
             Self::Broken(_) => "connection",
+            Self::Protocol(_) => "protocol",
             Self::Version(_) => "version",
             Self::OutputClosed => "output-closed",
         }
@@ -105,6 +109,7 @@ impl CtlError {
             Self::NoDaemon { hint, .. } => Some(hint),
             Self::Refused(r) => r.hint.as_deref(),
             Self::Broken(_) => Some("see whether homied is up with `homie status`; a job that was submitted goes on"),
+            Self::Protocol(_) => Some("update homie and homied to the same release"),
             Self::Io { .. } | Self::Version(_) | Self::OutputClosed => None,
         }
     }
@@ -120,7 +125,7 @@ impl CtlError {
                 _ => FAILED,
             },
             Self::OutputClosed => PIPE,
-            Self::Io { .. } | Self::Broken(_) | Self::Version(_) => FAILED,
+            Self::Io { .. } | Self::Broken(_) | Self::Protocol(_) | Self::Version(_) => FAILED,
         }
     }
 
@@ -148,7 +153,12 @@ impl CtlError {
 
 impl From<FrameError> for CtlError {
     fn from(error: FrameError) -> Self {
-        Self::Broken(error.to_string())
+        match error {
+            FrameError::Io(_) | FrameError::Closed => Self::Broken(error.to_string()),
+            FrameError::TooLong { .. } | FrameError::UnknownType(_) | FrameError::Malformed(_) => {
+                Self::Protocol(error.to_string())
+            }
+        }
     }
 }
 
@@ -157,7 +167,8 @@ impl From<TransferError> for CtlError {
         match error {
             TransferError::Theirs(refusal) | TransferError::Ours(refusal) => Self::Refused(refusal),
             TransferError::Read { path, source } => Self::io(format!("cannot send {path}"), source),
-            TransferError::Frame(_) | TransferError::Idle => Self::Broken(error.to_string()),
+            TransferError::Frame(error) => error.into(),
+            TransferError::Idle => Self::Broken(error.to_string()),
         }
     }
 }
