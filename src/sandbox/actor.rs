@@ -176,7 +176,10 @@ impl SandboxActor {
         self.lives.spawn(async move {
             let slots = me.clone();
             // A full mailbox only delays the figure in the heartbeat; the next change repairs it.
-            life.live(entry, move || drop(tell(&slots, SlotsChanged))).await;
+            life.live(entry, move || {
+                tell(&slots, SlotsChanged);
+            })
+            .await;
             // Unheard only when the actor itself is gone.
             let _ = ask(&me, Gone { job, epoch }, GONE_LIMIT).await;
         });

@@ -29,6 +29,9 @@ const LOAD_LIMIT: Duration = Duration::from_secs(30);
 /// What the sandbox is made of.
 #[derive(Debug, Clone)]
 pub struct SandboxParts {
+    /// homied's own program, executed again as launcher and supervisor. `/proc/self/exe` stays right also when a new
+    /// version lies in the old one's place.
+    pub exe: PathBuf,
     /// This machine.
     pub node: PeerId,
     /// Where job directories live.
@@ -76,11 +79,9 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         let settings = parts.settings.borrow();
         (settings.docker_host.clone(), Duration::from_secs(settings.keep_results_s))
     };
-    // Our own program, also when a new version lies in its place: launchers and supervisors must be of this one.
-    let exe = PathBuf::from("/proc/self/exe");
-    let engines = Engines::new(exe.clone(), parts.dir.clone(), docker_host.clone());
+    let engines = Engines::new(parts.exe.clone(), parts.dir.clone(), docker_host.clone());
     let shared = Arc::new(Shared {
-        exe,
+        exe: parts.exe.clone(),
         node: parts.node.to_string(),
         blobs: parts.blobs.clone(),
         put: parts.put.clone(),
