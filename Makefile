@@ -71,6 +71,7 @@ install: build ## Install into PREFIX (default /usr/local)
 	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied
 	install -D -m 755 target/release/homie-ctl $(DESTDIR)$(PREFIX)/bin/homie-ctl
 	ln -sf homie-ctl $(DESTDIR)$(PREFIX)/bin/homie
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/install-files.sh
 	target/release/homie-ctl --quiet man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	target/release/homie-ctl completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/homie
@@ -82,6 +83,7 @@ install: build ## Install into PREFIX (default /usr/local)
 
 uninstall: ## Remove what install put there; configuration and state stay
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,homied homie-ctl homie)
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/install-files.sh remove
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/homie.1 $(DESTDIR)$(PREFIX)/share/man/man1/homie-*.1
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions/homie zsh/site-functions/_homie fish/vendor_completions.d/homie.fish)
 	rm -rf $(DESTDIR)$(PREFIX)/share/homie

@@ -31,8 +31,6 @@ pub mod mailbox;
 #[cfg(feature = "daemon")]
 pub mod monitor;
 #[cfg(feature = "daemon")]
-pub mod net;
-#[cfg(feature = "daemon")]
 pub mod pipe;
 #[cfg(feature = "daemon")]
 pub mod registry;

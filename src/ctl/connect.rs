@@ -140,7 +140,7 @@ impl Connection {
     pub async fn request<P: Serialize>(&mut self, method: &str, params: &P) -> Result<u64, CtlError> {
         let id = self.next_id;
         self.next_id += 1;
-        let params = serde_json::to_value(params).map_err(|e| CtlError::Broken(e.to_string()))?;
+        let params = serde_json::to_value(params).map_err(|e| CtlError::Protocol(e.to_string()))?;
         self.wire.send(Frame::json(&Request { id, method: method.into(), params })?).await?;
         Ok(id)
     }
@@ -180,7 +180,7 @@ impl Connection {
                 Reply::Event { id, event } if id == wanted => each(shape(event)?),
                 Reply::Ok { id, ok } if id == wanted => return shape(ok),
                 Reply::Error { id, error } if id == wanted => return Err(error.into()),
-                other => return Err(CtlError::Broken(format!("an answer to another request: {other:?}"))),
+                other => return Err(CtlError::Protocol(format!("an answer to another request: {other:?}"))),
             }
         }
     }
@@ -193,7 +193,7 @@ impl Connection {
         match next(&mut self.wire).await?.parse()? {
             Reply::Ok { id, ok } if id == wanted => shape(ok),
             Reply::Error { id, error } if id == wanted => Err(error.into()),
-            other => Err(CtlError::Broken(format!("an unexpected answer: {other:?}"))),
+            other => Err(CtlError::Protocol(format!("an unexpected answer: {other:?}"))),
         }
     }
 
@@ -205,7 +205,7 @@ impl Connection {
         match next(&mut self.wire).await?.parse()? {
             Reply::Event { id, event } if id == wanted && event == READY => Ok(()),
             Reply::Error { id, error } if id == wanted => Err(error.into()),
-            other => Err(CtlError::Broken(format!("an unexpected answer: {other:?}"))),
+            other => Err(CtlError::Protocol(format!("an unexpected answer: {other:?}"))),
         }
     }
 
@@ -216,7 +216,7 @@ impl Connection {
 }
 
 fn shape<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, CtlError> {
-    serde_json::from_value(value).map_err(|e| CtlError::Broken(format!("an answer of another shape: {e}")))
+    serde_json::from_value(value).map_err(|e| CtlError::Protocol(format!("an answer of another shape: {e}")))
 }
 
 #[cfg(test)]

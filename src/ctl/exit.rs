@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use super::context::Context;
+use crate::model::visible_controls;
 use crate::transfer::TransferError;
 use crate::wire::frame::FrameError;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -54,6 +55,9 @@ pub enum CtlError {
     /// The connection to homied broke in the middle of a request.
     #[error("the connection to homied broke: {0}")]
     Broken(String),
+    /// homied said something that this client does not understand; asking again would not help.
+    #[error("homied said something unexpected: {0}")]
+    Protocol(String),
     /// homied speaks another protocol.
     #[error(transparent)]
     Version(#[from] VersionMismatch),
@@ -93,6 +97,7 @@ impl CtlError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk-full",
             Self::Io { .. } => "io",
             Self::Broken(_) => "connection",
+            Self::Protocol(_) => "protocol",
             Self::Version(_) => "version",
             Self::OutputClosed => "output-closed",
         }
@@ -105,6 +110,7 @@ impl CtlError {
             Self::NoDaemon { hint, .. } => Some(hint),
             Self::Refused(r) => r.hint.as_deref(),
             Self::Broken(_) => Some("see whether homied is up with `homie status`; a job that was submitted goes on"),
+            Self::Protocol(_) => Some("update homie and homied to the same release"),
             Self::Io { .. } | Self::Version(_) | Self::OutputClosed => None,
         }
     }
@@ -120,7 +126,7 @@ impl CtlError {
                 _ => FAILED,
             },
             Self::OutputClosed => PIPE,
-            Self::Io { .. } | Self::Broken(_) | Self::Version(_) => FAILED,
+            Self::Io { .. } | Self::Broken(_) | Self::Protocol(_) | Self::Version(_) => FAILED,
         }
     }
 
@@ -138,9 +144,11 @@ impl CtlError {
             let _ = ctx.print_json(&json!({ "version": 1, "error": error }));
             return;
         }
-        let mut text = format!("{} {self}\n", ctx.err.red("error:"));
+        // Messages quote names of files and of other machines.
+        let safe = |text: &str| visible_controls(text.as_bytes());
+        let mut text = format!("{} {}\n", ctx.err.red("error:"), safe(&self.to_string()));
         if let Some(hint) = self.hint() {
-            text.push_str(&format!("{} {hint}\n", ctx.err.cyan("hint:")));
+            text.push_str(&format!("{} {}\n", ctx.err.cyan("hint:"), safe(hint)));
         }
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
@@ -148,7 +156,12 @@ impl CtlError {
 
 impl From<FrameError> for CtlError {
     fn from(error: FrameError) -> Self {
-        Self::Broken(error.to_string())
+        match error {
+            FrameError::Io(_) | FrameError::Closed => Self::Broken(error.to_string()),
+            FrameError::TooLong { .. } | FrameError::UnknownType(_) | FrameError::Malformed(_) => {
+                Self::Protocol(error.to_string())
+            }
+        }
     }
 }
 
@@ -157,7 +170,8 @@ impl From<TransferError> for CtlError {
         match error {
             TransferError::Theirs(refusal) | TransferError::Ours(refusal) => Self::Refused(refusal),
             TransferError::Read { path, source } => Self::io(format!("cannot send {path}"), source),
-            TransferError::Frame(_) | TransferError::Idle => Self::Broken(error.to_string()),
+            TransferError::Frame(error) => error.into(),
+            TransferError::Idle => Self::Broken(error.to_string()),
         }
     }
 }

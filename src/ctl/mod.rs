@@ -11,6 +11,7 @@ pub mod config_file;
 pub mod connect;
 pub mod context;
 pub mod exit;
+pub mod follow;
 pub mod homied;
 pub mod render;
 pub mod results;

@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use super::interfaces;
-use crate::net::{Datagrams, Network};
+use super::network::{Datagrams, Network};
 
 /// Wished-for receive buffer, for the moment in which a whole group answers a newcomer's hello: 500 beats of 2 KiB
 /// as the kernel counts them. It gives what its limit allows.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::ear::{Dropped, Ear, Heard};
-use crate::net::Datagrams;
+use super::network::Datagrams;
 use crate::secret::GroupKeys;
 use crate::wire::heartbeat::MAX_BEAT;
 

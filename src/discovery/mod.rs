@@ -16,7 +16,9 @@ mod interfaces;
 mod lan;
 mod listen;
 pub mod messages;
+mod network;
 mod sources;
 mod voice;
 
 pub use actor::{DiscoveryActor, DiscoveryParts, start, start_on};
+pub use network::{Datagrams, Network};

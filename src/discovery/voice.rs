@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::beacon::{Beacon, Rhythm};
 use super::error::SilenceError;
 use super::interfaces::LOOPBACK;
+use super::network::{Datagrams, Network};
 use crate::model::Facts;
-use crate::net::{Datagrams, Network};
 use crate::secret::GroupKeys;
 
 /// What the voice needs.

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::calls;
@@ -17,11 +16,11 @@ use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
 use super::greet::Greetings;
 use super::handle::{Ending, Link};
-use super::links::{Contender, Verdict, judge};
 use super::listener;
 use super::messages::*;
 use super::room::{BackEdges, Own, RegistryOutlets, Room, SandboxOutlets, ask, lock, shutting_down};
 use super::secure::Member;
+use super::table::{Change, LinkTable};
 use super::tickets::Tickets;
 use crate::blobs::BlobStore;
 use crate::identity::Identity;
@@ -35,8 +34,8 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How often it is looked who must be dialled: a quarter of what a user would notice.
 const TICK: Duration = Duration::from_millis(250);
-/// How long closing may take: a goodbye on each link, all at the same time.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// How long closing may take: a goodbye on each link, all at the same time, each within half a second.
+const CLOSE_LIMIT: Duration = Duration::from_millis(600);
 
 /// Everything the room needs to start.
 #[derive(Debug)]
@@ -103,31 +102,25 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
         PeerLinkActor {
             room,
             port: parts.worker_port,
-            links: HashMap::new(),
-            waiting: HashMap::new(),
+            table: LinkTable::default(),
             direct,
             greetings: Greetings::default(),
         }
     }))
 }
 
-/// Somebody who waits for a link.
-type Waiter = oneshot::Sender<Result<Arc<Link>, Refusal>>;
-
 /// Owns the links.
 pub struct PeerLinkActor {
     room: Arc<Room>,
     port: u16,
-    links: HashMap<PeerId, Arc<Link>>,
-    /// Peers that are being dialled, and who waits for them.
-    waiting: HashMap<PeerId, Vec<Waiter>>,
+    table: LinkTable,
     direct: DirectPeers,
     greetings: Greetings,
 }
 
 impl std::fmt::Debug for PeerLinkActor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PeerLinkActor").field("own", &self.room.own).field("links", &self.links.len()).finish()
+        f.debug_struct("PeerLinkActor").field("own", &self.room.own).field("links", &self.table.len()).finish()
     }
 }
 
@@ -147,7 +140,7 @@ impl Actor for PeerLinkActor {
 
 impl PeerLinkActor {
     fn is_up(&self, peer: PeerId) -> bool {
-        self.links.get(&peer).is_some_and(|l| !l.is_closed())
+        self.table.get(peer).is_some()
     }
 
     fn is_closing(&self) -> bool {
@@ -159,14 +152,13 @@ impl PeerLinkActor {
         if self.room.member.is_none() || self.is_closing() {
             return;
         }
-        let up: HashSet<PeerId> = self.links.keys().copied().filter(|p| self.is_up(*p)).collect();
+        let up: HashSet<PeerId> = self.table.peers().collect();
         for address in self.direct.due(now, |p| up.contains(&p)) {
             self.dial(Target::Name(address.clone()), None, Via::Direct, Cause::Direct(address));
         }
-        let waiting = &self.waiting;
-        let due = self.greetings.due(now, |p| !up.contains(&p) && !waiting.contains_key(&p));
+        let due = self.greetings.due(now, |p| !up.contains(&p) && !self.table.is_awaited(p));
         for (addr, peer) in due {
-            self.waiting.entry(peer).or_default();
+            self.table.expect(peer);
             self.dial(Target::Addr(addr), Some(peer), Via::Broadcast, Cause::Greeting(peer));
         }
     }
@@ -180,8 +172,7 @@ impl PeerLinkActor {
         if self.is_closing() {
             return Box::pin(async { Err(shutting_down()) });
         }
-        if let Some(link) = self.links.get(&peer).filter(|l| !l.is_closed()) {
-            let link = link.clone();
+        if let Some(link) = self.table.get(peer).cloned() {
             return Box::pin(async move { Ok(link) });
         }
         if peer == self.room.own {
@@ -189,59 +180,39 @@ impl PeerLinkActor {
             self.take(link.clone());
             return Box::pin(async move { Ok(link) });
         }
-        let (tx, rx) = oneshot::channel();
-        let first = !self.waiting.contains_key(&peer);
-        self.waiting.entry(peer).or_default().push(tx);
+        let first = !self.table.is_awaited(peer);
+        let answer = self.table.wait(peer);
         if first {
-            self.room.spawn(find_and_dial(self.room.clone(), peer));
+            match self.direct.address_of(peer) {
+                // The address a user gave beats the one a connection seemed to come from.
+                Some(address) => {
+                    self.dial(Target::Name(address.to_owned()), Some(peer), Via::Direct, Cause::Peer(peer));
+                }
+                None => self.room.spawn(find_and_dial(self.room.clone(), peer)),
+            }
         }
-        Box::pin(async move { rx.await.unwrap_or_else(|_| Err(shutting_down())) })
+        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(shutting_down())) })
     }
 
-    /// A link is up: it takes its place, or makes way for the one that is there.
+    /// A link is up.
     fn take(&mut self, link: Arc<Link>) {
         let peer = link.peer;
         if self.is_closing() {
             link.close(Ending::Ours { restart: false });
             return;
         }
-        let contender = |l: &Link| Contender { ours: l.dialled.is_some(), boot: l.boot.0, silent_for: l.silent_for() };
-        let old = self.links.get(&peer).filter(|l| !l.is_closed());
-        let news = old.is_none();
-        match old.map(|old| (old, judge(contender(old), contender(&link), self.room.own < peer))) {
-            Some((_, Verdict::OldStays)) => link.retire(),
-            Some((old, Verdict::NewStays)) => {
-                old.retire();
-                self.links.insert(peer, link);
-            }
-            Some((old, Verdict::OldIsDead)) => {
-                old.close(Ending::Replaced);
-                self.links.insert(peer, link);
-            }
-            None => {
-                self.links.insert(peer, link);
-            }
-        }
+        let change = self.table.put(link, self.room.own);
         self.mark_kept();
-        if news {
-            self.changed(peer, true);
+        if change == Change::Anew {
+            self.changed(peer, false);
         }
-        self.answer(peer);
-    }
-
-    /// Those who waited for `peer` get its link.
-    fn answer(&mut self, peer: PeerId) {
-        if let (Some(link), Some(waiting)) = (self.links.get(&peer), self.waiting.remove(&peer)) {
-            for waiter in waiting {
-                let _ = waiter.send(Ok(link.clone()));
-            }
+        if change != Change::None {
+            self.changed(peer, true);
         }
     }
 
     fn mark_kept(&self) {
-        for link in self.links.values() {
-            link.kept.store(link.own || self.direct.keeps(link.peer), Ordering::Relaxed);
-        }
+        self.table.mark_kept(|peer| self.direct.keeps(peer));
     }
 
     fn changed(&self, peer: PeerId, up: bool) {
@@ -251,7 +222,7 @@ impl PeerLinkActor {
     }
 
     fn view(&self, entry: &Entry) -> DirectPeer {
-        let link = entry.peer.and_then(|p| self.links.get(&p)).filter(|l| !l.is_closed());
+        let link = entry.peer.and_then(|p| self.table.get(p));
         DirectPeer {
             address: entry.address.clone(),
             name: entry.label.clone().or(link.map(|l| l.name.clone())),
@@ -303,10 +274,9 @@ impl Handler<LinkDown> for PeerLinkActor {
         if let Ending::Refused(refusal) = &message.ending {
             self.direct.refused(peer, &refusal.message, Instant::now());
         }
-        if self.links.get(&peer).is_none_or(|l| l.serial != link.serial) {
+        if !self.table.remove(&link) {
             return;
         }
-        self.links.remove(&peer);
         if !link.own {
             let goodbye = matches!(message.ending, Ending::Goodbye { restart: false });
             tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye });
@@ -334,9 +304,7 @@ impl Handler<Dialled> for PeerLinkActor {
                 let refusal = message.result.err().unwrap_or_else(|| {
                     Refusal::new(RefusalKind::Unreachable, "the link was closed as soon as it was up")
                 });
-                for waiter in self.waiting.remove(&peer).unwrap_or_default() {
-                    let _ = waiter.send(Err(refusal.clone()));
-                }
+                self.table.disappoint(peer, &refusal);
             }
         }
     }
@@ -346,7 +314,7 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: ConnectScheduler, _: &mut Self::Context) {
         let _ = self.room.back.set(BackEdges { reports: message.reports, changed: message.changed });
-        for peer in self.links.keys().copied().filter(|p| self.is_up(*p)) {
+        for peer in self.table.peers() {
             self.changed(peer, true);
         }
     }
@@ -398,21 +366,11 @@ impl Handler<Listening> for PeerLinkActor {
     }
 }
 
-impl Handler<ListenError> for PeerLinkActor {
-    type Result = Option<String>;
-    fn handle(&mut self, _: ListenError, _: &mut Self::Context) -> Self::Result {
-        lock(&self.room.listening).clone().err()
-    }
-}
-
 impl Handler<CloseLinks> for PeerLinkActor {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, message: CloseLinks, _: &mut Self::Context) -> Self::Result {
         self.room.closing.send_replace(true);
-        self.waiting.clear();
-        for link in self.links.values() {
-            link.close(Ending::Ours { restart: message.restart });
-        }
+        self.table.close(message.restart);
         let room = self.room.clone();
         Box::pin(async move {
             let mut tasks = std::mem::take(&mut *lock(&room.tasks));

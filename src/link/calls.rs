@@ -137,7 +137,9 @@ async fn copy(
         link.send(&LinkFrame::Credit { stream, bytes: count }).await?;
     }
     // Whoever hears that the log is complete may tell the worker to forget it.
-    file.sync_data().await.map_err(|e| copy_error(&into.path, &e))?;
+    if len > from {
+        file.sync_data().await.map_err(|e| copy_error(&into.path, &e))?;
+    }
     Ok(len)
 }
 

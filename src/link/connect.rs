@@ -9,7 +9,7 @@ use super::dialer::Target;
 use super::error::LinkError;
 use super::handle::{Ending, Link, Outgoing};
 use super::messages::{Cause, Dialled, LinkDown, LinkUp};
-use super::room::{Room, ask};
+use super::room::{ROOM_LIMIT, Room, ask, shutting_down};
 use super::secure::{Frames, Secured};
 use super::session;
 use crate::mailbox::ask_outlet;
@@ -19,14 +19,16 @@ use crate::wire::frame::FrameCodec;
 use crate::wire::link::Purpose;
 use crate::wire::refusal::Refusal;
 
-use super::room::ROOM_LIMIT;
-
 /// Bytes in flight between the two ends of the loopback's control connection.
 const LOOPBACK_BUFFER: usize = 256 << 10;
 
 /// Dials `target` for `why`, tells the actor how it went, and runs the session to its end.
 pub(super) async fn dial(room: Arc<Room>, target: Target, expect: Option<PeerId>, via: Via, why: Cause) {
-    let dialled = dial_inner(&room, &target, expect, via).await;
+    let mut closing = room.closing.subscribe();
+    let dialled = tokio::select! {
+        dialled = dial_inner(&room, &target, expect, via) => dialled,
+        _ = closing.wait_for(|c| *c) => Err(LinkError::Refused(shutting_down())),
+    };
     let (result, session) = match dialled {
         Ok((link, frames, outgoing)) => (Ok(link.peer), Some((link, frames, outgoing))),
         Err(error) => (Err(error.refusal()), None),

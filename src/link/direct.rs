@@ -117,9 +117,14 @@ impl DirectPeers {
         &self.entries
     }
 
+    /// The address at which this peer answered last.
+    pub(super) fn address_of(&self, peer: PeerId) -> Option<&str> {
+        self.entries.iter().find(|e| e.peer == Some(peer)).map(|e| e.address.as_str())
+    }
+
     /// Whether the link to this peer is one that must stay.
     pub(super) fn keeps(&self, peer: PeerId) -> bool {
-        self.entries.iter().any(|e| e.peer == Some(peer))
+        self.address_of(peer).is_some()
     }
 
     /// The addresses to dial now; each counts as being dialled until [`Self::dialled`].

@@ -7,7 +7,7 @@
 //! ```text
 //! listener ─ secure (gate*, tls, handshake*) ─ connect ─ session ─ serve ──> sandbox
 //! dialer   ─────┘                                │          └────── streams (logs with credit)
-//!                                              actor (links*, direct*, greet*)   bulk (tickets*) <──> blobs
+//!                                              actor (table, links*, direct*, greet*)   bulk (tickets*) <──> blobs
 //! ```
 //! A stranger gets no byte and reaches no parser; a friend has proven a device key and the group secret on this very
 //! connection. This machine itself is a peer like the others, over a pipe in memory.
@@ -31,6 +31,7 @@ mod secure;
 mod serve;
 mod session;
 mod streams;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tickets;

@@ -18,6 +18,10 @@ use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Transfer};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
+/// Offers whose inputs are remembered. An offer that was forgotten only loses an early check: the sandbox starts no job
+/// whose own manifest is not complete.
+const MAX_EXPECTED: usize = 4096;
+
 /// What goes on after the answer was sent.
 pub(super) type After = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -33,7 +37,12 @@ pub(super) async fn serve(
             let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
             let borrower = Borrower { peer: from, name: link.name.clone(), own: link.own };
             let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer }).await??;
-            lock(&room.inputs).insert(key, inputs);
+            let mut expected = lock(&room.inputs);
+            if expected.len() >= MAX_EXPECTED {
+                expected.clear();
+            }
+            expected.insert(key, inputs);
+            drop(expected);
             LinkReply::Accepted { status }
         }
         LinkRequest::Ticket { transfer } => {

@@ -1,9 +1,20 @@
 //! Jobs that this machine hosts: admission, jail, output, results.
+//!
+//! I am the only authority on what runs here. Peers' jobs (and our own) come by [`messages::AdmitJob`] from the link;
+//! [`admission`] and [`policy`] decide, one task a job ([`life`]) carries it through, and a process of its own
+//! ([`supervisor`]) stands by the program, so that a job outlives homied. Bytes of output are a file, never a message.
 
+mod actor;
 mod admission;
+mod adopt;
 pub mod engine;
+mod engines;
 mod error;
+mod follow;
+mod hosted;
+mod life;
 pub mod messages;
+mod parts;
 mod policy;
 mod results;
 mod supervisor;
@@ -13,7 +24,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+pub use actor::SandboxActor;
 pub use error::SandboxError;
+pub use parts::{SandboxParts, start};
 
 /// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`. `None` for every
 /// other command line. To be called before anything else: these processes must have one thread.
@@ -24,4 +37,9 @@ pub fn reexecuted(args: &[OsString]) -> Option<ExitCode> {
         engine::native::PROBE_WORD => Some(engine::native::probe_main(Path::new(dir))),
         _ => None,
     }
+}
+
+/// Free bytes on the disk of `dir` that anybody may use.
+fn free_bytes(dir: &Path) -> u64 {
+    nix::sys::statvfs::statvfs(dir).map_or(u64::MAX, |s| s.blocks_available() * s.fragment_size())
 }

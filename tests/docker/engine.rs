@@ -51,6 +51,19 @@ pub(crate) async fn shared() -> Option<Shared> {
     }
 }
 
+/// The engine's API without any of homie's doing.
+pub(crate) async fn client(shared: &Shared) -> bollard::Docker {
+    let socket = shared.socket.to_string_lossy();
+    let docker = bollard::Docker::connect_with_unix(&socket, 60, bollard::API_DEFAULT_VERSION).expect("connected");
+    docker.negotiate_version().await.expect("a version")
+}
+
+/// Whether it is Podman's imitation of the API.
+pub(crate) async fn is_podman(shared: &Shared) -> bool {
+    let version = client(shared).await.version().await.expect("version");
+    version.components.is_some_and(|c| c.iter().any(|c| c.name.contains("Podman")))
+}
+
 /// Says why a test cannot run, and fails it in CI.
 pub(crate) fn absent(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs a container engine: {why}");

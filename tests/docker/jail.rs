@@ -1,6 +1,6 @@
 //! What a job cannot reach: the network, other users' rights, the host's files, the kernel's dangerous corners.
 
-use crate::engine::{TestJob, shared};
+use crate::engine::{TestJob, is_podman, shared};
 
 #[tokio::test]
 async fn there_is_no_network_but_its_own_loopback() {
@@ -11,14 +11,29 @@ async fn there_is_no_network_but_its_own_loopback() {
                    \x20 try: socket.create_connection(target, 2); print('REACHED', target)\n\
                    \x20 except OSError as e: print(e.errno)\n\
                    try: socket.getaddrinfo('deb.debian.org', 80); print('RESOLVED')\n\
-                   except OSError: print('no names')\n\
-                   print(os.readlink('/proc/self/ns/net'))\n";
+                   except OSError: print('no names')\n";
     let done = TestJob::python(&docker, program).run(&docker).await;
     let lines: Vec<&str> = done.stdout.lines().collect();
     // 101 is ENETUNREACH.
-    assert_eq!(lines[..5], ["['lo']", "101", "101", "101", "no names"], "{}", done.stderr);
-    let host = std::fs::read_link("/proc/self/ns/net").expect("own namespace");
-    assert_ne!(lines[5], host.to_string_lossy(), "the job shares the host's network");
+    assert_eq!(lines, ["['lo']", "101", "101", "101", "no names"], "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn every_namespace_is_its_own() {
+    let Some(docker) = shared().await else { return };
+    let mut kinds = vec!["ipc", "mnt", "net", "pid", "uts"];
+    // Podman makes none of these on version 1 of cgroups; the files there are read-only for the job all the same.
+    if !is_podman(&docker).await || std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        kinds.push("cgroup");
+    }
+    let program = format!("import os\nfor k in {kinds:?}: print(os.readlink('/proc/self/ns/' + k))");
+    let done = TestJob::python(&docker, &program).run(&docker).await;
+    let inside: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(inside.len(), kinds.len(), "{}", done.stderr);
+    for (kind, inside) in kinds.iter().zip(inside) {
+        let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("own namespace");
+        assert_ne!(inside, host.to_string_lossy(), "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
 //! What the engine keeps between processes: names that make creation idempotent, labels that find leftovers again.
 
+use std::collections::HashMap;
+
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::CreateContainerOptionsBuilder;
 use homie::model::{Epoch, JobId};
 use homie::sandbox::engine::{End, Engine, EngineError};
 
-use crate::engine::{TestJob, finish, shared};
+use crate::engine::{TestJob, client, finish, shared};
 
 #[tokio::test]
 async fn one_assignment_is_started_once() {
@@ -17,6 +21,19 @@ async fn one_assignment_is_started_once() {
     assert!(matches!(&lost, EngineError::Failed(_)), "{lost:?}");
     let done = finish(won).await;
     assert_eq!((done.stdout.as_str(), done.ended.expect("known end").end), ("once\n", End::Exited(0)));
+}
+
+#[tokio::test]
+async fn a_container_that_was_made_but_never_started_is_no_obstacle() {
+    let Some(docker) = shared().await else { return };
+    let job = TestJob::python(&docker, "print('now')");
+    // As a supervisor leaves it that dies between creating and starting.
+    let options = CreateContainerOptionsBuilder::default().name(&format!("homie-{}", job.launch.name())).build();
+    let labels = HashMap::from([("homie.node".to_owned(), job.launch.node.clone())]);
+    let (image, cmd) = (Some(docker.image.clone()), Some(vec!["true".to_owned()]));
+    let body = ContainerCreateBody { image, cmd, labels: Some(labels), ..Default::default() };
+    client(&docker).await.create_container(Some(options), body).await.expect("made");
+    assert_eq!(job.run(&docker).await.stdout, "now\n");
 }
 
 #[tokio::test]

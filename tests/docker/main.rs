@@ -9,4 +9,5 @@ mod jail;
 mod jobs;
 mod kept;
 mod limits;
+mod supervised;
 mod template;

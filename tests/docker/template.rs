@@ -1,15 +1,9 @@
 //! What the engine says about a job's container is what the template asked for, field by field.
 
-use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, HostConfigCgroupnsModeEnum, RestartPolicyNameEnum};
 use homie::sandbox::engine::{Engine, EngineJob};
 
-use crate::engine::{Shared, TestJob, shared};
-
-async fn client(shared: &Shared) -> Docker {
-    let docker = Docker::connect_with_unix(&shared.socket.to_string_lossy(), 60, bollard::API_DEFAULT_VERSION);
-    docker.expect("connected").negotiate_version().await.expect("a version")
-}
+use crate::engine::{TestJob, client, is_podman, shared};
 
 #[tokio::test]
 async fn the_engine_made_what_the_template_says() {
@@ -19,7 +13,7 @@ async fn the_engine_made_what_the_template_says() {
     let mut started = shared.engine.start(&job.launch).await.expect("started");
     let name = format!("homie-{}", job.launch.name());
     let docker = client(&shared).await;
-    let podman = docker.version().await.expect("version").components.is_some_and(|c| c[0].name.contains("Podman"));
+    let podman = is_podman(&shared).await;
     let found = docker.inspect_container(&name, None).await.expect("inspected");
     started.job.kill().await.expect("killed");
     started.job.wait().await.expect("known end");
@@ -64,7 +58,10 @@ fn compare(found: &ContainerInspectResponse, job: &TestJob, podman: bool) {
     // Podman answers with the quota that it made of it.
     let quota = host.cpu_quota.unwrap_or_default() * 1_000_000_000 / host.cpu_period.filter(|p| *p > 0).unwrap_or(1);
     assert!(host.nano_cpus == Some(1_000_000_000) || quota == 1_000_000_000, "{:?} {quota}", host.nano_cpus);
-    assert_eq!(host.ipc_mode.as_deref(), Some("private"));
+    // Podman 4 says `shareable` of every ipc namespace of a container's own.
+    let own_ipc =
+        matches!(host.ipc_mode.as_deref(), Some("private")) || podman && host.ipc_mode.as_deref() == Some("shareable");
+    assert!(own_ipc, "{:?}", host.ipc_mode);
     assert!(matches!(host.pid_mode.as_deref(), None | Some("" | "private")), "{:?}", host.pid_mode);
     assert!(matches!(host.uts_mode.as_deref(), None | Some("" | "private")), "{:?}", host.uts_mode);
     if !podman {

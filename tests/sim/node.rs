@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use homie::discovery::{DiscoveryParts, start_on};
+use homie::discovery::{Datagrams, DiscoveryParts, Network, start_on};
 use homie::link::messages::Greet;
 use homie::mailbox::{Outlet, ask, ask_outlet};
 use homie::model::{BootId, Facts, PeerId, PeerStatus, Via};
-use homie::net::{Datagrams, Network};
 use homie::registry::RegistryParts;
 use homie::registry::messages::{ListPeers, PeerLinked};
 use homie::secret::{GroupKeys, Secret};

@@ -52,6 +52,9 @@ pub struct ResultsArgs {
     /// Put them there instead of where `run` was called
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
+    /// Let these replace files that were sent, or be hidden ones
+    #[arg(long, value_name = "GLOB", action = clap::ArgAction::Append)]
+    pub output: Vec<String>,
 }
 
 /// `homie cancel JOB`

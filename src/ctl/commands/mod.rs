@@ -1,6 +1,7 @@
 //! One file a verb. Each is `run(ctx, args)`: it asks homied and prints, and gives the exit code.
 
 pub mod add;
+pub mod attach;
 pub mod cancel;
 pub mod completions;
 pub mod config;
@@ -8,10 +9,14 @@ pub mod demo;
 pub mod down;
 pub mod env;
 pub mod history;
+pub mod jobs;
 pub mod list_direct;
+pub mod logs;
 pub mod man;
 pub mod peers;
 pub mod remove;
+pub mod results;
+pub mod run;
 pub mod setup;
 pub mod status;
 pub mod up;
@@ -29,6 +34,11 @@ use super::exit::CtlError;
 /// Why it cannot be done; the caller prints it.
 pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlError> {
     match command {
+        Command::Run(args) => run::run(ctx, *args).await,
+        Command::Jobs(args) => jobs::run(ctx, args).await,
+        Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Attach(args) => attach::run(ctx, args).await,
+        Command::Results(args) => results::run(ctx, args).await,
         Command::Cancel(args) => cancel::run(ctx, args).await,
         Command::Setup(args) => setup::run(ctx, args).await,
         Command::Up(args) => up::run(ctx, args).await,
@@ -45,7 +55,5 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),
-        // Goes when every verb has its file.
-        other => Err(CtlError::usage(format!("this build cannot do that yet: {other:?}"))),
     }
 }

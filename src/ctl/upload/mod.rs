@@ -8,18 +8,19 @@ mod pick;
 mod script;
 mod source;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use self::pick::{Origin, Picker};
+use self::pick::{Origin, Picked, Picker};
 use super::args::RunArgs;
 use super::connect::Connection;
 use super::exit::CtlError;
 use super::render::Progress;
-use crate::model::{Digest, Manifest, Totals, format_bytes, visible_controls};
+use crate::model::{CleanPath, Digest, Manifest, Totals, format_bytes, visible_controls};
 use crate::transfer;
 use crate::wire::ipc::{FilesPut, method};
 
@@ -29,33 +30,34 @@ const LARGE: u64 = 100 << 20;
 const STDIN_NAME: &str = "homie-stdin";
 /// The longest `-c` code: it travels in the job's own message, which is a frame of 64 KiB.
 const MAX_CODE: usize = 32 << 10;
+/// The longest argument vector, for the same reason.
+const MAX_WORDS: usize = 40 << 10;
 
-/// What a job needs of this machine, read and hashed.
+/// What a job needs of this machine, found but not yet read.
 #[derive(Debug)]
-pub struct Inputs {
+pub struct Selection {
     /// What people call the job.
     pub name: String,
     /// What starts it.
     pub command: Vec<String>,
+    /// What was found but is not sent, and why.
+    pub left: Vec<String>,
+    files: BTreeMap<CleanPath, Picked>,
+}
+
+/// What is sent, read and hashed.
+#[derive(Debug)]
+pub struct Inputs {
     /// The files.
     pub manifest: Manifest,
-    /// What was found but not sent, and why.
-    pub left: Vec<String>,
     origins: Vec<Origin>,
 }
 
-impl Inputs {
-    /// Their number and size.
-    pub fn totals(&self) -> Totals {
-        Totals { files: self.manifest.files().len() as u64, bytes: self.manifest.total_bytes() }
-    }
-}
-
-/// Finds, reads and hashes everything that `args` name, relative to `cwd`.
+/// Finds everything that `args` name, relative to `cwd`.
 ///
 /// # Errors
 /// A usage error for what does not exist or cannot be run; an IO error for what cannot be read.
-pub fn collect(args: &RunArgs, cwd: &Path, home: Option<PathBuf>) -> Result<Inputs, CtlError> {
+pub fn select(args: &RunArgs, cwd: &Path, home: Option<PathBuf>) -> Result<Selection, CtlError> {
     let mut picker = Picker::new(cwd.to_owned(), home);
     let (name, mut command, own) = match (&args.code, args.rest.split_first()) {
         (Some(code), _) => ("-c".to_owned(), vec!["python3".into(), "-c".into(), self::code(code)?], &args.rest[..]),
@@ -77,16 +79,51 @@ pub fn collect(args: &RunArgs, cwd: &Path, home: Option<PathBuf>) -> Result<Inpu
     for word in own {
         command.push(text(word, "an argument of the script")?);
     }
+    if command.iter().map(|word| word.len() + 3).sum::<usize>() > MAX_WORDS {
+        return Err(CtlError::usage_hint(
+            "the script's arguments are longer than 40 KiB",
+            "put them into a file, and send it with -f",
+        ));
+    }
     for value in &args.files {
         picker.named(Path::new(value))?;
     }
     if let Some(dir) = &args.dir {
         picker.project(dir)?;
     }
-    let manifest = hash::manifest(&picker.files)?;
-    // Both are sorted by name.
-    let origins = picker.files.into_values().map(|picked| picked.origin).collect();
-    Ok(Inputs { name, command, manifest, left: picker.left, origins })
+    Ok(Selection { name, command, left: picker.left, files: picker.files })
+}
+
+impl Selection {
+    /// Number and size of the files, as they were found.
+    pub fn totals(&self) -> Totals {
+        Totals { files: self.files.len() as u64, bytes: self.files.values().map(|f| f.size).sum() }
+    }
+
+    /// What is about to be sent, for people: `None` unless it is large.
+    pub fn preview(&self) -> Option<String> {
+        let totals = self.totals();
+        if totals.bytes < LARGE {
+            return None;
+        }
+        let mut files: Vec<_> = self.files.iter().collect();
+        files.sort_by_key(|(_, f)| std::cmp::Reverse(f.size));
+        let mut out = format!("{} in {} files; the largest:\n", format_bytes(totals.bytes), totals.files);
+        for (path, file) in files.iter().take(5) {
+            out.push_str(&format!("  {:>10}  {path}\n", format_bytes(file.size)));
+        }
+        Some(out)
+    }
+
+    /// Reads and hashes the files.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn read(self) -> Result<Inputs, CtlError> {
+        let manifest = hash::manifest(&self.files)?;
+        // Both are sorted by name.
+        Ok(Inputs { manifest, origins: self.files.into_values().map(|picked| picked.origin).collect() })
+    }
 }
 
 fn from_file(picker: &mut Picker, script: &Path) -> Result<(String, Vec<String>), CtlError> {
@@ -137,21 +174,6 @@ fn text(word: &OsStr, what: &str) -> Result<String, CtlError> {
         Some(text) if !text.contains('\0') => Ok(text.to_owned()),
         _ => Err(CtlError::usage(format!("{what} is not UTF-8: {}", shown()))),
     }
-}
-
-/// What is about to be sent, for people: `None` unless it is large.
-pub fn preview(inputs: &Inputs) -> Option<String> {
-    let totals = inputs.totals();
-    if totals.bytes < LARGE {
-        return None;
-    }
-    let mut files: Vec<_> = inputs.manifest.files().iter().collect();
-    files.sort_by_key(|f| std::cmp::Reverse(f.size));
-    let mut out = format!("{} in {} files; the largest:\n", format_bytes(totals.bytes), totals.files);
-    for file in files.iter().take(5) {
-        out.push_str(&format!("  {:>10}  {}\n", format_bytes(file.size), file.path));
-    }
-    Some(out)
 }
 
 /// Sends to homied what it lacks of `inputs`. Gives the manifest's name, which a job refers to.

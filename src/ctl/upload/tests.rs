@@ -21,14 +21,14 @@ fn dir_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     dir
 }
 
-fn paths(inputs: &Inputs) -> Vec<&str> {
-    inputs.manifest.files().iter().map(|f| f.path.as_str()).collect()
+fn paths(selection: &Selection) -> Vec<&str> {
+    selection.files.keys().map(CleanPath::as_str).collect()
 }
 
 #[test]
 fn a_job_is_its_script_its_arguments_and_its_files() {
     let dir = dir_with(&[("train.py", b"x"), ("d.csv", b"1,2"), ("sub/e.csv", b""), ("tool", b"\x7fELFxx")]);
-    let run = |line: &[&str]| collect(&args(line), dir.path(), None).expect("collected");
+    let run = |line: &[&str]| select(&args(line), dir.path(), None).expect("collected");
 
     let inputs = run(&["-f", "d.csv", "-f", "sub", "train.py", "--epochs", "10", "--peer", "bob", "--", "--gpu"]);
     assert_eq!(inputs.command, ["python3", "train.py", "--epochs", "10", "--gpu"]);
@@ -37,15 +37,13 @@ fn a_job_is_its_script_its_arguments_and_its_files() {
     assert_eq!(inputs.totals(), Totals { files: 3, bytes: 4 });
 
     let inputs = run(&["-c", "print(1)", "a", "b"]);
-    assert_eq!(
-        (inputs.command, inputs.manifest),
-        (vec!["python3".into(), "-c".into(), "print(1)".into(), "a".into(), "b".into()], Manifest::default())
-    );
+    assert_eq!(inputs.command, ["python3", "-c", "print(1)", "a", "b"]);
+    assert!(inputs.files.is_empty());
 
     // A program that lost its mode on the way is still started as one.
     let inputs = run(&["tool"]);
     assert_eq!(inputs.command, ["./tool"]);
-    assert!(inputs.manifest.files()[0].exec);
+    assert!(inputs.read().expect("read").manifest.files()[0].exec);
 
     // A script of another directory is sent by its base name.
     let other = dir_with(&[("far/away.sh", b"echo")]);
@@ -58,31 +56,44 @@ fn a_job_is_its_script_its_arguments_and_its_files() {
 #[test]
 fn without_a_script_the_error_says_what_to_type() {
     let dir = dir_with(&[]);
-    assert_eq!(collect(&args(&[]), dir.path(), None).expect_err("no script").exit_code(), 2);
+    assert_eq!(select(&args(&[]), dir.path(), None).expect_err("no script").exit_code(), 2);
     let long = "x".repeat(MAX_CODE + 1);
-    assert_eq!(collect(&args(&["-c", &long]), dir.path(), None).expect_err("too long").exit_code(), 2);
+    assert_eq!(select(&args(&["-c", &long]), dir.path(), None).expect_err("too long").exit_code(), 2);
 }
 
 #[test]
 fn only_a_large_send_is_shown_and_its_largest_files_come_first() {
-    let entry = |name: &str, size: u64| crate::model::FileEntry {
-        path: crate::model::CleanPath::new(name).expect("clean"),
-        size,
-        exec: false,
-        hash: Digest([0; 32]),
-        chunks: if size > 1 << 20 { vec![Digest([0; 32]); size.div_ceil(1 << 20) as usize] } else { Vec::new() },
-    };
-    let inputs = |files| Inputs {
+    let selection = |sizes: &[(&str, u64)]| Selection {
         name: String::new(),
         command: Vec::new(),
-        manifest: Manifest::new(files).expect("valid"),
         left: Vec::new(),
-        origins: Vec::new(),
+        files: sizes
+            .iter()
+            .map(|(name, size)| {
+                let picked = Picked { origin: Origin::Memory(Bytes::new()), size: *size, exec: false };
+                (CleanPath::new(*name).expect("clean"), picked)
+            })
+            .collect(),
     };
-    assert_eq!(preview(&inputs(vec![entry("a", 99 << 20)])), None);
+    assert_eq!(selection(&[("a", 99 << 20)]).preview(), None);
     let names = ["a", "b", "c", "d", "e", "f"];
-    let files = names.iter().zip(1u64..).map(|(n, i)| entry(n, i * (20 << 20))).collect();
-    let text = preview(&inputs(files)).expect("large");
+    let sizes: Vec<_> = names.iter().zip(1u64..).map(|(n, i)| (*n, i * (20 << 20))).collect();
+    let text = selection(&sizes).preview().expect("large");
     assert!(text.starts_with("420.0 MB in 6 files; the largest:\n    120.0 MB  f\n    100.0 MB  e\n"), "{text}");
     assert_eq!(text.lines().count(), 6);
+}
+
+#[test]
+fn ten_thousand_files_are_found_and_read() {
+    let dir = dir_with(&[("train.py", b"x")]);
+    for d in 0..100 {
+        let sub = dir.path().join(format!("data/{d}"));
+        fs::create_dir_all(&sub).expect("mkdir");
+        (0..100).for_each(|f| fs::write(sub.join(format!("{f}.txt")), format!("{d} {f}")).expect("write"));
+    }
+    let selection = select(&args(&["-f", "data", "train.py"]), dir.path(), None).expect("selected");
+    assert_eq!(selection.totals().files, 10_001);
+    let inputs = selection.read().expect("read");
+    let entry = inputs.manifest.get(&CleanPath::new("data/42/7.txt").expect("clean")).expect("listed");
+    assert_eq!(entry.hash, Digest::of(b"42 7"));
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use actix::{Actor, Addr, Context, Handler};
 use tokio::sync::watch;
 
+use super::super::handle::Link;
+use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen, status};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
@@ -168,5 +170,38 @@ impl Handler<LinkChanged> for Probe {
     type Result = ();
     fn handle(&mut self, word: LinkChanged, _: &mut Self::Context) {
         self.seen.lock().expect("lock").changes.push((word.peer, word.up));
+    }
+}
+
+/// In the place of the room's own actor, for tests that run a session alone.
+pub(super) struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+pub(super) fn nobody() -> Addr<Nobody> {
+    Nobody.start()
+}
+
+impl Handler<LinkUp> for Nobody {
+    type Result = ();
+    fn handle(&mut self, _: LinkUp, _: &mut Self::Context) {}
+}
+
+impl Handler<LinkDown> for Nobody {
+    type Result = ();
+    fn handle(&mut self, _: LinkDown, _: &mut Self::Context) {}
+}
+
+impl Handler<Dialled> for Nobody {
+    type Result = ();
+    fn handle(&mut self, _: Dialled, _: &mut Self::Context) {}
+}
+
+impl Handler<Reach> for Nobody {
+    type Result = Result<Arc<Link>, Refusal>;
+    fn handle(&mut self, _: Reach, _: &mut Self::Context) -> Self::Result {
+        Err(unknown())
     }
 }

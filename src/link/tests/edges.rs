@@ -31,8 +31,11 @@ fn sixty_four_megabytes_of_output_arrive_whole() {
 
 /// Dials `machine` as a friend that speaks frames by hand.
 async fn by_hand(machine: &Machine) -> (PeerId, Frames) {
-    let identity = Identity::ephemeral().expect("key");
-    let member = Member::new(&identity, OURS.clone(), "hand".into(), BootId([1; 16])).expect("TLS");
+    by_hand_as(&Identity::ephemeral().expect("key"), 1, machine).await
+}
+
+async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine) -> (PeerId, Frames) {
+    let member = Member::new(identity, OURS.clone(), "hand".into(), BootId([boot; 16])).expect("TLS");
     let stream = TcpStream::connect(machine.addr()).await.expect("connect");
     let secured = member.dial(stream, 0, Purpose::Control).await.expect("friends");
     (identity.peer(), secured.control())
@@ -179,7 +182,7 @@ fn a_taken_port_is_said_and_does_no_harm() {
         let taken = std::net::TcpListener::bind("0.0.0.0:0").expect("bind");
         let port = taken.local_addr().expect("address").port();
         let machine = Machine::with(Config { port, ..Config::named("raj") }).await;
-        let error = ask(&machine.door, ListenError, LIMIT).await.expect("answer").expect("an error");
+        let error = ask(&machine.door, Listening, LIMIT).await.expect("answer").expect_err("an error");
         assert!(error.contains(&port.to_string()), "{error}");
         // It can still dial.
         let friend = Machine::new("mike").await;
@@ -187,7 +190,7 @@ fn a_taken_port_is_said_and_does_no_harm() {
         machine.offer(friend.id, 1, &machine.store(&[])).await.expect("accepted");
         drop(taken);
         until_async("the port to be had", || async {
-            ask(&machine.door, ListenError, LIMIT).await.expect("answer").is_none()
+            ask(&machine.door, Listening, LIMIT).await.expect("answer").is_ok()
         })
         .await;
     });
@@ -211,5 +214,61 @@ fn a_message_of_a_later_release_is_answered_or_passed_over() {
         // Nonsense ends it.
         frames.send(Frame::Json("{}".into())).await.expect("sent");
         until("the link to be given up", || !worker.seen().unlinked.is_empty()).await;
+    });
+}
+
+#[test]
+fn a_restarted_peer_is_believed_over_its_dead_link() {
+    run(async {
+        let worker = Machine::new("mike").await;
+        let identity = Identity::ephemeral().expect("key");
+        let (me, mut old) = by_hand_as(&identity, 1, &worker).await;
+        until("the first link", || worker.seen().changes == [(me, true)]).await;
+        let (_, mut new) = by_hand_as(&identity, 2, &worker).await;
+        until("the second link", || worker.seen().changes == [(me, true), (me, false), (me, true)]).await;
+        while let Some(Ok(_)) = old.next().await {}
+        // Requests go to the new one.
+        let query = QueryJob { peer: me, job: JobId([1; 16]), epoch: Epoch(1) };
+        let asked = ask(&worker.door, query, LIMIT);
+        let heard = async {
+            loop {
+                let frame = new.next().await.expect("open").expect("frame");
+                if let LinkFrame::Request { id, .. } = frame.parse().expect("message") {
+                    let refusal = Refusal::new(RefusalKind::UnknownJob, "never heard of it");
+                    say(&mut new, &LinkFrame::Reply { id, reply: Err(refusal) }).await;
+                    break;
+                }
+            }
+        };
+        let (answer, ()) = tokio::join!(asked, heard);
+        assert_eq!(answer.expect("answer").expect_err("unknown").message, "never heard of it");
+        assert!(worker.seen().unlinked.is_empty(), "it was never away");
+    });
+}
+
+#[test]
+fn a_peer_that_dials_again_and_again_holds_few_connections() {
+    run(async {
+        let worker = Machine::new("mike").await;
+        let identity = Identity::ephemeral().expect("key");
+        let (job, epoch) = (JobId([1; 16]), Epoch(1));
+        let spec = JobSpec::default();
+        let offer = Offer { job, epoch, spec, inputs: Digest([0; 32]), input_totals: Totals::default() };
+        let mut held = Vec::new();
+        for round in 0..10 {
+            let (_, mut frames) = by_hand_as(&identity, 1, &worker).await;
+            until("it to be linked", || worker.seen().linked.len() == round + 1).await;
+            // Each is kept in use by a log that never ends.
+            let request = LinkRequest::Offer { offer: offer.clone() };
+            say(&mut frames, &LinkFrame::Request { id: 1, request }).await;
+            let request = LinkRequest::Follow { job, epoch, from: 0, stream: 1 };
+            say(&mut frames, &LinkFrame::Request { id: 2, request }).await;
+            held.push(frames);
+        }
+        // The first five are closed by the worker; the others stay.
+        for frames in &mut held[..5] {
+            while let Some(Ok(_)) = frames.next().await {}
+        }
+        assert!(held[9].next().await.expect("open").is_ok());
     });
 }

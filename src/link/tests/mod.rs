@@ -5,6 +5,7 @@ mod actor;
 mod edges;
 mod road;
 mod strangers;
+mod time;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,7 +1,6 @@
 //! Whoever is not of the group: what they get (nothing) and what friends are told.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::codec::Framed;
 
 use super::super::error::LinkError;
 use super::super::gate::GATE_BYTES;
@@ -189,5 +188,4 @@ async fn a_dialler_that_floods_before_hello_is_cut_off() {
     let (accepted, answer) = tokio::join!(member.accept(far, 0, |_, _| true), flood);
     assert!(matches!(accepted, Err(LinkError::Frame(_))));
     assert_eq!(answer, b"");
-    let _ = Framed::new(tokio::io::empty(), crate::wire::frame::FrameCodec::pre_hello());
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::model::format_bytes;
+use crate::sandbox::free_bytes;
 
 /// One look at the free space.
 const TICK: Duration = Duration::from_secs(1);
@@ -91,13 +92,13 @@ impl Drop for Watchdog {
 fn watch(dir: &Path, limit: u64, stopped: &mpsc::Receiver<()>) -> Option<String> {
     let began = occupied(dir);
     let mut next_walk = Instant::now();
-    let mut free_at_walk = free(dir);
+    let mut free_at_walk = free_bytes(dir);
     loop {
         match stopped.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
         }
-        let free = free(dir);
+        let free = free_bytes(dir);
         if free < MIN_FREE {
             return Some(format!("the worker's disk is full ({} left)", format_bytes(free)));
         }
@@ -121,11 +122,6 @@ fn watch(dir: &Path, limit: u64, stopped: &mpsc::Receiver<()>) -> Option<String>
             return Some(format!("the job made {} files; {MAX_FILES} is the most", now.files));
         }
     }
-}
-
-/// Free bytes that anybody may use.
-fn free(dir: &Path) -> u64 {
-    nix::sys::statvfs::statvfs(dir).map_or(u64::MAX, |s| s.blocks_available() * s.fragment_size())
 }
 
 #[cfg(test)]

@@ -228,7 +228,8 @@ fn outcome(reason: Option<Reason>, ended: Result<Ended, EngineError>, launch: &J
         ),
         (Some(Reason::Broken(why)), Err(e)) => Outcome::failed(FailKind::Engine, format!("{e}; {why}")),
         (Some(Reason::Broken(why)), Ok(_)) => Outcome::failed(FailKind::Engine, why),
-        (None, Err(e)) => Outcome::failed(FailKind::Engine, e.to_string()),
+        // An engine with an init program learns only from its words that the job's could not be started.
+        (None, Err(e)) => not_started(e),
         (None, Ok(Ended { end, out_of_memory, .. })) => match end {
             End::Signaled(libc::SIGKILL) | End::Exited(KILLED_CHILD) if out_of_memory => Outcome::failed(
                 FailKind::OutOfMemory,

@@ -24,7 +24,7 @@ const PING_BYTES: u64 = 8 << 10;
 /// What the search depends on; taken from the process once, so that tests can give their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// `DOCKER_HOST`.
+    /// `DOCKER_HOST`, or what the owner's configuration says instead: `unix:///…` or a path.
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
@@ -98,7 +98,8 @@ pub(super) async fn find(env: &Surroundings) -> Result<Found, EngineError> {
 /// An owner who sets `DOCKER_HOST` has chosen; nothing else is tried then.
 fn candidates(env: &Surroundings, context: Option<&str>) -> Result<Vec<PathBuf>, EngineError> {
     if let Some(host) = &env.docker_host {
-        return match host.strip_prefix("unix://") {
+        let path = host.strip_prefix("unix://").or_else(|| host.starts_with('/').then_some(host));
+        return match path {
             Some(path) => Ok(vec![path.into()]),
             None => Err(EngineError::NotReady(format!(
                 "DOCKER_HOST is {host}, but jobs need an engine on this machine: unset it or give unix:///path/to/docker.sock"
@@ -224,6 +225,8 @@ mod tests {
     fn an_owner_who_set_docker_host_has_chosen() {
         let chosen = Surroundings { docker_host: Some("unix:///x.sock".into()), ..env() };
         assert_eq!(candidates(&chosen, Some("unix:///ctx")).expect("unix"), [PathBuf::from("/x.sock")]);
+        let plain = Surroundings { docker_host: Some("/x.sock".into()), ..env() };
+        assert_eq!(candidates(&plain, None).expect("a path"), [PathBuf::from("/x.sock")]);
         for remote in ["tcp://10.0.0.1:2375", "ssh://bob@gpu", "npipe:////./pipe/docker_engine"] {
             let env = Surroundings { docker_host: Some(remote.into()), ..env() };
             let error = candidates(&env, None).expect_err("not on this machine").to_string();

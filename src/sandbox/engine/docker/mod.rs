@@ -48,6 +48,18 @@ impl DockerEngine {
         Self::new(Surroundings::of_this_process())
     }
 
+    /// The engine at `place` (`unix:///…` or a path; the owner's configuration), or where a search finds one.
+    pub fn at(place: Option<&str>) -> Self {
+        let mut env = Surroundings::of_this_process();
+        env.docker_host = place.map(str::to_owned).or(env.docker_host);
+        Self::new(env)
+    }
+
+    /// The variable that leads a supervisor, which searches by its own environment, to the same engine.
+    pub fn variable(&self) -> Option<(&'static str, &str)> {
+        Some(("DOCKER_HOST", self.env.docker_host.as_deref()?))
+    }
+
     /// The newest image of environment `base`, by digest.
     async fn base_image(client: &Client) -> Result<Option<String>, EngineError> {
         let filters = HashMap::from([("reference".to_owned(), vec![BASE_REPOSITORY.to_owned()])]);

@@ -12,7 +12,8 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, StatsOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use super::cgroup::{Cgroup, Sample};
@@ -46,9 +47,12 @@ const API_SAMPLE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct DockerJob {
     docker: Docker,
-    name: String,
+    id: String,
     cgroup: Option<Cgroup>,
     sample: Arc<Mutex<Sample>>,
+    /// Tells the reading of the attached stream that the job was killed.
+    killed: watch::Sender<bool>,
+    pump: AbortHandle,
     follower: JoinHandle<Result<Ended, EngineError>>,
     ended: Option<Result<Ended, EngineError>>,
 }
@@ -110,12 +114,12 @@ async fn create_and_start(
     name: &str,
     flavour: &Flavour,
 ) -> Result<Started<DockerJob>, StartError> {
-    create(docker, launch, image, name, flavour).await?;
-    match attach_and_start(docker, launch, name).await {
+    let id = create(docker, launch, image, name, flavour).await?;
+    match attach_and_start(docker, launch, &id).await {
         Ok(started) => Ok(started),
         Err((what, e)) => {
             // Best effort: what is left is found again by its label.
-            let _ = remove_container(docker, name).await;
+            let _ = remove_container(docker, &id).await;
             let text = words(&e);
             if flavour.init && (text.contains("docker-init") || text.contains("catatonit")) {
                 return Err(StartError::NoInit);
@@ -126,34 +130,59 @@ async fn create_and_start(
     }
 }
 
-/// Makes the container. One that was made for the same assignment and never started is as good: its supervisor died
-/// in between. One that was started is another supervisor's.
+/// Makes the container and gives its id. From here on it is named by that: the name may pass to another one.
+///
+/// The name is free, or held by one that was made for the same assignment and never started, because its supervisor
+/// died in between: that one is replaced. One that was started is another supervisor's.
 async fn create(
     docker: &Docker,
     launch: &JobLaunch,
     image: &str,
     name: &str,
     flavour: &Flavour,
-) -> Result<(), EngineError> {
-    let options = CreateContainerOptionsBuilder::default().name(name).build();
-    match docker.create_container(Some(options), template::container(launch, image, flavour)).await {
-        Ok(created) => {
-            for warning in created.warnings {
-                tracing::warn!(container = name, "{warning}");
-            }
-            Ok(())
-        }
-        Err(e) if is_status(&e, 409) => {
-            let there = docker.inspect_container(name, None).await.map_err(|e| asked("inspect the container", &e))?;
-            let fresh = there.state.and_then(|s| s.status) == Some(ContainerStateStatusEnum::CREATED);
-            let labels = there.config.and_then(|c| c.labels).unwrap_or_default();
-            if labels.get(template::LABEL_NODE) != Some(&launch.node) {
-                return Err(EngineError::Failed(format!("container {name} belongs to somebody else")));
-            }
-            if fresh { Ok(()) } else { Err(EngineError::Failed(format!("container {name} was started before"))) }
-        }
-        Err(e) if is_status(&e, 404) => Err(EngineError::NoEnvironment(launch.env.clone())),
-        Err(e) => Err(asked("create the container", &e)),
+) -> Result<String, EngineError> {
+    let make = async || {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        docker.create_container(Some(options), template::container(launch, image, flavour)).await
+    };
+    let mut answer = make().await;
+    if answer.as_ref().is_err_and(name_is_taken) {
+        clear(docker, launch, name).await?;
+        answer = make().await;
+    }
+    let created = answer.map_err(|e| match e {
+        e if is_status(&e, 404) => EngineError::NoEnvironment(launch.env.clone()),
+        e => asked("create the container", &e),
+    })?;
+    for warning in created.warnings {
+        tracing::warn!(container = name, "{warning}");
+    }
+    Ok(created.id)
+}
+
+fn name_is_taken(e: &Error) -> bool {
+    // Podman has no code of its own for it.
+    is_status(e, 409) || words(e).contains("is already in use")
+}
+
+/// Removes a container of this assignment that was never started.
+async fn clear(docker: &Docker, launch: &JobLaunch, name: &str) -> Result<(), EngineError> {
+    let there = match docker.inspect_container(name, None).await {
+        Err(e) if is_status(&e, 404) => return Ok(()),
+        answer => answer.map_err(|e| asked("inspect the container", &e))?,
+    };
+    let labels = there.config.and_then(|c| c.labels).unwrap_or_default();
+    if labels.get(template::LABEL_NODE) != Some(&launch.node) {
+        return Err(EngineError::Failed(format!("container {name} belongs to somebody else")));
+    }
+    let started = || EngineError::Failed(format!("container {name} was started before"));
+    if there.state.and_then(|s| s.status) != Some(ContainerStateStatusEnum::CREATED) {
+        return Err(started());
+    }
+    // Not by force: the engine refuses if it was started since.
+    match docker.remove_container(&there.id.unwrap_or_default(), None).await {
+        Err(e) if is_status(&e, 404) => Ok(()),
+        answer => answer.map_err(|_| started()),
     }
 }
 
@@ -161,18 +190,19 @@ async fn create(
 async fn attach_and_start(
     docker: &Docker,
     launch: &JobLaunch,
-    name: &str,
+    id: &str,
 ) -> Result<Started<DockerJob>, (&'static str, Error)> {
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
-    let attached = docker.attach_container(name, Some(options)).await.map_err(|e| ("attach to the container", e))?;
-    docker.start_container(name, None).await.map_err(|e| ("start the container", e))?;
-    let (stdout, stderr, pump) = streams::split(attached.output);
+    let attached = docker.attach_container(id, Some(options)).await.map_err(|e| ("attach to the container", e))?;
+    docker.start_container(id, None).await.map_err(|e| ("start the container", e))?;
+    let (killed, when_killed) = watch::channel(false);
+    let (stdout, stderr, pump) = streams::split(attached.output, when_killed);
     let pump = tokio::spawn(pump);
-    let cgroup = cgroup_of(docker, name).await;
+    let cgroup = cgroup_of(docker, id).await;
     let sample = Arc::new(Mutex::new(Sample::default()));
     let follower = Follower {
         docker: docker.clone(),
-        name: name.to_owned(),
+        id: id.to_owned(),
         cgroup: cgroup.clone(),
         sample: sample.clone(),
         program: launch.command.first().cloned().unwrap_or_default(),
@@ -180,9 +210,11 @@ async fn attach_and_start(
     };
     let job = DockerJob {
         docker: docker.clone(),
-        name: name.to_owned(),
+        id: id.to_owned(),
         cgroup,
         sample,
+        killed,
+        pump: pump.abort_handle(),
         follower: tokio::spawn(follower.run(pump)),
         ended: None,
     };
@@ -190,16 +222,16 @@ async fn attach_and_start(
 }
 
 /// The cgroup of a container that runs; a job that has ended already has none.
-async fn cgroup_of(docker: &Docker, name: &str) -> Option<Cgroup> {
-    let inspected = docker.inspect_container(name, None).await.ok()?;
+async fn cgroup_of(docker: &Docker, id: &str) -> Option<Cgroup> {
+    let inspected = docker.inspect_container(id, None).await.ok()?;
     let pid = i32::try_from(inspected.state?.pid?).ok().filter(|pid| *pid > 0)?;
-    Cgroup::of(pid, &inspected.id?)
+    Cgroup::of(pid, id)
 }
 
 /// Watches a container until it has ended.
 struct Follower {
     docker: Docker,
-    name: String,
+    id: String,
     cgroup: Option<Cgroup>,
     sample: Arc<Mutex<Sample>>,
     program: String,
@@ -211,7 +243,7 @@ impl Follower {
         // `not-running`, asked after the start has returned, cannot miss the end, however short the job was.
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let patient = self.docker.clone().with_timeout(WAIT_LIMIT);
-        let mut wait = patient.wait_container(&self.name, Some(options));
+        let mut wait = patient.wait_container(&self.id, Some(options));
         let mut drained = None;
         let mut pause = FIRST_SAMPLE;
         let answer = loop {
@@ -247,7 +279,7 @@ impl Follower {
     async fn look(&self) {
         let now = match &self.cgroup {
             Some(cgroup) => cgroup.sample(),
-            None => sample_by_api(&self.docker, &self.name).await,
+            None => sample_by_api(&self.docker, &self.id).await,
         };
         self.sample.lock().unwrap_or_else(PoisonError::into_inner).merge(now);
     }
@@ -259,7 +291,7 @@ impl Follower {
             }
         }
         let sample = *self.sample.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.docker.inspect_container(&self.name, None).await.ok().and_then(|c| c.state);
+        let state = self.docker.inspect_container(&self.id, None).await.ok().and_then(|c| c.state);
         if let Some(broken) = drained.broken {
             return Err(gone(&broken));
         }
@@ -268,11 +300,11 @@ impl Follower {
     }
 }
 
-/// With these codes the init program ends when it cannot start the job's: not found, not executable.
-const INIT_CODES: [i64; 2] = [126, 127];
+/// With these codes an init program ends when it cannot start the job's: tini as a shell does, catatonit always 1.
+const INIT_CODES: [i64; 3] = [1, 126, 127];
 
-/// What the init program (tini in Docker, catatonit in Podman) says when it cannot start the job's program. Its codes are
-/// those of a shell, which alone would prove nothing.
+/// What the init program (tini in Docker, catatonit in Podman) says when it cannot start the job's program. Its code
+/// alone would prove nothing.
 fn init_problem(first_error: &[u8], code: i64) -> Option<String> {
     let text = String::from_utf8_lossy(first_error);
     let from_init = text.starts_with("[FATAL tini (") || text.starts_with("ERROR (catatonit:");
@@ -320,8 +352,9 @@ impl EngineJob for DockerJob {
     }
 
     async fn kill(&mut self) -> Result<(), EngineError> {
+        self.killed.send_replace(true);
         let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-        let answer = timeout(KILL_LIMIT, self.docker.kill_container(&self.name, Some(options))).await;
+        let answer = timeout(KILL_LIMIT, self.docker.kill_container(&self.id, Some(options))).await;
         let refused = match answer {
             Ok(Ok(())) => return Ok(()),
             // Gone, or not running any more.
@@ -344,8 +377,10 @@ impl EngineJob for DockerJob {
     }
 
     async fn remove(self) -> Result<(), EngineError> {
+        // Nobody wants output any more; an engine that still has some to hand over would hold the removal for it.
+        self.pump.abort();
         self.follower.abort();
-        let removed = remove_container(&self.docker, &self.name).await;
+        let removed = remove_container(&self.docker, &self.id).await;
         if let Some(cgroup) = self.cgroup {
             let emptied = async {
                 while !cgroup.is_empty() {
@@ -356,7 +391,7 @@ impl EngineJob for DockerJob {
             };
             timeout(EMPTY_LIMIT, emptied)
                 .await
-                .map_err(|_| EngineError::Failed(format!("processes of {} survived SIGKILL", self.name)))?;
+                .map_err(|_| EngineError::Failed(format!("processes of {} survived SIGKILL", self.id)))?;
         }
         removed
     }

@@ -1,0 +1,151 @@
+//! Which links there are and who waits for one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use super::handle::{Ending, Link};
+use super::links::{Contender, Verdict, judge};
+use crate::model::PeerId;
+use crate::wire::refusal::Refusal;
+
+/// Replaced links of one peer that may still be in use: more than two dials at once ever leave.
+const MAX_RETIRED: usize = 4;
+
+/// Somebody who waits for a link.
+type Waiter = oneshot::Sender<Result<Arc<Link>, Refusal>>;
+
+/// What has changed for the rooms above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing: there was a link before.
+    None,
+    /// There is a link now.
+    Up,
+    /// The link that was there is dead, and there is a new one: what went over the old one must begin again.
+    Anew,
+}
+
+/// All links of this machine, at most one to a peer that counts.
+#[derive(Debug, Default)]
+pub(super) struct LinkTable {
+    links: HashMap<PeerId, Arc<Link>>,
+    /// Links that another one replaced and that are still in use.
+    retired: Vec<Arc<Link>>,
+    /// Peers that are being dialled, and who waits for them.
+    waiting: HashMap<PeerId, Vec<Waiter>>,
+}
+
+impl LinkTable {
+    /// The link to `peer`, if one is up.
+    pub(super) fn get(&self, peer: PeerId) -> Option<&Arc<Link>> {
+        self.links.get(&peer).filter(|l| !l.is_closed())
+    }
+
+    /// Everybody a link is up to.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.links.keys().copied().filter(|p| self.get(*p).is_some())
+    }
+
+    /// How many links are up.
+    pub(super) fn len(&self) -> usize {
+        self.peers().count()
+    }
+
+    /// Whether `peer` is being dialled because somebody wants it.
+    pub(super) fn is_awaited(&self, peer: PeerId) -> bool {
+        self.waiting.contains_key(&peer)
+    }
+
+    /// Writes down that `peer` is being dialled.
+    pub(super) fn expect(&mut self, peer: PeerId) {
+        self.waiting.entry(peer).or_default();
+    }
+
+    /// Waits for a link to `peer`; somebody must dial it and end with [`Self::put`] or [`Self::disappoint`].
+    pub(super) fn wait(&mut self, peer: PeerId) -> oneshot::Receiver<Result<Arc<Link>, Refusal>> {
+        let (tx, rx) = oneshot::channel();
+        self.waiting.entry(peer).or_default().push(tx);
+        rx
+    }
+
+    /// A link is up: it takes its place, or makes way for the one that is there. Whoever waited gets the one that
+    /// stays. `own` is our id.
+    pub(super) fn put(&mut self, link: Arc<Link>, own: PeerId) -> Change {
+        let peer = link.peer;
+        let contender = |l: &Link| Contender { ours: l.dialled.is_some(), boot: l.boot.0, silent_for: l.silent_for() };
+        let old = self.get(peer).cloned();
+        let verdict = old.map(|old| (judge(contender(&old), contender(&link), own < peer), old));
+        let change = match verdict {
+            None => {
+                self.links.insert(peer, link);
+                Change::Up
+            }
+            Some((Verdict::OldStays, _)) => {
+                self.retire(link);
+                Change::None
+            }
+            Some((Verdict::NewStays, old)) => {
+                self.retire(old);
+                self.links.insert(peer, link);
+                Change::None
+            }
+            Some((Verdict::OldIsDead, old)) => {
+                old.close(Ending::Replaced);
+                self.links.insert(peer, link);
+                Change::Anew
+            }
+        };
+        if let Some(link) = self.links.get(&peer) {
+            for waiter in self.waiting.remove(&peer).unwrap_or_default() {
+                let _ = waiter.send(Ok(link.clone()));
+            }
+        }
+        change
+    }
+
+    /// A surplus link lives on until nobody uses it, but a peer can have only so many of them.
+    fn retire(&mut self, link: Arc<Link>) {
+        link.retire();
+        self.retired.retain(|l| !l.is_closed());
+        if self.retired.iter().filter(|l| l.peer == link.peer).count() >= MAX_RETIRED
+            && let Some(oldest) = self.retired.iter().position(|l| l.peer == link.peer)
+        {
+            self.retired.remove(oldest).close(Ending::Replaced);
+        }
+        self.retired.push(link);
+    }
+
+    /// A dial has failed.
+    pub(super) fn disappoint(&mut self, peer: PeerId, refusal: &Refusal) {
+        for waiter in self.waiting.remove(&peer).unwrap_or_default() {
+            let _ = waiter.send(Err(refusal.clone()));
+        }
+    }
+
+    /// A link has ended. Whether it was the one that counted.
+    pub(super) fn remove(&mut self, link: &Link) -> bool {
+        let counted = self.links.get(&link.peer).is_some_and(|l| l.serial == link.serial);
+        if counted {
+            self.links.remove(&link.peer);
+        }
+        counted
+    }
+
+    /// Marks the links that stay when idle.
+    pub(super) fn mark_kept(&self, keep: impl Fn(PeerId) -> bool) {
+        for link in self.links.values() {
+            link.kept.store(link.own || keep(link.peer), Ordering::Relaxed);
+        }
+    }
+
+    /// Ends everything.
+    pub(super) fn close(&mut self, restart: bool) {
+        for link in self.links.values().chain(&self.retired) {
+            link.close(Ending::Ours { restart });
+        }
+        self.waiting.clear();
+    }
+}

@@ -1,0 +1,406 @@
+//! The sandbox's mailbox: who may do what to which hosted job, and whether another one fits. Everything that takes
+//! time happens in the job's own task (see [`super::life`]).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, ResponseActFuture, ResponseFuture, WrapFuture,
+};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::admission::{Rules, Situation, admit};
+use super::adopt::Found;
+use super::engines::{Survey, preferred};
+use super::hosted::{self, Hosted};
+use super::life::{Entry, Life, Shared, blocking};
+use super::messages::{
+    AdmitJob, Borrower, DrainSandbox, EngineTrouble, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults,
+    StartJob, StopJob, WatchJob,
+};
+use super::parts::SandboxParts;
+use super::policy::Machine;
+use super::results::Results;
+use crate::clock::wall_ms;
+use crate::mailbox::{Door, MAILBOX, Word, ask, tell, tell_outlet};
+use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::monitor::messages::SetHosting;
+use crate::pipe::{LogState, OutputLog};
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
+const REPLACE_LIMIT: Duration = Duration::from_secs(15);
+/// The actor answers in microseconds; one that hangs this long hangs for good.
+const GONE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Owns the jobs hosted here. See [`super`].
+#[derive(Debug)]
+pub struct SandboxActor {
+    parts: SandboxParts,
+    shared: Arc<Shared>,
+    jobs: HashMap<JobId, Hosted>,
+    lives: JoinSet<()>,
+    survey: watch::Receiver<Option<Survey>>,
+    draining: bool,
+}
+
+/// The task of a job has ended; nothing of it is left here.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+struct Gone {
+    job: JobId,
+    epoch: Epoch,
+}
+
+/// A slot became free or was taken.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+struct SlotsChanged;
+
+/// Starts the actor with what an earlier homied left.
+pub(super) fn run(
+    parts: SandboxParts,
+    shared: Arc<Shared>,
+    survey: watch::Receiver<Option<Survey>>,
+    found: Vec<Found>,
+) -> Door<SandboxActor> {
+    SandboxActor::create(|ctx| {
+        let mut actor =
+            SandboxActor { parts, shared, jobs: HashMap::new(), lives: JoinSet::new(), survey, draining: false };
+        for found in found {
+            actor.adopt(found, &ctx.address());
+        }
+        actor
+    })
+}
+
+impl Actor for SandboxActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.tell_hosting();
+    }
+}
+
+type Status = Result<HostedStatus, Refusal>;
+
+fn unknown(job: JobId) -> Refusal {
+    Refusal::new(RefusalKind::UnknownJob, format!("job {} is not hosted here", job.short()))
+}
+
+impl SandboxActor {
+    fn tell_hosting(&self) {
+        let running = self.jobs.values().filter(|j| j.is_active()).count() as u16;
+        let slots = self.parts.settings.borrow().job_slots;
+        tell_outlet(&self.parts.hosting, SetHosting { running, slots });
+    }
+
+    /// The job, if it is the asker's and of that assignment.
+    fn find(&self, from: PeerId, job: JobId, epoch: Epoch) -> Result<&Hosted, Refusal> {
+        let hosted = self.jobs.get(&job).filter(|h| h.borrower == from).ok_or_else(|| unknown(job))?;
+        match hosted.base.epoch {
+            have if have == epoch => Ok(hosted),
+            have if have > epoch => Err(stale(job, have)),
+            _ => Err(unknown(job)),
+        }
+    }
+
+    /// Takes the job or says why not. Whoever is taken holds its slot from here on.
+    fn decide(&mut self, from: &Borrower, offer: &Offer, survey: &Survey, me: &Door<Self>) -> Result<(), Refusal> {
+        let grant = {
+            let settings = self.parts.settings.borrow();
+            let facts = self.parts.facts.borrow();
+            let rules = Rules {
+                limits: settings.limits.clone(),
+                slots: settings.job_slots,
+                min_isolation: settings.min_isolation,
+                engines: preferred(settings.engine),
+            };
+            let trouble = survey.trouble().unwrap_or_default();
+            let taken: Vec<u32> =
+                self.jobs.values().filter(|h| h.is_active()).flat_map(|h| h.grant.gpus.clone()).collect();
+            let situation = Situation {
+                draining: self.draining,
+                paused: facts.paused.as_deref(),
+                engines: &survey.offers,
+                engine_trouble: &trouble,
+                hosted: self.jobs.values().filter(|h| h.is_active()).count(),
+                gpus: facts.gpus.len() as u32,
+                gpus_taken: &taken,
+                disk_free: super::free_bytes(&self.parts.dir),
+                machine: Machine { cores: facts.cores, memory_bytes: facts.memory_bytes },
+            };
+            admit(&rules, &situation, offer, from.own)?
+        };
+        let record = hosted::accepted_record(offer, from, &grant, wall_ms());
+        let found = Found {
+            dir: self.parts.dir.join(super::engine::job_name(offer.job, offer.epoch)),
+            status: hosted::accepted_status(&record),
+            log: LogState::default(),
+            orders: super::follow::Orders::default(),
+            entry: Entry::New,
+            record,
+            grant,
+        };
+        self.adopt(found, me);
+        self.tell_hosting();
+        Ok(())
+    }
+
+    /// Begins or goes on with the life of a job.
+    fn adopt(&mut self, found: Found, me: &Door<Self>) {
+        let Found { record, grant, dir, status, log, orders, entry } = found;
+        let (job, epoch) = (record.id, record.epoch);
+        let (status_tx, status) = watch::channel(status);
+        let (orders_tx, orders) = watch::channel(orders);
+        let (accepted_tx, accepted) = watch::channel(None);
+        let (announce, log) = OutputLog::new(dir.join(super::supervisor::OUTPUT), log);
+        let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, &grant.env));
+        let borrower = record.peer.unwrap_or(PeerId([0; 32]));
+        let life = Life {
+            shared: Arc::clone(&self.shared),
+            base: record.clone(),
+            grant: grant.clone(),
+            image,
+            dir: dir.clone(),
+            status: status_tx,
+            announce,
+            orders,
+            accepted: accepted_tx,
+        };
+        let me = me.clone();
+        self.lives.spawn(async move {
+            let slots = me.clone();
+            // A full mailbox only delays the figure in the heartbeat; the next change repairs it.
+            life.live(entry, move || {
+                tell(&slots, SlotsChanged);
+            })
+            .await;
+            // Unheard only when the actor itself is gone.
+            let _ = ask(&me, Gone { job, epoch }, GONE_LIMIT).await;
+        });
+        self.jobs.insert(job, Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted });
+        while self.lives.try_join_next().is_some() {}
+    }
+}
+
+fn stale(job: JobId, have: Epoch) -> Refusal {
+    Refusal::new(
+        RefusalKind::StaleEpoch,
+        format!("assignment {have} of job {} is known here; an earlier one is void", job.short()),
+    )
+}
+
+/// Whether acceptance is written down, and how the job stands.
+type Taken = (watch::Receiver<Option<Result<(), Refusal>>>, watch::Receiver<HostedStatus>);
+
+/// What [`AdmitJob`] finds of an earlier assignment.
+enum Earlier {
+    None,
+    Same(Taken),
+    /// To be ended first.
+    Older(watch::Receiver<HostedStatus>),
+}
+
+/// How [`AdmitJob`] goes on.
+enum Next {
+    Taken(Taken),
+    Decide(Survey),
+}
+
+impl SandboxActor {
+    fn earlier(&self, from: &Borrower, offer: &Offer) -> Result<Earlier, Refusal> {
+        let Some(hosted) = self.jobs.get(&offer.job) else { return Ok(Earlier::None) };
+        if hosted.borrower != from.peer {
+            return Err(Refusal::new(RefusalKind::NotAllowed, "a job of that id belongs to another peer"));
+        }
+        match hosted.base.epoch {
+            have if have == offer.epoch => Ok(Earlier::Same((hosted.accepted.clone(), hosted.status.clone()))),
+            have if have > offer.epoch => Err(stale(offer.job, have)),
+            _ => {
+                hosted.orders.send_modify(|o| {
+                    o.stop.get_or_insert_with(|| from.name.clone());
+                    o.forget = true;
+                });
+                Ok(Earlier::Older(hosted.status.clone()))
+            }
+        }
+    }
+}
+
+/// Once acceptance is on disk, the status.
+async fn when_accepted((mut accepted, status): Taken) -> Status {
+    let known = accepted.wait_for(Option::is_some).await.map_err(|_| shutting_down())?.clone();
+    known.unwrap_or(Ok(()))?;
+    let now = status.borrow().clone();
+    Ok(now)
+}
+
+fn shutting_down() -> Refusal {
+    Refusal::new(RefusalKind::ShuttingDown, "this machine's homied is on its way down")
+}
+
+impl Handler<AdmitJob> for SandboxActor {
+    type Result = ResponseActFuture<Self, Status>;
+
+    fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
+        let earlier = self.earlier(&from, &offer);
+        let mut survey = self.survey.clone();
+        let ready = async move {
+            match earlier? {
+                Earlier::Same(taken) => return Ok(Next::Taken(taken)),
+                Earlier::None => {}
+                // Its task drops the status once the directory is gone.
+                Earlier::Older(mut status) => {
+                    let gone = async { while status.changed().await.is_ok() {} };
+                    let limit = tokio::time::timeout(REPLACE_LIMIT, gone).await;
+                    limit.map_err(|_| {
+                        Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here")
+                    })?;
+                }
+            }
+            let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
+            Ok(Next::Decide(survey.clone().unwrap_or_default()))
+        };
+        Box::pin(ready.into_actor(self).then(move |ready: Result<Next, Refusal>, actor, ctx| {
+            let decided = ready.and_then(|next| match next {
+                Next::Taken(taken) => Ok(taken),
+                Next::Decide(survey) => {
+                    // Another offer of the same assignment may have come meanwhile.
+                    if !actor.jobs.get(&offer.job).is_some_and(|h| h.base.epoch == offer.epoch) {
+                        actor.decide(&from, &offer, &survey, &ctx.address())?;
+                    }
+                    let hosted = actor.find(from.peer, offer.job, offer.epoch)?;
+                    Ok((hosted.accepted.clone(), hosted.status.clone()))
+                }
+            });
+            async move { when_accepted(decided?).await }.into_actor(actor)
+        }))
+    }
+}
+
+impl Handler<StartJob> for SandboxActor {
+    type Result = Status;
+
+    fn handle(&mut self, m: StartJob, _: &mut Self::Context) -> Self::Result {
+        let hosted = self.find(m.from, m.job, m.epoch)?;
+        hosted.orders.send_if_modified(|o| !std::mem::replace(&mut o.start, true));
+        Ok(hosted.status.borrow().clone())
+    }
+}
+
+impl Handler<WatchJob> for SandboxActor {
+    type Result = Result<HostedFeed, Refusal>;
+
+    fn handle(&mut self, m: WatchJob, _: &mut Self::Context) -> Self::Result {
+        let hosted = self.find(m.from, m.job, m.epoch)?;
+        Ok(HostedFeed { status: hosted.status.clone(), log: hosted.log.clone() })
+    }
+}
+
+impl Handler<OpenResults> for SandboxActor {
+    type Result = ResponseFuture<Result<HostedResults, Refusal>>;
+
+    fn handle(&mut self, m: OpenResults, _: &mut Self::Context) -> Self::Result {
+        let found = self.find(m.from, m.job, m.epoch).and_then(|hosted| {
+            if hosted.is_active() {
+                return Err(Refusal::new(RefusalKind::BadRequest, "the job has not ended yet"));
+            }
+            let some = hosted.status.borrow().results.is_some();
+            Ok((some.then(|| hosted.dir.clone()), hosted.work_dir()))
+        });
+        Box::pin(async move {
+            let (list, dir): (Option<PathBuf>, PathBuf) = found?;
+            let manifest = match list {
+                Some(job_dir) => {
+                    let results = blocking(move || Results::load(&job_dir)).await;
+                    results.map_err(|e| Refusal::internal(e.to_string()))?.manifest
+                }
+                None => Manifest::default(),
+            };
+            Ok(HostedResults { manifest, dir })
+        })
+    }
+}
+
+impl Handler<StopJob> for SandboxActor {
+    type Result = Status;
+
+    fn handle(&mut self, m: StopJob, _: &mut Self::Context) -> Self::Result {
+        let hosted = self.find(m.from, m.job, m.epoch)?;
+        if hosted.is_active() {
+            hosted.orders.send_if_modified(|o| {
+                let news = o.stop.is_none();
+                o.stop.get_or_insert_with(|| "you".to_owned());
+                news
+            });
+        }
+        Ok(hosted.status.borrow().clone())
+    }
+}
+
+impl Handler<ForgetJob> for SandboxActor {
+    type Result = ();
+
+    fn handle(&mut self, m: ForgetJob, _: &mut Self::Context) {
+        if let Ok(hosted) = self.find(m.from, m.job, m.epoch) {
+            hosted.orders.send_modify(|o| {
+                // Whoever wants to hear no more of a running job has given it up.
+                if hosted.status.borrow().state < HostedState::Collecting {
+                    o.stop.get_or_insert_with(|| "you".to_owned());
+                }
+                o.forget = true;
+            });
+        }
+    }
+}
+
+impl Handler<HostedJobs> for SandboxActor {
+    type Result = MessageResult<HostedJobs>;
+
+    fn handle(&mut self, _: HostedJobs, _: &mut Self::Context) -> Self::Result {
+        let mut records: Vec<JobRecord> = self.jobs.values().map(Hosted::record).collect();
+        records.sort_by_key(|r| std::cmp::Reverse(r.created_ms));
+        MessageResult(records)
+    }
+}
+
+impl Handler<DrainSandbox> for SandboxActor {
+    type Result = ();
+
+    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) {
+        self.draining = true;
+    }
+}
+
+impl Handler<EngineTrouble> for SandboxActor {
+    type Result = ResponseFuture<Option<String>>;
+
+    fn handle(&mut self, _: EngineTrouble, _: &mut Self::Context) -> Self::Result {
+        let mut survey = self.survey.clone();
+        Box::pin(async move { survey.wait_for(Option::is_some).await.ok()?.as_ref()?.trouble() })
+    }
+}
+
+impl Handler<Gone> for SandboxActor {
+    type Result = ();
+
+    fn handle(&mut self, Gone { job, epoch }: Gone, _: &mut Self::Context) {
+        if self.jobs.get(&job).is_some_and(|h| h.base.epoch == epoch) {
+            self.jobs.remove(&job);
+        }
+        self.tell_hosting();
+    }
+}
+
+impl Handler<SlotsChanged> for SandboxActor {
+    type Result = ();
+
+    fn handle(&mut self, _: SlotsChanged, _: &mut Self::Context) {
+        self.tell_hosting();
+    }
+}

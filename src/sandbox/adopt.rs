@@ -1,0 +1,69 @@
+//! What an earlier homied left: which jobs go on, and where on their road. Blocks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::admission::Grant;
+use super::engine::parse_job_name;
+use super::follow::Orders;
+use super::hosted::{self, GRANT};
+use super::life::{Entry, engine_of};
+use super::results::Results;
+use super::supervisor::{EXIT, LAUNCH, OUTPUT, read_json};
+use crate::model::{HostedState, HostedStatus, JobRecord, Limits};
+use crate::pipe::LogState;
+
+/// A job to go on with.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) record: JobRecord,
+    pub(super) grant: Grant,
+    pub(super) dir: PathBuf,
+    pub(super) status: HostedStatus,
+    pub(super) log: LogState,
+    pub(super) orders: Orders,
+    pub(super) entry: Entry,
+}
+
+/// Looks into the directory of a job that history calls open.
+pub(super) fn look(jobs_dir: &Path, record: JobRecord) -> Found {
+    let dir = jobs_dir.join(super::engine::job_name(record.id, record.epoch));
+    let grant: Option<Grant> = read_json(&dir.join(GRANT)).ok();
+    let grant = grant.unwrap_or_else(|| Grant {
+        engine: engine_of(&record),
+        env: "base".into(),
+        limits: Limits::default(),
+        gpus: vec![],
+    });
+    let output = fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len());
+    let mut orders = Orders::default();
+    let mut status = HostedStatus { output_bytes: output, ..hosted::accepted_status(&record) };
+    let mut log = LogState { len: output, done: false };
+    let entry = if record.outcome.is_some() {
+        // A job that ended before it began has no list of results.
+        status = hosted::done_status(&record, &Results::load(&dir).unwrap_or_default());
+        log = LogState { len: record.output_bytes, done: true };
+        Entry::Done
+    } else if dir.join(EXIT).exists() || dir.join(LAUNCH).exists() {
+        status.state = HostedState::Running;
+        Entry::Supervise
+    } else if hosted::work_dir(&dir).exists() {
+        // Its inputs were complete and the order to start had come: work/ is made after it.
+        orders.start = true;
+        status.state = HostedState::Preparing;
+        Entry::Prepare
+    } else {
+        Entry::Accepted
+    };
+    Found { record, grant, dir, status, log, orders, entry }
+}
+
+/// Directories of jobs that are in no open record, and what a killed probe left.
+pub(super) fn orphans(jobs_dir: &Path, known: &[PathBuf]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(jobs_dir).into_iter().flatten().flatten();
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        parse_job_name(name).is_some() || name.starts_with("probe-")
+    };
+    entries.map(|e| e.path()).filter(|p| ours(p) && !known.contains(p)).collect()
+}

@@ -1,0 +1,122 @@
+//! The engines of this machine: which are ready, what they offer, and what they left behind.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::engine::docker::{DockerEngine, Surroundings};
+use super::engine::native::NativeEngine;
+use super::engine::{Engine, EngineError, Ready, job_name};
+use crate::config::EngineChoice;
+use crate::model::{EngineKind, EngineOffer, Epoch, JobId};
+
+/// What a look at all engines found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// Those that are ready.
+    pub(super) offers: Vec<EngineOffer>,
+    /// The images that hold each environment, by engine.
+    images: BTreeMap<(&'static str, String), String>,
+    /// What each one that is not ready said.
+    trouble: Vec<String>,
+    /// What the owner should know of those that are.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Survey {
+    /// Why no engine is ready; `None` when one is.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.offers.is_empty().then(|| self.trouble.join("; "))
+    }
+
+    /// The image of an environment.
+    pub(super) fn image(&self, engine: EngineKind, env: &str) -> Option<String> {
+        self.images.get(&(engine.as_str(), env.to_owned())).cloned()
+    }
+
+    fn add(&mut self, kind: EngineKind, probed: Result<Ready, EngineError>) {
+        let name = kind.as_str();
+        match probed {
+            Ok(ready) => {
+                self.offers.push(ready.offer);
+                self.images.extend(ready.images.into_iter().map(|(env, image)| ((name, env), image)));
+                self.warnings.extend(ready.warnings.into_iter().map(|w| format!("{name} engine: {w}")));
+            }
+            Err(e) => self.trouble.push(format!("{name}: {e}")),
+        }
+    }
+}
+
+/// Both engines, as homied uses them.
+#[derive(Debug, Clone)]
+pub(super) struct Engines {
+    native: NativeEngine,
+    docker_host: Option<String>,
+}
+
+impl Engines {
+    pub(super) fn new(exe: PathBuf, jobs_dir: PathBuf, docker_host: Option<String>) -> Self {
+        Self { native: NativeEngine::new(exe, jobs_dir), docker_host }
+    }
+
+    fn docker(&self) -> DockerEngine {
+        let mut env = Surroundings::of_this_process();
+        if self.docker_host.is_some() {
+            env.docker_host.clone_from(&self.docker_host);
+        }
+        DockerEngine::new(env)
+    }
+
+    /// Asks those that `choice` names, all at once.
+    pub(super) async fn survey(&self, choice: EngineChoice) -> Survey {
+        let mut survey = Survey::default();
+        let wanted = preferred(choice);
+        let docker =
+            async { if wanted.contains(&EngineKind::Docker) { Some(self.docker().probe().await) } else { None } };
+        let native =
+            async { if wanted.contains(&EngineKind::Native) { Some(self.native.probe().await) } else { None } };
+        let (docker, native) = tokio::join!(docker, native);
+        for (kind, probed) in [(EngineKind::Docker, docker), (EngineKind::Native, native)] {
+            if let Some(probed) = probed {
+                survey.add(kind, probed);
+            }
+        }
+        survey
+    }
+
+    /// Removes what an engine still holds of a job whose supervisor is gone.
+    pub(super) async fn remove(&self, kind: EngineKind, node: &str, job: JobId, epoch: Epoch) {
+        let removed = match kind {
+            EngineKind::Docker => self.docker().remove(node, job, epoch).await,
+            EngineKind::Native => self.native.remove(node, job, epoch).await,
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%job, %epoch, %error, "a job left something behind");
+        }
+    }
+
+    /// Removes what engines hold of jobs of this node that have no directory. An engine that does not answer holds it
+    /// until a later start.
+    pub(super) async fn sweep(&self, node: &str, jobs_dir: &Path, survey: &Survey) {
+        for offer in &survey.offers {
+            let left = match offer.kind {
+                EngineKind::Docker => self.docker().leftovers(node).await,
+                EngineKind::Native => self.native.leftovers(node).await,
+            };
+            for (job, epoch) in left.unwrap_or_default() {
+                if !jobs_dir.join(job_name(job, epoch)).exists() {
+                    tracing::info!(%job, %epoch, engine = offer.kind.as_str(), "removing an orphan");
+                    self.remove(offer.kind, node, job, epoch).await;
+                }
+            }
+        }
+    }
+}
+
+/// The engines that may be used, the preferred first.
+pub(super) fn preferred(choice: EngineChoice) -> Vec<EngineKind> {
+    match choice {
+        EngineChoice::Auto => vec![EngineKind::Docker, EngineKind::Native],
+        EngineChoice::Docker => vec![EngineKind::Docker],
+        EngineChoice::Native => vec![EngineKind::Native],
+    }
+}

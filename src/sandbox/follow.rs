@@ -1,0 +1,203 @@
+//! Standing by a supervisor from homied's side: starting it, noticing what it writes, telling it to stop.
+//!
+//! Nothing is polled: inotify tells that a file of the directory changed, a pidfd that the supervisor is gone.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::Signal;
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::engine::ExitReport;
+use super::engine::native::sys;
+use super::error::SandboxError;
+use super::supervisor::{
+    self, EXIT, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, start_ticks, try_lock,
+};
+use crate::pipe::LogAnnouncer;
+
+/// From being told to stop until a supervisor must be gone: it kills for 30 s at most, then reads out the pipes. One that
+/// takes longer is killed, and its job with it.
+const STOP_LIMIT: Duration = Duration::from_secs(90);
+/// Variables by which a Docker engine is found; a supervisor gets no others of homied's.
+const PASSED_ON: [&str; 6] = ["HOME", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "PATH", "LANG"];
+
+/// What homied is told to do with a job; only ever added to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Orders {
+    /// Its inputs are here.
+    pub(super) start: bool,
+    /// It shall end, and who says so.
+    pub(super) stop: Option<String>,
+    /// Its submitter has everything.
+    pub(super) forget: bool,
+}
+
+/// Starts a supervisor for `dir`, which has its `launch.json`. `None` when one is there already.
+///
+/// # Errors
+/// It cannot be executed.
+pub(super) fn supervise(exe: &Path, dir: &Path, docker_host: Option<&str>) -> Result<Option<Child>, SandboxError> {
+    let Some(lock) = try_lock(dir).map_err(SandboxError::io("lock", dir))? else { return Ok(None) };
+    let log = dir.join("supervisor.log");
+    let errors = fs::File::create(&log).map_err(SandboxError::io("make", &log))?;
+    let mut command = Command::new(exe);
+    command.arg(supervisor::WORD).arg(dir).current_dir("/").env_clear();
+    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    if let Some(host) = docker_host.map(str::to_owned).or_else(|| std::env::var("DOCKER_HOST").ok()) {
+        command.env("DOCKER_HOST", host);
+    }
+    // The lock travels as standard input and is held for as long as the supervisor lives.
+    command.stdin(Stdio::from(lock)).stdout(Stdio::null()).stderr(Stdio::from(errors));
+    command.spawn().map(Some).map_err(|e| SandboxError::Supervisor(format!("{}: {e}", exe.display())))
+}
+
+/// How following ended.
+#[derive(Debug)]
+pub(super) enum Followed {
+    /// The job ended; this is the report.
+    Ended(ExitReport),
+    /// The supervisor is gone and left no report: nobody knows how the job ended.
+    Vanished,
+}
+
+/// Follows the supervisor of `dir` to its end, announcing output as it is written.
+///
+/// # Errors
+/// The directory cannot be watched, or the report not be read.
+pub(super) async fn follow(
+    dir: &Path,
+    announce: &LogAnnouncer,
+    orders: &mut watch::Receiver<Orders>,
+    child: Option<Child>,
+    mut started: impl FnMut(StartedNote),
+) -> Result<Followed, SandboxError> {
+    let changes = changes_in(dir).map_err(SandboxError::io("watch", dir))?;
+    let mut supervisor = match child.as_ref().and_then(Child::id) {
+        Some(pid) => Some(open_process(pid as i32).map_err(SandboxError::io("follow the supervisor of", dir))?),
+        None => None,
+    };
+    let mut has_started = false;
+    let mut told_at: Option<Instant> = None;
+    let mut gone = false;
+    loop {
+        announce.grown(fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()));
+        if !has_started && let Ok(note) = read_json(&dir.join(STARTED)) {
+            has_started = true;
+            started(note);
+        }
+        let exit = dir.join(EXIT);
+        if exit.exists() {
+            let report: ExitReport = read_json(&exit).map_err(SandboxError::io("read", &exit))?;
+            if report.boot != boot_id() {
+                // Written before a power cut: what it speaks of may be older than it.
+                return Ok(Followed::Vanished);
+            }
+            announce.grown(report.output_bytes);
+            reap(child).await;
+            return Ok(Followed::Ended(report));
+        }
+        if gone {
+            return Ok(Followed::Vanished);
+        }
+        let note = read_json::<SupervisorNote>(&dir.join(SUPERVISOR)).ok();
+        if supervisor.is_none() {
+            match adopt(dir, note.as_ref()).map_err(SandboxError::io("follow the supervisor of", dir))? {
+                Adopted::Alive(process) => supervisor = Some(process),
+                Adopted::NotYet => {}
+                // Once more round, for a report written between the two looks.
+                Adopted::Gone => {
+                    gone = true;
+                    continue;
+                }
+            }
+        }
+        // The note is written once the supervisor can take a signal.
+        let stop = orders.borrow_and_update().stop.is_some();
+        if let (None, true, Some(process), Some(_)) = (told_at, stop, &supervisor, &note) {
+            sys::pidfd_signal(process, Signal::SIGTERM).map_err(SandboxError::io("stop the supervisor of", dir))?;
+            told_at = Some(Instant::now());
+        }
+        tokio::select! {
+            ready = changes.readable() => {
+                drain(&changes);
+                ready.map_err(SandboxError::io("watch", dir))?.clear_ready();
+            }
+            () = ended(supervisor.as_ref()) => gone = true,
+            changed = orders.changed() => if changed.is_err() {
+                // homied is on its way down; the supervisor goes on.
+                return std::future::pending().await;
+            },
+            () = sleep_until(told_at.unwrap_or_else(Instant::now) + STOP_LIMIT), if told_at.is_some() => {
+                if let Some(process) = &supervisor {
+                    sys::pidfd_signal(process, Signal::SIGKILL)
+                        .map_err(SandboxError::io("stop the supervisor of", dir))?;
+                }
+                told_at = Some(Instant::now());
+            }
+        }
+    }
+}
+
+/// Waits for a child that has written its report; it has nothing left to do but to end.
+async fn reap(child: Option<Child>) {
+    if let Some(mut child) = child {
+        // tokio reaps it later if it should dawdle.
+        let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
+    }
+}
+
+fn changes_in(dir: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    inotify.add_watch(dir, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO)?;
+    sys::watch(inotify.into())
+}
+
+/// Takes the events away; what they say is seen in the files themselves.
+fn drain(changes: &AsyncFd<OwnedFd>) {
+    let mut buffer = [0; 4096];
+    while nix::unistd::read(changes.get_ref(), &mut buffer).is_ok_and(|n| n > 0) {}
+}
+
+fn open_process(pid: i32) -> io::Result<AsyncFd<OwnedFd>> {
+    sys::watch(sys::pidfd_open(pid)?)
+}
+
+async fn ended(process: Option<&AsyncFd<OwnedFd>>) {
+    match process {
+        Some(process) => drop(process.readable().await.map(|mut guard| guard.retain_ready())),
+        None => std::future::pending().await,
+    }
+}
+
+enum Adopted {
+    Alive(AsyncFd<OwnedFd>),
+    /// It holds the lock but has not yet said who it is.
+    NotYet,
+    Gone,
+}
+
+/// Finds the supervisor that an earlier homied started.
+fn adopt(dir: &Path, note: Option<&SupervisorNote>) -> io::Result<Adopted> {
+    if try_lock(dir)?.is_some() {
+        return Ok(Adopted::Gone);
+    }
+    let Some(note) = note else { return Ok(Adopted::NotYet) };
+    match open_process(note.pid) {
+        // Looked at after the descriptor was opened, the start time proves that it is of the right process.
+        Ok(process) if note.boot == boot_id() && start_ticks(note.pid) == Some(note.start_ticks) => {
+            Ok(Adopted::Alive(process))
+        }
+        Ok(_) => Ok(Adopted::NotYet),
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(Adopted::NotYet),
+        Err(e) => Err(e),
+    }
+}

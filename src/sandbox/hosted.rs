@@ -1,0 +1,153 @@
+//! One hosted job as the actor knows it, and the record that is kept of it.
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+use super::admission::Grant;
+use super::follow::Orders;
+use super::messages::Borrower;
+use super::results::Results;
+use crate::model::{
+    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Totals, Usage,
+};
+use crate::pipe::OutputLog;
+use crate::wire::refusal::Refusal;
+
+/// Beside the job's directory: what was granted. Its presence says that the job was accepted.
+pub(super) const GRANT: &str = "grant.json";
+/// The manifest of the inputs, for the comparison at the end.
+pub(super) const INPUTS: &str = "inputs.json";
+
+/// A hosted job in the actor's hands. All it does happens in [`super::life`]; they share these channels.
+#[derive(Debug)]
+pub(super) struct Hosted {
+    /// Whose it is.
+    pub(super) borrower: PeerId,
+    /// The record as of its acceptance.
+    pub(super) base: JobRecord,
+    pub(super) grant: Grant,
+    /// `JOB-EPOCH` below the directory of all jobs.
+    pub(super) dir: PathBuf,
+    pub(super) status: watch::Receiver<HostedStatus>,
+    pub(super) log: OutputLog,
+    pub(super) orders: watch::Sender<Orders>,
+    /// Whether its acceptance is written down; `None` until that is known.
+    pub(super) accepted: watch::Receiver<Option<Result<(), Refusal>>>,
+}
+
+impl Hosted {
+    /// Whether it holds a slot.
+    pub(super) fn is_active(&self) -> bool {
+        self.status.borrow().state != HostedState::Done
+    }
+
+    /// Its record now.
+    pub(super) fn record(&self) -> JobRecord {
+        record(&self.base, &self.status.borrow())
+    }
+
+    pub(super) fn work_dir(&self) -> PathBuf {
+        work_dir(&self.dir)
+    }
+}
+
+pub(super) fn work_dir(job_dir: &Path) -> PathBuf {
+    job_dir.join("work")
+}
+
+/// The first record of a job.
+pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now_ms: u64) -> JobRecord {
+    JobRecord {
+        id: offer.job,
+        role: Role::Hosted,
+        uid: 0,
+        spec: offer.spec.clone(),
+        home_dir: None,
+        inputs: offer.inputs,
+        input_totals: offer.input_totals,
+        state: JobState::Uploading,
+        outcome: None,
+        epoch: offer.epoch,
+        attempts: vec![Attempt {
+            epoch: offer.epoch,
+            peer: from.peer,
+            peer_name: from.name.clone(),
+            offered_ms: now_ms,
+            accepted: true,
+            end: None,
+        }],
+        peer: Some(from.peer),
+        peer_name: Some(from.name.clone()),
+        engine: Some(grant.engine.as_str().to_owned()),
+        created_ms: now_ms,
+        started_ms: None,
+        ended_ms: None,
+        usage: Usage::default(),
+        output_bytes: 0,
+        results: None,
+        result_totals: Totals::default(),
+        delivery: Delivery::None,
+        skipped: vec![],
+    }
+}
+
+/// The status of a job that was just accepted.
+pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
+    HostedStatus {
+        job: record.id,
+        epoch: record.epoch,
+        state: HostedState::Accepted,
+        output_bytes: 0,
+        engine: record.engine.clone(),
+        usage: Usage::default(),
+        outcome: None,
+        results: None,
+    }
+}
+
+/// The status of an ended job that an earlier homied wrote down.
+pub(super) fn done_status(record: &JobRecord, results: &Results) -> HostedStatus {
+    HostedStatus {
+        state: HostedState::Done,
+        output_bytes: record.output_bytes,
+        usage: record.usage,
+        outcome: record.outcome.clone(),
+        results: results.reference(),
+        ..accepted_status(record)
+    }
+}
+
+/// The record of a job that stands at `status`. An ended one stays `collecting` until its submitter has everything.
+pub(super) fn record(base: &JobRecord, status: &HostedStatus) -> JobRecord {
+    let mut record = base.clone();
+    record.state = status.state.job_state();
+    record.outcome.clone_from(&status.outcome);
+    record.engine.clone_from(&status.engine);
+    record.usage = status.usage;
+    record.output_bytes = status.output_bytes;
+    if let Some(results) = &status.results {
+        record.results = (results.totals.files > 0).then_some(results.manifest);
+        record.result_totals = results.totals;
+        record.skipped.clone_from(&results.skipped);
+        if record.results.is_some() {
+            record.delivery = Delivery::Waiting;
+        }
+    }
+    record
+}
+
+/// The last record of a job: nothing more will happen to it here.
+pub(super) fn closed(mut record: JobRecord, delivered: bool, now_ms: u64) -> JobRecord {
+    let outcome = record
+        .outcome
+        .get_or_insert_with(|| Outcome::Lost { message: "nobody knows how it ended: its supervisor is gone".into() });
+    record.state = outcome.state();
+    record.ended_ms.get_or_insert(now_ms);
+    record.delivery = match (record.results.is_some(), delivered) {
+        (false, _) => Delivery::None,
+        (true, true) => Delivery::Delivered,
+        (true, false) => Delivery::Expired,
+    };
+    record
+}

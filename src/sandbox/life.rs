@@ -1,0 +1,343 @@
+//! The life of one hosted job, as one task: accepted, prepared, run under its supervisor, collected, kept, forgotten.
+//!
+//! The task owns what it does; the actor gives [`Orders`] and reads the status. Where an earlier homied left the job
+//! is an [`Entry`]: the same road, joined further down.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::admission::Grant;
+use super::engine::{JobLaunch, native};
+use super::engines::Engines;
+use super::error::SandboxError;
+use super::follow::{Followed, Orders, follow, supervise};
+use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
+use super::results::{self, Results};
+use super::supervisor::{LAUNCH, StartedNote, write_json};
+use super::{policy, workspace};
+use crate::blobs::BlobStore;
+use crate::clock::wall_ms;
+use crate::history::messages::PutRecord;
+use crate::link::messages::inputs_pin;
+use crate::mailbox::{Outlet, ask_outlet};
+use crate::model::{EngineKind, FailKind, HostedState, HostedStatus, JobRecord, Manifest, Outcome, Usage};
+use crate::pipe::LogAnnouncer;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// An accepted job holds a slot; a submitter that has not sent everything by then has gone away. 2 GiB at 1 MB/s
+/// take this long.
+const INPUTS_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// History answers in a millisecond; a disk that hangs may take longer.
+const HISTORY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What all jobs share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// homied's own program.
+    pub(super) exe: PathBuf,
+    /// This machine's peer id.
+    pub(super) node: String,
+    pub(super) blobs: BlobStore,
+    pub(super) put: Outlet<PutRecord>,
+    pub(super) engines: Engines,
+    pub(super) docker_host: Option<String>,
+    /// How long results wait for their owner.
+    pub(super) keep: Duration,
+}
+
+/// Where the task joins the road.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Just admitted; not yet written down.
+    New,
+    /// Written down; inputs are awaited.
+    Accepted,
+    /// Inputs are here; the directory may be half made.
+    Prepare,
+    /// A supervisor was or is to be started.
+    Supervise,
+    /// Everything was written down; results wait.
+    Done,
+}
+
+/// One job, in the task's hands.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) shared: Arc<Shared>,
+    pub(super) base: JobRecord,
+    pub(super) grant: Grant,
+    pub(super) image: Option<String>,
+    pub(super) dir: PathBuf,
+    pub(super) status: watch::Sender<HostedStatus>,
+    pub(super) announce: LogAnnouncer,
+    pub(super) orders: watch::Receiver<Orders>,
+    pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
+}
+
+/// How a job ended, before results are looked at.
+struct End {
+    outcome: Outcome,
+    usage: Usage,
+    output_bytes: u64,
+    ended_ms: u64,
+}
+
+impl End {
+    fn before_start(outcome: Outcome) -> Self {
+        Self { outcome, usage: Usage::default(), output_bytes: 0, ended_ms: wall_ms() }
+    }
+}
+
+impl Life {
+    /// Lives it. Returns when nothing of the job is left here. `changed` is called when it gives up its slot.
+    pub(super) async fn live(mut self, entry: Entry, changed: impl Fn()) {
+        if matches!(entry, Entry::New) {
+            let accepted = self.accept().await;
+            let refused = accepted.is_err();
+            self.accepted.send_replace(Some(accepted));
+            if refused {
+                self.remove_dir().await;
+                return;
+            }
+        } else {
+            self.accepted.send_replace(Some(Ok(())));
+        }
+        if !matches!(entry, Entry::Done) {
+            let end = match self.run(entry).await {
+                Ok(Some(end)) => end,
+                Ok(None) => return self.vanish().await,
+                Err(e) => {
+                    tracing::warn!(job = %self.base.id, error = %e, "a hosted job failed here");
+                    End::before_start(e.outcome())
+                }
+            };
+            self.finish(end).await;
+        }
+        changed();
+        self.keep().await;
+    }
+
+    /// Writes the acceptance down.
+    async fn accept(&self) -> Result<(), Refusal> {
+        let (dir, grant) = (self.dir.clone(), self.grant.clone());
+        let made = blocking(move || {
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.recursive(true).create(&dir).map_err(SandboxError::io("make", &dir))?;
+            write_json(&dir.join(GRANT), &grant).map_err(SandboxError::io("write", &dir))
+        });
+        made.await.map_err(|e| match e.outcome() {
+            Outcome::Failed { reason: FailKind::DiskLimit, message } => Refusal::new(RefusalKind::DiskFull, message),
+            _ => Refusal::internal(e.to_string()),
+        })?;
+        self.put(self.base.clone()).await
+    }
+
+    async fn put(&self, record: JobRecord) -> Result<(), Refusal> {
+        let put = PutRecord { record: Box::new(record) };
+        ask_outlet(&self.shared.put, put, HISTORY_LIMIT).await.map_err(|e| Refusal::internal(e.to_string()))?
+    }
+
+    fn set(&self, state: HostedState) {
+        self.status.send_modify(|s| s.state = state);
+    }
+
+    /// From acceptance to the program's end; `None` when the job is lost without a trace.
+    async fn run(&mut self, entry: Entry) -> Result<Option<End>, SandboxError> {
+        if matches!(entry, Entry::New | Entry::Accepted)
+            && let Some(outcome) = self.await_inputs().await
+        {
+            return Ok(Some(End::before_start(outcome)));
+        }
+        let mut child = None;
+        if !matches!(entry, Entry::Supervise) {
+            self.prepare().await?;
+        }
+        if let Some(by) = self.orders.borrow().stop.clone() {
+            // An earlier homied may have started it; then the supervisor has to be told.
+            if !matches!(entry, Entry::Supervise) {
+                return Ok(Some(End::before_start(Outcome::Cancelled { by })));
+            }
+        }
+        if !self.dir.join(super::supervisor::SUPERVISOR).exists() {
+            self.set(HostedState::Starting);
+            child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
+        }
+        let status = &self.status;
+        let started = |_: StartedNote| {
+            status.send_modify(|s| s.state = HostedState::Running);
+        };
+        let followed = follow(&self.dir, &self.announce, &mut self.orders, child, started).await?;
+        let Followed::Ended(report) = followed else { return Ok(None) };
+        let outcome = match report.outcome {
+            Outcome::Cancelled { by } => Outcome::Cancelled { by: self.orders.borrow().stop.clone().unwrap_or(by) },
+            other => other,
+        };
+        Ok(Some(End { outcome, usage: report.usage, output_bytes: report.output_bytes, ended_ms: report.ended_ms }))
+    }
+
+    /// Waits for the order to start; an outcome when it comes to nothing.
+    async fn await_inputs(&mut self) -> Option<Outcome> {
+        let ordered = self.orders.wait_for(|o| o.start || o.stop.is_some() || o.forget);
+        let ordered = tokio::time::timeout(INPUTS_LIMIT, ordered).await.map(|o| o.map(|orders| orders.clone()));
+        match ordered {
+            Ok(Ok(orders)) if orders.start => None,
+            Ok(Ok(orders)) => Some(Outcome::Cancelled { by: orders.stop.unwrap_or_else(|| "you".to_owned()) }),
+            // homied is on its way down; the next one waits on.
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) => Some(Outcome::failed(FailKind::Inputs, "the inputs did not arrive within 40 minutes")),
+        }
+    }
+
+    /// Makes the directory and says what is to be run.
+    async fn prepare(&self) -> Result<(), SandboxError> {
+        self.set(HostedState::Preparing);
+        let (uid, gid) = native::job_user();
+        let launch = JobLaunch {
+            job: self.base.id,
+            epoch: self.base.epoch,
+            node: self.shared.node.clone(),
+            job_dir: self.dir.clone(),
+            command: self.base.spec.command.clone(),
+            vars: policy::variables(&self.base.spec),
+            env: self.grant.env.clone(),
+            limits: self.grant.limits.clone(),
+            uid,
+            gid,
+            gpus: self.grant.gpus.clone(),
+            engine: self.grant.engine,
+            image: self.image.clone(),
+            warm: None,
+        };
+        let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
+        let pin = inputs_pin(self.base.id, self.base.epoch);
+        blocking(move || {
+            let dir = &launch.job_dir;
+            let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
+            let work = launch.work_dir();
+            // Left half made by a homied that was killed.
+            workspace::remove(&work)?;
+            workspace::materialise(&work, &manifest, &blobs, uid, gid)?;
+            let list = dir.join(INPUTS);
+            std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
+            let path = dir.join(LAUNCH);
+            write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
+            // The copy is complete: the store may forget its own.
+            Ok(blobs.unpin(&pin)?)
+        })
+        .await
+    }
+
+    /// Lists the results and writes the end down.
+    async fn finish(&mut self, mut end: End) {
+        self.status.send_modify(|s| {
+            s.state = HostedState::Collecting;
+            s.usage = end.usage;
+            s.output_bytes = end.output_bytes;
+        });
+        let dir = self.dir.clone();
+        let max_bytes = self.grant.limits.disk_bytes.saturating_add(self.base.input_totals.bytes);
+        let collected = blocking(move || collect(&dir, max_bytes)).await;
+        let reference = match collected {
+            Ok(results) => results.reference(),
+            Err(e) => {
+                tracing::warn!(job = %self.base.id, error = %e, "results cannot be listed");
+                if let Outcome::Exited { code } = end.outcome {
+                    end.outcome =
+                        Outcome::failed(FailKind::Results, format!("the program exited with {code}, but {e}"));
+                }
+                None
+            }
+        };
+        let mut done = self.status.borrow().clone();
+        done.state = HostedState::Done;
+        done.outcome = Some(end.outcome);
+        done.results = reference;
+        self.base.ended_ms = Some(end.ended_ms);
+        self.base.started_ms = Some(end.ended_ms.saturating_sub(end.usage.wall_ms));
+        if let Err(refusal) = self.put(record(&self.base, &done)).await {
+            // The files say the same; a later homied reads them again.
+            tracing::error!(job = %self.base.id, %refusal, "the end of a hosted job was not written down");
+        }
+        self.announce.grown(end.output_bytes);
+        self.announce.done();
+        self.status.send_replace(done);
+    }
+
+    /// Keeps the results until the submitter has them, or nobody came for them.
+    async fn keep(mut self) {
+        self.announce.done();
+        let since = self.base.ended_ms.unwrap_or_else(wall_ms);
+        let left = self.shared.keep.saturating_sub(Duration::from_millis(wall_ms().saturating_sub(since)));
+        let forgotten = match tokio::time::timeout(left, self.orders.wait_for(|o| o.forget)).await.map(|o| o.map(drop))
+        {
+            Ok(Ok(_)) => true,
+            Ok(Err(_)) => return,
+            Err(_) => false,
+        };
+        let last = record(&self.base, &self.status.borrow());
+        if let Err(refusal) = self.put(closed(last, forgotten, wall_ms())).await {
+            tracing::error!(job = %self.base.id, %refusal, "the end of a hosted job was not written down");
+        }
+        self.remove_dir().await;
+    }
+
+    /// The supervisor was killed or the power went: whoever asks is told that the job is unknown, and may send it again.
+    async fn vanish(self) {
+        tracing::warn!(job = %self.base.id, "the supervisor of a hosted job is gone without a report");
+        self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
+        let last = record(&self.base, &self.status.borrow());
+        if let Err(refusal) = self.put(closed(last, false, wall_ms())).await {
+            tracing::error!(job = %self.base.id, %refusal, "the loss of a hosted job was not written down");
+        }
+        self.remove_dir().await;
+    }
+
+    async fn remove_dir(&self) {
+        let (dir, blobs) = (self.dir.clone(), self.shared.blobs.clone());
+        let pin = inputs_pin(self.base.id, self.base.epoch);
+        let removed = blocking(move || {
+            blobs.unpin(&pin)?;
+            workspace::remove(&dir)
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(job = %self.base.id, %error, "the directory of a hosted job stays");
+        }
+    }
+}
+
+/// The results of a job that has ended, from its directory alone. One that never began has none.
+fn collect(dir: &Path, max_bytes: u64) -> Result<Results, SandboxError> {
+    let work = work_dir(dir);
+    let launch = dir.join(LAUNCH);
+    if !launch.exists() {
+        return Ok(Results::default());
+    }
+    let list = dir.join(INPUTS);
+    let bytes = std::fs::read(&list).map_err(SandboxError::io("read", &list))?;
+    let inputs = Manifest::decode(&bytes).map_err(|e| SandboxError::Results(e.to_string()))?;
+    let found = results::collect(&work, &inputs, results::change_time(&launch)?, max_bytes)?;
+    found.save(dir)?;
+    Ok(found)
+}
+
+/// Runs what blocks away from the runtime's threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(SandboxError::Supervisor(format!("a task ended early: {e}"))),
+    }
+}
+
+/// Which engine a job of an earlier homied was given, for those whose grant cannot be read.
+pub(super) fn engine_of(record: &JobRecord) -> EngineKind {
+    match record.engine.as_deref() {
+        Some("docker") => EngineKind::Docker,
+        _ => EngineKind::Native,
+    }
+}

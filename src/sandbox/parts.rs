@@ -1,0 +1,159 @@
+//! What the sandbox is made of, and its start.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::actor::{self, SandboxActor};
+use super::adopt::{self, Found};
+use super::engines::{Engines, Survey};
+use super::error::SandboxError;
+use super::life::{Shared, blocking};
+use super::workspace;
+use crate::blobs::BlobStore;
+use crate::config::Settings;
+use crate::history::messages::{LoadOpen, PutRecord};
+use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
+use crate::model::{Facts, PeerId, Role};
+use crate::monitor::messages::{SetEngines, SetHosting};
+use crate::wire::refusal::Refusal;
+
+/// How often engines are looked at: a Docker that was just started should be used within a minute, and asking costs a
+/// local request.
+const SURVEY_EVERY: Duration = Duration::from_secs(30);
+/// History reads its open records in milliseconds.
+const LOAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the sandbox is made of.
+#[derive(Debug, Clone)]
+pub struct SandboxParts {
+    /// homied's own program, executed again as launcher and supervisor. `/proc/self/exe` stays right also when a new
+    /// version lies in the old one's place.
+    pub exe: PathBuf,
+    /// This machine.
+    pub node: PeerId,
+    /// Where job directories live.
+    pub dir: PathBuf,
+    /// What the owner allows; a reload shows here.
+    pub settings: watch::Receiver<Settings>,
+    /// Inputs.
+    pub blobs: BlobStore,
+    /// History.
+    pub put: Outlet<PutRecord>,
+    /// History.
+    pub load: Outlet<LoadOpen>,
+    /// Monitor.
+    pub engines: Outlet<SetEngines>,
+    /// Monitor.
+    pub hosting: Outlet<SetHosting>,
+    /// Own load.
+    pub facts: watch::Receiver<Facts>,
+}
+
+/// Starts the sandbox: adopts the jobs an earlier homied left, and begins to look for engines.
+///
+/// # Errors
+/// The directory cannot be made, or history cannot tell which jobs are open.
+pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
+    let internal = |e: SandboxError| Refusal::internal(e.to_string());
+    let dir = parts.dir.clone();
+    // Supervisors run elsewhere, so the path must mean the same everywhere.
+    let dir = blocking(move || make_dir(dir)).await.map_err(internal)?;
+    let parts = SandboxParts { dir, ..parts };
+    let open = ask_outlet(&parts.load, LoadOpen { role: Role::Hosted }, LOAD_LIMIT)
+        .await
+        .map_err(|e| Refusal::internal(e.to_string()))??;
+    let dir = parts.dir.clone();
+    let (found, orphans) = blocking(move || {
+        let found: Vec<Found> = open.into_iter().map(|r| adopt::look(&dir, r)).collect();
+        let known: Vec<PathBuf> = found.iter().map(|f| f.dir.clone()).collect();
+        // Listed before the first new job can come, removed when there is time.
+        Ok((found, adopt::orphans(&dir, &known)))
+    })
+    .await
+    .map_err(internal)?;
+
+    let (docker_host, keep) = {
+        let settings = parts.settings.borrow();
+        (settings.docker_host.clone(), Duration::from_secs(settings.keep_results_s))
+    };
+    let engines = Engines::new(parts.exe.clone(), parts.dir.clone(), docker_host.clone());
+    let shared = Arc::new(Shared {
+        exe: parts.exe.clone(),
+        node: parts.node.to_string(),
+        blobs: parts.blobs.clone(),
+        put: parts.put.clone(),
+        engines: engines.clone(),
+        docker_host,
+        keep,
+    });
+    let (survey_tx, survey) = watch::channel(None);
+    tokio::spawn(look_after_engines(parts.clone(), engines, shared.node.clone(), orphans, survey_tx));
+    Ok(actor::run(parts, shared, survey, found))
+}
+
+fn make_dir(dir: PathBuf) -> Result<PathBuf, SandboxError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.and_then(|()| dir.canonicalize()).map_err(SandboxError::io("make", &dir))
+}
+
+/// Looks at the engines now and then, tells the monitor, and once removes what nobody knows.
+async fn look_after_engines(
+    parts: SandboxParts,
+    engines: Engines,
+    node: String,
+    orphans: Vec<PathBuf>,
+    into: watch::Sender<Option<Survey>>,
+) {
+    let mut swept = false;
+    let mut warned = Vec::new();
+    loop {
+        let choice = parts.settings.borrow().engine;
+        let survey = engines.survey(choice).await;
+        if survey.warnings != warned {
+            for warning in &survey.warnings {
+                tracing::warn!("{warning}");
+            }
+            warned.clone_from(&survey.warnings);
+        }
+        if let Some(trouble) = survey.trouble().filter(|_| into.borrow().as_ref().is_none_or(|s| s.trouble().is_none()))
+        {
+            tracing::warn!("no engine is ready, so this machine hosts no jobs: {trouble}");
+        }
+        tell_outlet(&parts.engines, SetEngines { engines: survey.offers.clone() });
+        into.send_if_modified(|s| {
+            let news = s.as_ref() != Some(&survey);
+            *s = Some(survey.clone());
+            news
+        });
+        if !swept {
+            swept = true;
+            remove_dirs(orphans.clone()).await;
+            engines.sweep(&node, &parts.dir, &survey).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SURVEY_EVERY) => {}
+            () = into.closed() => return,
+        }
+    }
+}
+
+/// Directories that no record speaks of are of jobs that were refused or forgotten in the last moment.
+async fn remove_dirs(orphans: Vec<PathBuf>) {
+    let removed = blocking(move || {
+        for dir in orphans {
+            // A supervisor without a record ends with its job; the next start finds its directory free.
+            let free = super::supervisor::try_lock(&dir).map_err(SandboxError::io("lock", &dir))?;
+            if free.is_some() {
+                workspace::remove(&dir)?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = removed.await {
+        tracing::warn!(%error, "an old job directory stays");
+    }
+}

@@ -1,0 +1,366 @@
+//! The sandbox room with the native engine, for real: programs run in jails, under supervisors that are processes of the
+//! built homied. Needs namespaces (root, or a user who may make user namespaces).
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use homie::blobs::BlobStore;
+use homie::config::{EngineChoice, Settings};
+use homie::history;
+use homie::mailbox::{Door, ask};
+use homie::model::{
+    Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, Limits, Manifest, Needs,
+    Offer, Outcome, PeerId, Totals,
+};
+use homie::monitor::messages::{SetEngines, SetHosting};
+use homie::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob};
+use homie::sandbox::{self, SandboxActor, SandboxParts};
+use homie::wire::output::RecordReader;
+use homie::wire::refusal::{Refusal, RefusalKind};
+use tokio::sync::watch;
+
+/// Ten times what a busy machine needs for the slowest of these jobs.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Swallows what the room tells the monitor.
+struct Monitor;
+impl actix::Actor for Monitor {
+    type Context = actix::Context<Self>;
+}
+impl actix::Handler<SetEngines> for Monitor {
+    type Result = ();
+    fn handle(&mut self, _: SetEngines, _: &mut Self::Context) {}
+}
+impl actix::Handler<SetHosting> for Monitor {
+    type Result = ();
+    fn handle(&mut self, _: SetHosting, _: &mut Self::Context) {}
+}
+
+struct Room {
+    door: Door<SandboxActor>,
+    blobs: BlobStore,
+    limits: Limits,
+    _facts: watch::Sender<Facts>,
+    _settings: watch::Sender<Settings>,
+}
+
+const FRIEND: PeerId = PeerId([7; 32]);
+
+fn friend() -> Borrower {
+    Borrower { peer: FRIEND, name: "raj".into(), own: false }
+}
+
+impl Room {
+    async fn open(state: &Path) -> Self {
+        use actix::Actor;
+        let limits = Limits { memory_bytes: 512 << 20, ..Limits::default() };
+        let settings = Settings {
+            engine: EngineChoice::Native,
+            limits: limits.clone(),
+            job_slots: 4,
+            ..Settings::defaults("host")
+        };
+        let blobs = BlobStore::open(state.join("store"), 1 << 32).expect("store");
+        let history = history::start(&state.join("homie.db")).expect("history");
+        let monitor = Monitor.start();
+        let (settings, settings_rx) = watch::channel(settings);
+        // Rooms that run at the same time are different machines, or they would sweep up after each other; rooms on
+        // one state are the same.
+        let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
+        let (facts, facts_rx) = watch::channel(Facts::default());
+        let door = sandbox::start(SandboxParts {
+            exe: PathBuf::from(env!("CARGO_BIN_EXE_homied")),
+            node,
+            dir: state.join("jobs"),
+            settings: settings_rx,
+            blobs: blobs.clone(),
+            put: history.clone().recipient(),
+            load: history.recipient(),
+            engines: monitor.clone().recipient(),
+            hosting: monitor.recipient(),
+            facts: facts_rx,
+        })
+        .await
+        .expect("started");
+        Self { door, blobs, limits, _facts: facts, _settings: settings }
+    }
+
+    fn offer(&self, command: &[&str], files: &[(&str, &[u8])], needs: Needs) -> Offer {
+        let entry = |(path, bytes): &(&str, &[u8])| {
+            let hash = Digest::of(bytes);
+            self.blobs.put(&hash, bytes).expect("put");
+            let path = homie::model::CleanPath::new(*path).expect("clean");
+            FileEntry { path, size: bytes.len() as u64, exec: false, hash, chunks: vec![] }
+        };
+        let manifest = Manifest::new(files.iter().map(entry).collect()).expect("valid");
+        Offer {
+            job: JobId::random().expect("random"),
+            epoch: Epoch(1),
+            spec: JobSpec {
+                name: "test".into(),
+                command: command.iter().map(|s| (*s).to_owned()).collect(),
+                vars: BTreeMap::from([("GREETING".to_owned(), "hei".to_owned())]),
+                needs,
+                ..JobSpec::default()
+            },
+            inputs: self.blobs.put_manifest(&manifest).expect("put"),
+            input_totals: Totals { files: files.len() as u64, bytes: manifest.total_bytes() },
+        }
+    }
+
+    async fn admit(&self, offer: &Offer) -> Result<HostedStatus, Refusal> {
+        ask(&self.door, AdmitJob { from: friend(), offer: offer.clone() }, LONG).await.expect("answers")
+    }
+
+    async fn begin(&self, offer: &Offer) {
+        self.admit(offer).await.expect("admitted");
+        let start = StartJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        ask(&self.door, start, LONG).await.expect("answers").expect("started");
+    }
+
+    async fn until(&self, offer: &Offer, wanted: impl Fn(&HostedStatus) -> bool) -> HostedStatus {
+        let watch = WatchJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        let mut feed = ask(&self.door, watch, LONG).await.expect("answers").expect("known");
+        let status = tokio::time::timeout(LONG, feed.status.wait_for(|s| wanted(s))).await;
+        status.expect("in time").expect("room lives").clone()
+    }
+
+    async fn done(&self, offer: &Offer) -> HostedStatus {
+        self.until(offer, |s| s.state == HostedState::Done).await
+    }
+
+    /// (all output, names of results, skipped lines)
+    async fn harvest(&self, offer: &Offer) -> (String, Vec<String>, Vec<String>) {
+        let watch = WatchJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        let feed = ask(&self.door, watch, LONG).await.expect("answers").expect("known");
+        let mut cursor = feed.log.cursor(0);
+        let mut reader = RecordReader::default();
+        let mut text = Vec::new();
+        while let Some(bytes) = cursor.next(1 << 20).await.expect("readable") {
+            reader.push(&bytes);
+            while let Some(record) = reader.next_record().expect("sound") {
+                text.extend_from_slice(&record.data);
+            }
+        }
+        assert_eq!(reader.pending(), 0, "the log ends with a whole record");
+        let open = OpenResults { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        let results = ask(&self.door, open, LONG).await.expect("answers").expect("ended");
+        let names = results.manifest.files().iter().map(|f| f.path.to_string()).collect();
+        let skipped = feed.status.borrow().results.as_ref().map(|r| r.skipped.clone()).unwrap_or_default();
+        (String::from_utf8_lossy(&text).into_owned(), names, skipped)
+    }
+
+    async fn run(&self, script: &str, needs: Needs) -> (HostedStatus, String) {
+        let offer = self.offer(&["sh", "-c", script], &[], needs);
+        self.begin(&offer).await;
+        let status = self.done(&offer).await;
+        (status, self.harvest(&offer).await.0)
+    }
+}
+
+fn in_room<F: Future<Output = ()>>(test: impl FnOnce(PathBuf) -> F) {
+    let state = tempfile::tempdir().expect("tempdir");
+    actix::System::new().block_on(test(state.path().to_path_buf()));
+}
+
+fn failed(status: &HostedStatus) -> FailKind {
+    match &status.outcome {
+        Some(Outcome::Failed { reason, .. }) => *reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_script_runs_jailed_and_only_what_it_made_comes_home() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let script = b"\
+import os, socket, sys
+print('uid', os.getuid(), os.environ['GREETING'], open('data/in.txt').read())
+os.makedirs('out'); open('out/model', 'w').write('m' * 10)
+open('data/changed.txt', 'w').write('other')
+os.symlink('/etc/shadow', 'shadow')
+for what in (lambda: open('/usr/x', 'w'), lambda: open('/etc/shadow'), lambda: os.listdir('/root'),
+             lambda: socket.create_connection(('192.0.2.1', 80), 2), lambda: socket.socket(socket.AF_VSOCK)):
+    try: what(); print('REACHED')
+    except OSError as e: pass
+print('err', file=sys.stderr)
+sys.exit(3)
+";
+        let files: [(&str, &[u8]); 3] = [("run.py", script), ("data/in.txt", b"input"), ("data/changed.txt", b"first")];
+        let offer = room.offer(&["python3", "run.py"], &files, Needs::default());
+        room.begin(&offer).await;
+        let status = room.done(&offer).await;
+        let (text, names, skipped) = room.harvest(&offer).await;
+        assert_eq!(status.outcome, Some(Outcome::Exited { code: 3 }), "{text}");
+        assert_eq!(status.engine.as_deref(), Some("native"));
+        assert!(text.contains("hei input") && text.contains("err") && !text.contains("REACHED"), "{text}");
+        assert!(!text.contains("uid 0 "), "{text}");
+        assert_eq!(names, ["data/changed.txt", "out/model"]);
+        assert_eq!(skipped, ["shadow: symbolic link"]);
+        assert!(status.usage.cpu_ms > 0 && status.usage.wall_ms > 0 && status.usage.peak_memory_bytes > 0);
+
+        let forget = ForgetJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        ask(&room.door, forget, LONG).await.expect("answers");
+        let dir = state.join("jobs");
+        let empty = || std::fs::read_dir(&dir).expect("there").next().is_none();
+        wait_until(empty).await;
+    });
+}
+
+/// Waits for a condition that nothing announces.
+async fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !condition() {
+        assert!(Instant::now() < deadline, "the condition never came true");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn a_job_that_resists_is_gone_soon_after_its_time() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let resist =
+            "trap '' TERM INT HUP QUIT; (trap '' TERM; setsid sleep 1000 &) ; echo on; while :; do sleep 100; done";
+        let needs = Needs { timeout_s: Some(1), ..Needs::default() };
+        let (status, text) = room.run(resist, needs).await;
+        assert_eq!((status.outcome, text.as_str()), (Some(Outcome::TimedOut), "on\n"));
+        assert!((1000..3000).contains(&status.usage.wall_ms), "{:?}", status.usage);
+    });
+}
+
+#[test]
+fn limits_end_a_job_by_their_names() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let needs = || Needs { memory_bytes: Some(64 << 20), disk_bytes: Some(16 << 20), ..Needs::default() };
+        let hungry = "exec python3 -c 'x = []\nwhile True: x.append(bytearray(1 << 20))'";
+        assert_eq!(failed(&room.run(hungry, needs()).await.0), FailKind::OutOfMemory);
+        let writer = "i=0; while :; do head -c 1000000 /dev/zero > f$i; i=$((i+1)); done";
+        assert_eq!(failed(&room.run(writer, needs()).await.0), FailKind::DiskLimit);
+        let missing = room.offer(&["no-such-program"], &[], Needs::default());
+        room.begin(&missing).await;
+        assert_eq!(failed(&room.done(&missing).await), FailKind::Spawn);
+        let (status, _) = room.run("kill -SEGV $$", Needs::default()).await;
+        assert_eq!(status.outcome, Some(Outcome::Signaled { signal: 11 }));
+        let too_much = room.offer(&["true"], &[], Needs { memory_bytes: Some(1 << 50), ..Needs::default() });
+        let refusal = room.admit(&too_much).await.expect_err("refused");
+        assert_eq!(refusal.kind, RefusalKind::Limits);
+        assert!(refusal.message.contains("512.0 MB"), "{}", refusal.message);
+        assert_eq!(room.limits.memory_bytes, 512 << 20);
+    });
+}
+
+#[test]
+fn a_million_lines_arrive_whole_and_in_order() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let (status, text) = room.run("seq 1000000", Needs::default()).await;
+        assert_eq!(status.outcome, Some(Outcome::Exited { code: 0 }));
+        assert!(text.lines().map(str::parse).eq((1..=1_000_000).map(Ok::<u32, _>)));
+    });
+}
+
+#[test]
+fn a_job_is_cancelled_before_and_while_it_runs() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let cancelled = Some(Outcome::Cancelled { by: "you".into() });
+        let stop = |offer: &Offer| StopJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        let waiting = room.offer(&["true"], &[], Needs::default());
+        room.admit(&waiting).await.expect("admitted");
+        ask(&room.door, stop(&waiting), LONG).await.expect("answers").expect("known");
+        assert_eq!(room.done(&waiting).await.outcome, cancelled);
+
+        let running = room.offer(&["sh", "-c", "echo x > part; exec sleep 1000"], &[], Needs::default());
+        room.begin(&running).await;
+        room.until(&running, |s| s.state == HostedState::Running).await;
+        ask(&room.door, stop(&running), LONG).await.expect("answers").expect("known");
+        assert_eq!(room.done(&running).await.outcome, cancelled);
+    });
+}
+
+#[test]
+fn an_assignment_has_one_answer_and_one_owner() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let offer = room.offer(&["sleep", "1000"], &[], Needs::default());
+        let first = room.admit(&offer).await.expect("admitted");
+        assert_eq!(room.admit(&offer).await.expect("again"), first);
+        let stranger = Borrower { peer: PeerId([9; 32]), name: "eve".into(), own: false };
+        let theirs = ask(&room.door, AdmitJob { from: stranger.clone(), offer: offer.clone() }, LONG).await;
+        assert_eq!(theirs.expect("answers").expect_err("refused").kind, RefusalKind::NotAllowed);
+        let theirs = StopJob { from: stranger.peer, job: offer.job, epoch: offer.epoch };
+        let theirs = ask(&room.door, theirs, LONG).await.expect("answers");
+        assert_eq!(theirs.expect_err("refused").kind, RefusalKind::UnknownJob);
+
+        room.begin(&offer).await;
+        room.until(&offer, |s| s.state == HostedState::Running).await;
+        let second = Offer { epoch: Epoch(2), ..offer.clone() };
+        assert_eq!(room.admit(&second).await.expect("replaces").epoch, Epoch(2));
+        assert_eq!(room.admit(&offer).await.expect_err("stale").kind, RefusalKind::StaleEpoch);
+        let hosted = ask(&room.door, HostedJobs, LONG).await.expect("answers");
+        assert_eq!(hosted.iter().map(|r| r.epoch).collect::<Vec<_>>(), [Epoch(2)]);
+    });
+}
+
+#[test]
+fn a_later_room_adopts_what_an_earlier_one_left() {
+    let state = tempfile::tempdir().expect("tempdir");
+    let path = state.path().to_path_buf();
+    let in_system = |test: std::pin::Pin<Box<dyn Future<Output = Offer>>>| actix::System::new().block_on(test);
+    let first = path.clone();
+    // Ends while the job runs: the room and all its tasks are dropped, as in a crash.
+    let offer = in_system(Box::pin(async move {
+        let room = Room::open(&first).await;
+        let script = "echo one; until [ -e go ]; do sleep 0.01; done; echo two; echo r > result; exit 5";
+        let offer = room.offer(&["sh", "-c", script], &[], Needs::default());
+        room.begin(&offer).await;
+        room.until(&offer, |s| s.state == HostedState::Running).await;
+        offer
+    }));
+    let second = path.clone();
+    in_system(Box::pin(async move {
+        let room = Room::open(&second).await;
+        assert_ne!(room.until(&offer, |s| s.state >= HostedState::Running).await.state, HostedState::Done);
+        let work = second.join("jobs").join(format!("{}-1", offer.job)).join("work");
+        std::fs::write(work.join("go"), "").expect("written");
+        let status = room.done(&offer).await;
+        assert_eq!(status.outcome, Some(Outcome::Exited { code: 5 }));
+        let (text, names, _) = room.harvest(&offer).await;
+        assert_eq!((text.as_str(), names), ("one\ntwo\n", vec!["go".to_owned(), "result".to_owned()]));
+        offer
+    }));
+}
+
+#[test]
+fn a_killed_supervisor_takes_its_job_along_and_the_job_is_forgotten() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let offer = room.offer(&["sleep", "1000"], &[], Needs::default());
+        room.begin(&offer).await;
+        room.until(&offer, |s| s.state == HostedState::Running).await;
+        let dir = state.join("jobs").join(format!("{}-1", offer.job));
+        let note = std::fs::read_to_string(dir.join("supervisor.json")).expect("written");
+        let note: serde_json::Value = serde_json::from_str(&note).expect("JSON");
+        let pid = nix::unistd::Pid::from_raw(note["pid"].as_i64().expect("a number") as i32);
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("lives");
+        let init: i32 = children.split_whitespace().next().expect("one child").parse().expect("a number");
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("ours");
+        wait_until(|| !dir.exists()).await;
+        wait_until(|| !Path::new(&format!("/proc/{init}")).exists()).await;
+        let again = WatchJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        let deadline = Instant::now() + LONG;
+        while ask(&room.door, again_of(&again), LONG).await.expect("answers").is_ok() {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+fn again_of(watch: &WatchJob) -> WatchJob {
+    WatchJob { from: watch.from, job: watch.job, epoch: watch.epoch }
+}
