@@ -66,10 +66,13 @@ impl Room {
         let history = history::start(&state.join("homie.db")).expect("history");
         let monitor = Monitor.start();
         let (settings, settings_rx) = watch::channel(settings);
+        // Rooms that run at the same time are different machines, or they would sweep up after each other; rooms on
+        // one state are the same.
+        let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
         let (facts, facts_rx) = watch::channel(Facts::default());
         let door = sandbox::start(SandboxParts {
             exe: PathBuf::from(env!("CARGO_BIN_EXE_homied")),
-            node: PeerId([1; 32]),
+            node,
             dir: state.join("jobs"),
             settings: settings_rx,
             blobs: blobs.clone(),

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use super::context::Context;
+use crate::model::visible_controls;
 use crate::transfer::TransferError;
 use crate::wire::frame::FrameError;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -143,9 +144,11 @@ impl CtlError {
             let _ = ctx.print_json(&json!({ "version": 1, "error": error }));
             return;
         }
-        let mut text = format!("{} {self}\n", ctx.err.red("error:"));
+        // Messages quote names of files and of other machines.
+        let safe = |text: &str| visible_controls(text.as_bytes());
+        let mut text = format!("{} {}\n", ctx.err.red("error:"), safe(&self.to_string()));
         if let Some(hint) = self.hint() {
-            text.push_str(&format!("{} {hint}\n", ctx.err.cyan("hint:")));
+            text.push_str(&format!("{} {}\n", ctx.err.cyan("hint:"), safe(hint)));
         }
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }

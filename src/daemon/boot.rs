@@ -1,5 +1,6 @@
 //! The start: every room and every wire between them, on one screen.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,31 +8,56 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 
+use super::address;
+use super::background::Readiness;
 use super::housekeeping::{self, Broom};
+use super::lock::StateLock;
 use super::shutdown::House;
+use super::{service, signals};
 use crate::blobs::BlobStore;
 use crate::identity::Identity;
 use crate::ipc::messages::ReloadConfig;
-use crate::mailbox::ask;
+use crate::mailbox::{Door, ask};
 use crate::model::BootId;
-use crate::paths::{Places, Surroundings};
+use crate::paths::Places;
+use crate::registry::PeerRegistryActor;
+use crate::registry::messages::ListPeers;
 use crate::secret::GroupKeys;
 use crate::{config, discovery, history, ipc, link, monitor, registry, sandbox, scheduler};
 
 /// What homied's command line says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct Options {
+    /// Where things are.
+    pub places: Places,
     /// Settings over the file and the environment, as pairs of key and value.
     pub flags: Vec<(String, String)>,
+    /// Whoever started us in the background waits for this.
+    pub ready: Readiness,
 }
 
-/// Runs homied until it is told to end. Must be called inside an actix System.
+/// Runs homied until it is told to end, on this thread and a few workers.
 ///
 /// # Errors
 /// It cannot start: the config cannot be used, another homied has the socket, the state cannot be read or written.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(mut options: Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(address::workers())
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    // One System: actors on this thread, everything that moves bytes on the runtime's workers.
+    let system = actix::System::with_tokio_rt(move || runtime);
+    let done = system.block_on(up(&mut options));
+    if let Err(error) = &done {
+        options.ready.failed(&format!("{error:#}"));
+    }
+    done
+}
+
+async fn up(options: &mut Options) -> anyhow::Result<()> {
     let began = Instant::now();
-    let places = Places::of(&Surroundings::current())?;
+    let places = options.places.clone();
     let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     let loaded = config::load(&places, &config::host_name(), env, &options.flags)?;
     for warning in &loaded.warnings {
@@ -40,9 +66,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let settings = loaded.settings.clone();
     make_private(&places.state)?;
 
-    // The socket first: it is also what keeps a second homied off this state.
+    let _lock = StateLock::take(&places.state)?;
     let socket = ipc::bind(&places.socket).await?;
-    let identity = Identity::load_or_create(&places.state)?;
+    let identity = Identity::load_or_create(&places.state.join("identity.key"))?;
     let keys = group_keys(&settings).await?;
     let boot = BootId::random().context("no random bytes")?;
     let blobs = BlobStore::open(places.state.join("store"), settings.store_bytes)?;
@@ -56,18 +82,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         limits: settings.limits.clone(),
         slots: settings.job_slots,
         disk: places.state.clone(),
-    });
+    })?;
     let registry = registry::start(registry::RegistryParts {
-        id: identity.peer_id(),
+        id: identity.peer(),
         name: settings.name.clone(),
         boot,
-        addr: link::own_address(settings.worker_port),
+        addr: SocketAddr::new(address::own_address(), settings.worker_port),
         facts: facts.clone(),
         state: places.state.clone(),
     })?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
         exe: "/proc/self/exe".into(),
-        node: identity.peer_id(),
+        node: identity.peer(),
         dir: places.state.join("jobs"),
         settings: settings_rx.clone(),
         blobs: blobs.clone(),
@@ -87,9 +113,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         direct: settings.direct.clone(),
         facts: facts.clone(),
         blobs: blobs.clone(),
-        registry: registry.clone(),
-        sandbox: sandbox.clone(),
-    });
+        registry: link::RegistryOutlets::of(&registry),
+        sandbox: link::SandboxOutlets::of(&sandbox),
+    })?;
     let scheduler = scheduler::start(scheduler::SchedulerParts {
         outlets: scheduler::Outlets {
             put: history.clone().recipient(),
@@ -111,12 +137,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // The one back edge: what workers report goes to whoever sent the job.
     let connect = link::messages::ConnectScheduler {
         reports: scheduler.clone().recipient(),
-        changes: scheduler.clone().recipient(),
+        changed: scheduler.clone().recipient(),
     };
     ask(&link, connect, Duration::from_secs(5)).await?;
     let discovery = discovery::start(discovery::DiscoveryParts {
         keys,
-        id: identity.peer_id(),
+        id: identity.peer(),
         boot,
         name: settings.name.clone(),
         discovery_port: settings.discovery_port,
@@ -133,11 +159,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         explain: scheduler.clone().recipient(),
         follow: scheduler.clone().recipient(),
         open_jobs: scheduler.clone().recipient(),
-        peers: registry.recipient(),
+        peers: registry.clone().recipient(),
         add_direct: link.clone().recipient(),
         remove_direct: link.clone().recipient(),
         direct: link.clone().recipient(),
-        listen_error: link.clone().recipient(),
+        listening: link.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
         hosted: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
@@ -161,21 +187,23 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         outlets,
         places: places.clone(),
         loaded,
-        flags: options.flags,
+        flags: options.flags.clone(),
         settings: settings_tx,
         blobs,
         sent_dir,
-        id: identity.peer_id(),
+        id: identity.peer(),
         facts,
         began,
         shutdown: shutdown_tx,
     };
     let ipc = ipc::start(parts, socket);
-    tracing::info!(name = %settings.name, id = %identity.peer_id(), socket = %places.socket.display(), "homied is up");
+    tracing::info!(name = %settings.name, id = %identity.peer(), socket = %places.socket.display(), "homied is up");
 
     let house = House { discovery, ipc: ipc.clone(), scheduler, sandbox, link, history };
-    super::service::ready(&settings.name);
-    super::signals::until_told_to_end(&mut shutdown_rx, || {
+    options.ready.ready();
+    service::ready(&settings.name);
+    let watchdog = tokio::spawn(service::keep_watchdog(move || is_alive(registry.clone())));
+    signals::until_told_to_end(&mut shutdown_rx, || {
         let ipc = ipc.clone();
         async move {
             match ask(&ipc, ReloadConfig, Duration::from_secs(30)).await {
@@ -185,11 +213,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             }
         }
     })
-    .await;
-    super::service::stopping();
+    .await?;
+    service::stopping();
+    watchdog.abort();
     house.shut_down().await;
     tracing::info!("homied has ended");
     Ok(())
+}
+
+/// Whether the actors' thread still answers: what the watchdog wants to know.
+async fn is_alive(registry: Door<PeerRegistryActor>) -> bool {
+    ask(&registry, ListPeers { offline: false }, Duration::from_secs(5)).await.is_ok()
 }
 
 /// The group's keys, away from the runtime's threads: 600,000 rounds take a tenth of a second.

@@ -9,7 +9,7 @@ use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
 use crate::discovery::messages::DiscoveryError;
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
-use crate::link::messages::{AddDirect, ListDirect, ListenError, RemoveDirect};
+use crate::link::messages::{AddDirect, ListDirect, Listening, RemoveDirect};
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::paths::Places;
@@ -41,7 +41,7 @@ pub struct Outlets {
     /// Link.
     pub direct: Outlet<ListDirect>,
     /// Link.
-    pub listen_error: Outlet<ListenError>,
+    pub listening: Outlet<Listening>,
     /// Discovery.
     pub discovery_error: Outlet<DiscoveryError>,
     /// Sandbox.

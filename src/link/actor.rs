@@ -366,13 +366,6 @@ impl Handler<Listening> for PeerLinkActor {
     }
 }
 
-impl Handler<ListenError> for PeerLinkActor {
-    type Result = Option<String>;
-    fn handle(&mut self, _: ListenError, _: &mut Self::Context) -> Self::Result {
-        lock(&self.room.listening).clone().err()
-    }
-}
-
 impl Handler<CloseLinks> for PeerLinkActor {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, message: CloseLinks, _: &mut Self::Context) -> Self::Result {

@@ -221,8 +221,3 @@ pub(super) struct Dialled {
 pub(super) struct Reach {
     pub(super) peer: PeerId,
 }
-
-/// Why we do not listen for peers, if so.
-#[derive(Debug, Word)]
-#[rtype(result = "Option<String>")]
-pub struct ListenError;

@@ -10,8 +10,8 @@ pub(super) const UNREACHABLE_MS: u64 = 45_000;
 pub(super) const LOST_MS: u64 = 120_000;
 /// Runs of a job beyond the first, only for lost workers (design §6).
 pub(super) const RETRIES: usize = 1;
-/// Tries to fetch results when this machine's own disk refuses.
-pub(super) const FETCH_TRIES: u32 = 3;
+/// Tries to bring output and results home when this machine's own disk refuses.
+pub(super) const TRIES_HERE: u32 = 3;
 /// A worker that does not confirm a cancel in this time is left to itself: the user waited long enough.
 pub(super) const CANCEL_MS: u64 = 10_000;
 

@@ -18,7 +18,14 @@ pub use run::RunArgs;
 
 /// Run your scripts on your friends' idle machines.
 #[derive(Debug, Parser)]
-#[command(name = "homie", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "homie",
+    bin_name = "homie",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Print one JSON document (see docs/json.md)
     #[arg(long, global = true)]

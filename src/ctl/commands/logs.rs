@@ -15,6 +15,8 @@ use crate::wire::ipc::{JobRef, method};
 /// There is no such job, or its output is no longer kept.
 pub async fn run(ctx: &Context, args: LogsArgs) -> Result<ExitCode, CtlError> {
     let record: JobRecord = ctx.connect().await?.call(method::JOB_GET, &JobRef { job: args.job }).await?;
+    // What a job wrote is no list: it goes to standard output in any case.
+    let ctx = &Context { json: false, ..ctx.clone() };
     let mut watch = Watch::new(ctx, record.id, Look { story: false, raw: args.raw }, args.follow);
     watch.run().await?;
     Ok(ExitCode::SUCCESS)

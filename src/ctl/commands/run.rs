@@ -83,8 +83,16 @@ pub(super) async fn see_through(
     match watch.run().await {
         Ok(Seen::All(record)) => {
             let tail = watch.tail();
+            let ending = Ending { dest, tail, sent };
             drop(watch);
-            finish(ctx, &record, &Ending { dest, tail, sent }).await
+            tokio::select! {
+                done = finish(ctx, &record, &ending) => done,
+                // The job has ended; only bringing its files home is broken off, and leaves nothing half-written.
+                _ = tokio::signal::ctrl_c() => {
+                    ctx.note(&format!("broken off; `homie results {job}` brings the files home"));
+                    Ok(ExitCode::from(CANCELLED))
+                }
+            }
         }
         Ok(Seen::Detached) => {
             ctx.note(&format!("job {job} goes on; `homie attach {job}` comes back to it"));

@@ -156,6 +156,9 @@ impl<'a> Watch<'a> {
                         let record: JobRecord = serde_json::from_value(ok)
                             .map_err(|e| CtlError::Protocol(format!("an answer of another shape: {e}")))?;
                         self.screen.record(record.clone())?;
+                        if self.wait && !record.is_terminal() {
+                            return Err(CtlError::Broken("homied stopped telling before the job's end".into()));
+                        }
                         return Ok(Seen::All(Box::new(record)));
                     }
                     Reply::Error { id, error } if id == request => return Err(error.into()),

@@ -82,3 +82,18 @@ fn only_a_large_send_is_shown_and_its_largest_files_come_first() {
     assert!(text.starts_with("420.0 MB in 6 files; the largest:\n    120.0 MB  f\n    100.0 MB  e\n"), "{text}");
     assert_eq!(text.lines().count(), 6);
 }
+
+#[test]
+fn ten_thousand_files_are_found_and_read() {
+    let dir = dir_with(&[("train.py", b"x")]);
+    for d in 0..100 {
+        let sub = dir.path().join(format!("data/{d}"));
+        fs::create_dir_all(&sub).expect("mkdir");
+        (0..100).for_each(|f| fs::write(sub.join(format!("{f}.txt")), format!("{d} {f}")).expect("write"));
+    }
+    let selection = select(&args(&["-f", "data", "train.py"]), dir.path(), None).expect("selected");
+    assert_eq!(selection.totals().files, 10_001);
+    let inputs = selection.read().expect("read");
+    let entry = inputs.manifest.get(&CleanPath::new("data/42/7.txt").expect("clean")).expect("listed");
+    assert_eq!(entry.hash, Digest::of(b"42 7"));
+}

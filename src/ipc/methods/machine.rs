@@ -6,7 +6,7 @@ use super::{Answer, value};
 use crate::discovery::messages::DiscoveryError;
 use crate::ipc::messages::{AddDirectPeer, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use crate::ipc::session::{ROOM, Session, answer, params};
-use crate::link::messages::{ListDirect, ListenError};
+use crate::link::messages::{ListDirect, Listening};
 use crate::mailbox::ask;
 use crate::model::{PeerStatus, Via};
 use crate::registry::messages::ListPeers;
@@ -34,7 +34,7 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
         discovery_port: loaded.settings.discovery_port,
         discovery_error: session.ask(&outlets.discovery_error, DiscoveryError).await?,
         worker_port: loaded.settings.worker_port,
-        worker_error: session.ask(&outlets.listen_error, ListenError).await?,
+        worker_error: session.ask(&outlets.listening, Listening).await?.err(),
         engine_error: session.ask(&outlets.engine_trouble, EngineTrouble).await?,
         peers_online: online as u32,
         jobs_sent: session.ask(&outlets.open_jobs, OpenJobs).await?.len() as u32,

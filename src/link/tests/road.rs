@@ -75,7 +75,7 @@ fn this_machine_is_a_peer_of_its_own_even_without_a_group() {
         let alone = Machine::with(Config { keys: None, ..Config::named("raj") }).await;
         whole_road(&alone, &alone, alone.id).await;
         assert!(alone.seen().linked.is_empty() && alone.seen().facts.is_empty(), "the registry knows us anyway");
-        assert!(ask(&alone.door, ListenError, LIMIT).await.expect("answer").expect("why").contains("no group"));
+        assert!(ask(&alone.door, Listening, LIMIT).await.expect("answer").expect_err("why").contains("no group"));
     });
 }
 

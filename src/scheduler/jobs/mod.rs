@@ -103,7 +103,7 @@ pub(super) struct Job {
     /// The worker's last report, once it says that the job ended.
     done: Option<HostedStatus>,
     output_in: bool,
-    fetch_failures: u32,
+    troubles: u32,
     cancelled: Option<(String, u64)>,
     told_waiting: bool,
 }
@@ -119,7 +119,7 @@ impl Job {
             next_try: None,
             done: None,
             output_in: false,
-            fetch_failures: 0,
+            troubles: 0,
             cancelled: None,
             told_waiting: false,
         }
@@ -366,7 +366,8 @@ impl Job {
             }
             Err(_) if self.cancelled.is_some() => self.finish_cancelled(now),
             Err(refusal) if passing(&refusal) => self.down(now),
-            Err(refusal) => self.lost(&refusal.message, now),
+            Err(refusal) if is_gone(&refusal) => self.lost(&refusal.message, now),
+            Err(refusal) => self.trouble_here("output", &refusal, now),
         }
     }
 
@@ -406,19 +407,21 @@ impl Job {
             }
             Err(_) if self.cancelled.is_some() => self.finish_cancelled(now),
             Err(refusal) if passing(&refusal) => self.down(now),
-            Err(refusal) => {
-                self.fetch_failures += 1;
-                if self.fetch_failures < retry::FETCH_TRIES {
-                    self.next_try = Some(now.mono + retry::LINK_MS);
-                    return vec![Intent::Note(format!("results: {}; trying again", refusal.message))];
-                }
-                let name = self.record.peer_name.clone().unwrap_or_default();
-                let message = format!("the results could not be brought home from {name}: {}", refusal.message);
-                let outcome = Outcome::failed(FailKind::Results, message);
-                // Not acknowledged: the worker keeps them.
-                self.end(outcome, now, false)
-            }
+            Err(refusal) => self.trouble_here("results", &refusal, now),
         }
+    }
+
+    /// What came could not be kept on this machine. The worker keeps it for now.
+    fn trouble_here(&mut self, what: &str, refusal: &Refusal, now: Now) -> Vec<Intent> {
+        self.troubles += 1;
+        if self.troubles < retry::TRIES_HERE {
+            self.next_try = Some(now.mono + retry::LINK_MS);
+            return vec![Intent::Note(format!("{what}: {}; trying again", refusal.message))];
+        }
+        let name = self.record.peer_name.clone().unwrap_or_default();
+        let message = format!("the {what} could not be brought home from {name}: {}", refusal.message);
+        // Not acknowledged: `homie results` fetches again.
+        self.end(Outcome::failed(FailKind::Results, message), now, false)
     }
 
     fn link_up(&mut self, peer: PeerId, now: Now) -> Vec<Intent> {
@@ -579,6 +582,12 @@ impl Job {
         intents.push(Intent::Close);
         intents
     }
+}
+
+/// Whether the worker says that it does not have the job (any more).
+fn is_gone(refusal: &Refusal) -> bool {
+    use RefusalKind::{Integrity, NotAllowed, StaleEpoch, UnknownJob};
+    matches!(refusal.kind, UnknownJob | StaleEpoch | NotAllowed | Integrity)
 }
 
 /// Whether the same request may well succeed in a moment, without the job being lost.

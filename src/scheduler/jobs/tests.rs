@@ -272,7 +272,7 @@ fn results_that_cannot_be_stored_here_stay_at_the_worker() {
     job.on(Input::Reported(done(1, 1)), at(1));
     job.on(Input::Followed(Ok(1)), at(2));
     let full = || Input::Fetched(Err(Refusal::new(RefusalKind::DiskFull, "no space")));
-    for n in 1..retry::FETCH_TRIES {
+    for n in 1..retry::TRIES_HERE {
         assert!(matches!(&job.on(full(), at(2))[..], [Intent::Note(_)]), "{n}");
         job.on(Input::Tick, at(2 + retry::LINK_MS));
         job.on(Input::Followed(Ok(1)), at(2 + retry::LINK_MS));
@@ -291,6 +291,19 @@ fn results_that_cannot_be_stored_here_stay_at_the_worker() {
     assert!(intents.contains(&Intent::Acknowledge(RAJ, Epoch(1))));
     assert_eq!(ended(&again), &Outcome::Exited { code: 3 });
     assert_eq!(Job::before_failed_fetch(again.record().clone()), None);
+}
+
+#[test]
+fn output_that_cannot_be_written_here_is_no_reason_to_run_it_again() {
+    let mut job = running();
+    let full = || Input::Followed(Err(Refusal::new(RefusalKind::DiskFull, "no space")));
+    for _ in 1..retry::TRIES_HERE {
+        assert!(matches!(&job.on(full(), at(2))[..], [Intent::Note(_)]));
+        assert_eq!(job.on(Input::Tick, at(2 + retry::LINK_MS)), [Intent::Follow(RAJ, Epoch(1))]);
+    }
+    let intents = job.on(full(), at(9000));
+    assert!(!intents.iter().any(|i| matches!(i, Intent::Acknowledge(..) | Intent::Rank)), "{intents:?}");
+    assert!(matches!(ended(&job), Outcome::Failed { reason: FailKind::Results, .. }));
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl Engine for NativeEngine {
     async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
         let name = job_name(job, epoch);
         let parent = group_parent(node);
-        retry(|| cgroup::destroy(&Hierarchies::discover(), &parent, &name))
+        let places = Hierarchies::discover();
+        retry(|| cgroup::destroy(&places, &parent, &name))
             .await
             .map_err(|e| EngineError::Failed(format!("processes of {name} do not go away: {e}")))
     }

@@ -160,6 +160,8 @@ pub(super) fn destroy(places: &Hierarchies, parent: &str, name: &str) -> io::Res
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
         remove(&dir)?;
+        // Other jobs keep it; the last one takes it along.
+        let _ = fs::remove_dir(base.dir.join(parent));
     }
     Ok(())
 }
