@@ -242,6 +242,9 @@ fn limits_end_a_job_by_their_names() {
         assert_eq!(failed(&room.run(hungry, needs()).await.0), FailKind::OutOfMemory);
         let writer = "i=0; while :; do head -c 1000000 /dev/zero > f$i; i=$((i+1)); done";
         assert_eq!(failed(&room.run(writer, needs()).await.0), FailKind::DiskLimit);
+        // Files without a name count as well.
+        let hidden = "exec python3 -c 'import os,time\nf = []\nfor i in range(60):\n f.append(open(\"x\", \"wb\")); os.unlink(\"x\"); f[-1].write(bytes(1 << 20)); f[-1].flush()\ntime.sleep(1000)'";
+        assert_eq!(failed(&room.run(hidden, needs()).await.0), FailKind::DiskLimit);
         let missing = room.offer(&["no-such-program"], &[], Needs::default());
         room.begin(&missing).await;
         assert_eq!(failed(&room.done(&missing).await), FailKind::Spawn);

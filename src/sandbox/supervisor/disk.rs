@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::model::format_bytes;
+use crate::sandbox::engine::native::watch::tree;
 use crate::sandbox::free_bytes;
 
 /// One look at the free space.
@@ -53,6 +54,23 @@ pub(super) fn occupied(dir: &Path) -> Occupied {
         }
     }
     sum
+}
+
+/// Bytes of files that processes below us hold open after their names were removed: no walk finds them. Processes of a
+/// container engine are not below us; they have only the free space that is watched.
+fn nameless(dir: &Path) -> u64 {
+    let Ok(device) = fs::metadata(dir).map(|m| m.dev()) else { return 0 };
+    let mut seen = HashSet::new();
+    let mut bytes = 0;
+    for pid in tree(std::process::id() as i32).into_iter().skip(1) {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let Ok(meta) = fs::metadata(entry.path()) else { continue };
+            if meta.is_file() && meta.dev() == device && meta.nlink() == 0 && seen.insert(meta.ino()) {
+                bytes += meta.blocks() * 512;
+            }
+        }
+    }
+    bytes
 }
 
 /// The running watchdog. Dropping it ends the thread.
@@ -108,7 +126,8 @@ fn watch(dir: &Path, limit: u64, stopped: &mpsc::Receiver<()>) -> Option<String>
             continue;
         }
         let start = Instant::now();
-        let now = occupied(dir);
+        let mut now = occupied(dir);
+        now.bytes += nameless(dir);
         next_walk = Instant::now() + start.elapsed() * WALK_SHARE;
         free_at_walk = free;
         if now.bytes.saturating_sub(began.bytes) > limit {

@@ -11,7 +11,7 @@ mod probe;
 mod root;
 mod seccomp;
 pub(in crate::sandbox) mod sys;
-mod watch;
+pub(in crate::sandbox) mod watch;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -40,7 +40,7 @@ impl Watch {
 }
 
 /// `init` and everything below it; orphans come back to init, so none is missed.
-fn tree(init: i32) -> Vec<i32> {
+pub(in crate::sandbox) fn tree(init: i32) -> Vec<i32> {
     let mut all = vec![];
     let mut queue = VecDeque::from([init]);
     while let Some(pid) = queue.pop_front() {

@@ -78,11 +78,17 @@ fn offered(dir: &Path) -> Vec<&'static str> {
 }
 
 /// Moves homied into a leaf of its own version 2 group, if it is alone there, so that jobs may get groups beside it. A
-/// machine without version 2, or a group shared with others (a login session), is left as it is.
+/// machine without version 2, or a group shared with others (a login session), is left as it is. So is a service of
+/// root: its jobs get groups at the top, because systemd before 254 (which knows no DelegateSubgroup=) could not
+/// start it again in a group that has been divided while jobs run on.
 pub(in crate::sandbox::engine::native) fn settle() {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let Some(dir) = own_unified_dir(&mounts, &own) else { return };
+    let contained = own_path(&own, str::is_empty) == Some("/");
+    if nix::unistd::Uid::effective().is_root() && !contained {
+        return;
+    }
     if dir.file_name().is_some_and(|n| n == LEAF) || !dir.join("cgroup.type").exists() {
         return;
     }
