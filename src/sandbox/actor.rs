@@ -271,7 +271,7 @@ impl Handler<AdmitJob> for SandboxActor {
                 Next::Taken(taken) => Ok(taken),
                 Next::Decide(survey) => {
                     // Another offer of the same assignment may have come meanwhile.
-                    if !actor.jobs.get(&offer.job).is_some_and(|h| h.base.epoch == offer.epoch) {
+                    if actor.jobs.get(&offer.job).is_none_or(|h| h.base.epoch != offer.epoch) {
                         actor.decide(&from, &offer, &survey, &ctx.address())?;
                     }
                     let hosted = actor.find(from.peer, offer.job, offer.epoch)?;

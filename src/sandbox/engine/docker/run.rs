@@ -285,10 +285,10 @@ impl Follower {
     }
 
     async fn judge(&self, code: i64, drained: Drained) -> Result<Ended, EngineError> {
-        if let Some(problem) = init_problem(&drained.first_error, code) {
-            if let Some(spawn) = spawn_problem(&self.program, &self.env, &problem) {
-                return Err(spawn);
-            }
+        if let Some(problem) = init_problem(&drained.first_error, code)
+            && let Some(spawn) = spawn_problem(&self.program, &self.env, &problem)
+        {
+            return Err(spawn);
         }
         let sample = *self.sample.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.docker.inspect_container(&self.id, None).await.ok().and_then(|c| c.state);

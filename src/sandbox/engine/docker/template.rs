@@ -229,7 +229,7 @@ mod tests {
     fn the_whole_body_is_exactly_this() {
         let id = "ab".repeat(16);
         let env = [
-            format!("HOMIE_EPOCH=3"),
+            "HOMIE_EPOCH=3".to_owned(),
             format!("HOMIE_JOB={id}"),
             "HOME=/work".to_owned(),
             "LANG=C.UTF-8".to_owned(),

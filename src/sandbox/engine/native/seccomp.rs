@@ -35,7 +35,7 @@ pub(super) fn program() -> Result<BpfProgram, BackendError> {
     }
     // TIOCSTI and TIOCLINUX type into a terminal on behalf of whoever sits there.
     let typing = [libc::TIOCSTI, libc::TIOCLINUX];
-    let not_typing = typing.iter().map(|n| SeccompCondition::new(1, Dword, SeccompCmpOp::Ne, *n as u64));
+    let not_typing = typing.iter().map(|n| SeccompCondition::new(1, Dword, SeccompCmpOp::Ne, *n));
     rules.insert(libc::SYS_ioctl, vec![rule(not_typing.collect::<Result<_, _>>()?)?]);
     let mut personalities = vec![];
     for p in PERSONALITIES {

@@ -49,11 +49,11 @@ pub async fn build(
 ) -> Result<String, EngineError> {
     let client = connect(&engine.env).await?;
     let image = format!("{BASE_REPOSITORY}:{}", order.recipe.tag());
-    if !order.again {
-        if let Some(id) = id_of(&client.docker, &image).await? {
-            progress(&format!("{image} is there already"));
-            return Ok(id);
-        }
+    if !order.again
+        && let Some(id) = id_of(&client.docker, &image).await?
+    {
+        progress(&format!("{image} is there already"));
+        return Ok(id);
     }
     match &order.recipe {
         Recipe::Image { reference } => pull(&client, reference, &order.recipe.tag(), &mut progress).await?,

@@ -115,7 +115,7 @@ fn dir_of(point: &str, root: &str, path: &str) -> PathBuf {
     Path::new(point).join(below.unwrap_or_default().trim_start_matches('/'))
 }
 
-fn own_path<'a>(own: &'a str, wanted: impl Fn(&str) -> bool) -> Option<&'a str> {
+fn own_path(own: &str, wanted: impl Fn(&str) -> bool) -> Option<&str> {
     own.lines().find_map(|l| {
         let mut parts = l.splitn(3, ':').skip(1);
         let controllers = parts.next()?;
