@@ -130,7 +130,7 @@ mod tests {
     fn an_engine_is_found_by_its_answer_and_its_absence_is_said() {
         let dir = tempfile::tempdir().expect("tempdir");
         let socket = dir.path().join("d.sock");
-        assert_eq!(container(&[socket.clone()]), Err("neither Docker nor Podman answers".into()));
+        assert_eq!(container(std::slice::from_ref(&socket)), Err("neither Docker nor Podman answers".into()));
         let listener = UnixListener::bind(&socket).expect("bind");
         let engine = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("client");
@@ -138,7 +138,7 @@ mod tests {
             let _ = stream.read(&mut request).expect("request");
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n{\"Version\":\"1\"}").expect("answer");
         });
-        assert_eq!(container(&[socket.clone()]), Ok(format!("Docker 1 at {}", socket.display())));
+        assert_eq!(container(std::slice::from_ref(&socket)), Ok(format!("Docker 1 at {}", socket.display())));
         engine.join().expect("engine");
     }
 
