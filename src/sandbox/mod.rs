@@ -28,9 +28,12 @@ pub use actor::SandboxActor;
 pub use error::SandboxError;
 pub use parts::{SandboxParts, start};
 
-/// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`. `None` for every
-/// other command line. To be called before anything else: these processes must have one thread.
+/// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`, or of its
+/// owner: `__build-base`. `None` for every other command line. To be called before anything else: these processes must have one thread.
 pub fn reexecuted(args: &[OsString]) -> Option<ExitCode> {
+    if args.get(1).is_some_and(|word| word == engine::docker::base::command::WORD) {
+        return Some(engine::docker::base::command::main(&args[2..]));
+    }
     let [_, word, dir] = args else { return None };
     match word.to_str()? {
         supervisor::WORD => Some(supervisor::main(Path::new(dir))),

@@ -167,6 +167,15 @@ pub enum EnvAction {
         /// Which; `base` is the one that always exists
         #[arg(default_value = "base", value_parser = ["base"])]
         name: String,
+        /// From this image of a registry instead of the distribution's packages
+        #[arg(long, value_name = "IMAGE")]
+        from: Option<String>,
+        /// Where packages come from; the distribution's own servers otherwise
+        #[arg(long, value_name = "URL", conflicts_with = "from")]
+        mirror: Option<String>,
+        /// Build although it is there
+        #[arg(long)]
+        again: bool,
     },
 }
 

@@ -20,7 +20,9 @@ use crate::wire::ipc::{PeersParams, StatusView, method};
 pub async fn run(ctx: &Context, args: EnvArgs) -> Result<ExitCode, CtlError> {
     match args.action {
         EnvAction::List => list(ctx).await,
-        EnvAction::Build { name } => build(&name),
+        EnvAction::Build { name, from, mirror, again } => {
+            build(&order(&name, from.as_deref(), mirror.as_deref(), again))
+        }
     }
 }
 
@@ -88,11 +90,21 @@ fn table(style: &Style, rows: &[Row]) -> String {
     table.render(style)
 }
 
+/// What homied's program is told.
+fn order(name: &str, from: Option<&str>, mirror: Option<&str>, again: bool) -> Vec<String> {
+    let mut words = vec![format!("__build-{name}")];
+    // With `=`, so that a value cannot be taken for a flag.
+    words.extend(from.map(|image| format!("--from={image}")));
+    words.extend(mirror.map(|url| format!("--mirror={url}")));
+    words.extend(again.then(|| "--again".to_owned()));
+    words
+}
+
 /// The work is homied's program's, which speaks to the engine; its progress and exit code are passed on.
-fn build(name: &str) -> Result<ExitCode, CtlError> {
+fn build(order: &[String]) -> Result<ExitCode, CtlError> {
     let program = find_homied()?;
     let status = Command::new(&program)
-        .arg(format!("__build-{name}"))
+        .args(order)
         .stdin(Stdio::null())
         .status()
         .map_err(|e| CtlError::io(format!("cannot start {}", program.display()), e))?;
@@ -104,6 +116,13 @@ fn build(name: &str) -> Result<ExitCode, CtlError> {
 mod tests {
     use super::*;
     use crate::ctl::{golden, sample};
+
+    #[test]
+    fn the_owners_wishes_reach_the_builder() {
+        assert_eq!(order("base", None, None, false), ["__build-base"]);
+        assert_eq!(order("base", Some("python:3"), None, true), ["__build-base", "--from=python:3", "--again"]);
+        assert_eq!(order("base", None, Some("http://m"), false), ["__build-base", "--mirror=http://m"]);
+    }
 
     #[test]
     fn environments_are_listed_by_machine_and_engine() {

@@ -243,13 +243,18 @@ impl Demo<'_> {
         let sent: Option<JobRecord> = self.machines[0].ask(method::JOB_GET, &JobRef { job: "last".into() }).await.ok();
         let query = HistoryQuery { role: Some(Role::Hosted), ..HistoryQuery::default() };
         // bob's record is final once alice's homied has told him that she has everything.
-        let hosted = until(CANCEL, || async {
-            let rows: Vec<JobRecord> = self.machines[1].rows(method::HISTORY, &query).await.ok()?;
-            rows.into_iter().find(|r| sent.as_ref().is_some_and(|s| s.id == r.id) && r.is_terminal())
-        });
+        let hosted = async {
+            let id = sent.as_ref()?.id;
+            until(CANCEL, || async {
+                let rows: Vec<JobRecord> = self.machines[1].rows(method::HISTORY, &query).await.ok()?;
+                rows.into_iter().find(|r| r.id == id && r.is_terminal())
+            })
+            .await
+        }
+        .await;
         Found {
             exit_code,
-            hosted: hosted.await,
+            hosted,
             sent,
             bob: Some(bob.id),
             alice: Some(alice.id),

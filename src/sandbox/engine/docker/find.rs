@@ -205,7 +205,7 @@ fn nobody_answers(tried: &[(PathBuf, io::Error)]) -> String {
         );
     }
     match tried {
-        [(socket, _)] => format!("there is no engine at {}, where DOCKER_HOST points", socket.display()),
+        [(socket, _)] => format!("there is no engine at {}, the place that DOCKER_HOST or docker_host names", socket.display()),
         _ => "no Docker or Podman is installed: install one (apt install docker.io) and start it (systemctl start docker); \
               until then jobs run in the native engine"
             .to_owned(),

@@ -55,11 +55,6 @@ impl DockerEngine {
         Self::new(env)
     }
 
-    /// The variable that leads a supervisor, which searches by its own environment, to the same engine.
-    pub fn variable(&self) -> Option<(&'static str, &str)> {
-        Some(("DOCKER_HOST", self.env.docker_host.as_deref()?))
-    }
-
     /// The newest image of environment `base`, by digest.
     async fn base_image(client: &Client) -> Result<Option<String>, EngineError> {
         let filters = HashMap::from([("reference".to_owned(), vec![BASE_REPOSITORY.to_owned()])]);

@@ -2,6 +2,7 @@
 //!
 //! Nothing is fetched because a peer asked: only [`build`] fetches, and only the owner's command calls it.
 
+pub(in crate::sandbox) mod command;
 mod recipe;
 mod rootfs;
 
