@@ -98,6 +98,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         settings: settings_rx.clone(),
         blobs: blobs.clone(),
         put: history.clone().recipient(),
+        get: history.clone().recipient(),
         load: history.clone().recipient(),
         engines: monitor.clone().recipient(),
         hosting: monitor.clone().recipient(),

@@ -21,12 +21,13 @@ use super::messages::{
     AdmitJob, Borrower, DrainSandbox, EngineTrouble, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults,
     StartJob, StopJob, WatchJob,
 };
-use super::parts::SandboxParts;
+use super::parts::{LOAD_LIMIT, SandboxParts};
 use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
-use crate::mailbox::{Door, MAILBOX, Word, ask, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::history::messages::GetRecord;
+use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
+use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId, Role};
 use crate::monitor::messages::SetHosting;
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -244,16 +245,31 @@ fn shutting_down() -> Refusal {
     Refusal::new(RefusalKind::ShuttingDown, "this machine's homied is on its way down")
 }
 
+/// What was once ended here and handed over is not begun again.
+async fn check_past(get: &Outlet<GetRecord>, job: JobId, epoch: Epoch) -> Result<(), Refusal> {
+    let past = ask_outlet(get, GetRecord { job, role: Role::Hosted }, LOAD_LIMIT).await;
+    match past.map_err(|e| Refusal::internal(e.to_string()))?? {
+        Some(record) if record.epoch > epoch => Err(stale(job, record.epoch)),
+        Some(record) if record.epoch == epoch && record.is_terminal() => Err(Refusal::new(
+            RefusalKind::UnknownJob,
+            format!("assignment {epoch} of job {} has ended here and nothing of it is left", job.short()),
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl Handler<AdmitJob> for SandboxActor {
     type Result = ResponseActFuture<Self, Status>;
 
     fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
         let earlier = self.earlier(&from, &offer);
         let mut survey = self.survey.clone();
+        let get = self.parts.get.clone();
+        let (job, epoch) = (offer.job, offer.epoch);
         let ready = async move {
             match earlier? {
                 Earlier::Same(taken) => return Ok(Next::Taken(taken)),
-                Earlier::None => {}
+                Earlier::None => check_past(&get, job, epoch).await?,
                 // Its task drops the status once the directory is gone.
                 Earlier::Older(mut status) => {
                     let gone = async { while status.changed().await.is_ok() {} };

@@ -14,7 +14,7 @@ use super::life::{Shared, blocking};
 use super::workspace;
 use crate::blobs::BlobStore;
 use crate::config::Settings;
-use crate::history::messages::{LoadOpen, PutRecord};
+use crate::history::messages::{GetRecord, LoadOpen, PutRecord};
 use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
 use crate::model::{Facts, PeerId, Role};
 use crate::monitor::messages::{SetEngines, SetHosting};
@@ -24,7 +24,7 @@ use crate::wire::refusal::Refusal;
 /// local request.
 const SURVEY_EVERY: Duration = Duration::from_secs(30);
 /// History reads its open records in milliseconds.
-const LOAD_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the sandbox is made of.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct SandboxParts {
     pub blobs: BlobStore,
     /// History.
     pub put: Outlet<PutRecord>,
+    /// History.
+    pub get: Outlet<GetRecord>,
     /// History.
     pub load: Outlet<LoadOpen>,
     /// Monitor.

@@ -35,9 +35,13 @@ impl Progress {
 
     /// Shows `done` of `total` bytes of a step.
     pub fn bytes(&self, step: &str, done: u64, total: u64) {
-        if self.shown {
-            let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
-            self.spin(format!("{step} {} / {} ({percent}%)", format_bytes(done), format_bytes(total)));
+        if !self.shown {
+            return;
+        }
+        match done.saturating_mul(100).checked_div(total) {
+            Some(percent) => self.spin(format!("{step} {} / {} ({percent}%)", format_bytes(done), format_bytes(total))),
+            // Everything is there already.
+            None => self.spin(step),
         }
     }
 

@@ -169,7 +169,10 @@ impl Dir {
     /// Bytes that this user may still write to its file system.
     pub(super) fn free_bytes(&self) -> io::Result<u64> {
         let stat = nix::sys::statvfs::fstatvfs(self)?;
-        Ok(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size()))
+        // The width of the first number differs from system to system.
+        #[allow(clippy::useless_conversion)]
+        let blocks = u64::from(stat.blocks_available());
+        Ok(blocks.saturating_mul(stat.fragment_size()))
     }
 
     /// Makes everything on its file system durable, in one call.

@@ -108,7 +108,7 @@ impl Selection {
         }
         let mut files: Vec<_> = self.files.iter().collect();
         files.sort_by_key(|(_, f)| std::cmp::Reverse(f.size));
-        let mut out = format!("{} in {} files; the largest:\n", format_bytes(totals.bytes), totals.files);
+        let mut out = format!("{} in {} file(s); the largest:\n", format_bytes(totals.bytes), totals.files);
         for (path, file) in files.iter().take(5) {
             out.push_str(&format!("  {:>10}  {path}\n", format_bytes(file.size)));
         }

@@ -79,7 +79,7 @@ fn only_a_large_send_is_shown_and_its_largest_files_come_first() {
     let names = ["a", "b", "c", "d", "e", "f"];
     let sizes: Vec<_> = names.iter().zip(1u64..).map(|(n, i)| (*n, i * (20 << 20))).collect();
     let text = selection(&sizes).preview().expect("large");
-    assert!(text.starts_with("420.0 MB in 6 files; the largest:\n    120.0 MB  f\n    100.0 MB  e\n"), "{text}");
+    assert!(text.starts_with("420.0 MB in 6 file(s); the largest:\n    120.0 MB  f\n    100.0 MB  e\n"), "{text}");
     assert_eq!(text.lines().count(), 6);
 }
 

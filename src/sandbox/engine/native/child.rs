@@ -41,7 +41,7 @@ pub(super) enum Report {
 /// The descriptors init gets. Everything else it inherits is closed.
 #[derive(Debug)]
 pub(super) struct Wires {
-    /// Readable once the supervisor has mapped ids and set limits; hung up when the supervisor is gone.
+    /// A byte when the supervisor has mapped ids, another when it has set limits; hung up when it is gone.
     pub(super) go: OwnedFd,
     /// Where [`Report`]s go.
     pub(super) report: OwnedFd,
@@ -81,14 +81,22 @@ fn tell(to: impl AsFd, report: &Report) {
 fn prepare(launch: &JobLaunch, go: &OwnedFd) -> io::Result<BpfProgram> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     sys::default_signals()?;
-    if nix::unistd::read(go, &mut [0])? == 0 {
-        return Err(io::Error::other("the supervisor gave up"));
-    }
+    wait_for_byte(go)?;
     nix::unistd::sethostname("homie")?;
     let what = |what: &'static str| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
     sys::loopback_up().map_err(what("loopback interface"))?;
     root::enter(launch).map_err(what("file system"))?;
-    seccomp::program().map_err(io::Error::other)
+    let filter = seccomp::program().map_err(io::Error::other)?;
+    // Moving into control groups takes the kernel longer than all of the above; both went on at the same time.
+    wait_for_byte(go)?;
+    Ok(filter)
+}
+
+fn wait_for_byte(go: &OwnedFd) -> io::Result<()> {
+    match nix::unistd::read(go, &mut [0])? {
+        0 => Err(io::Error::other("the supervisor gave up")),
+        _ => Ok(()),
+    }
 }
 
 /// Forks the job and waits until its program runs (its error pipe is closed by exec).
@@ -97,7 +105,7 @@ fn start(launch: &JobLaunch, filter: &BpfProgram, wires: &Wires) -> Result<i32, 
     let (mut news, tell_news) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
         .map(|(r, w)| (fs::File::from(r), fs::File::from(w)))
         .map_err(|e| jail(e.into()))?;
-    match sys::clone_process(0).map_err(jail)? {
+    match sys::clone_process(0, None).map_err(jail)? {
         Cloned::Child => {
             let failed = match confine_job(launch, wires) {
                 Ok(()) => exec(launch, filter),

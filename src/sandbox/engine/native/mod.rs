@@ -83,7 +83,7 @@ impl Engine for NativeEngine {
 
     async fn start(&self, launch: &JobLaunch) -> Result<Started<NativeJob>, EngineError> {
         let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
-        let group =
+        let mut group =
             Group::create(&Hierarchies::discover(), &group_parent(&launch.node), &launch.name(), &launch.limits);
         let (out, stdout) = output_pipe(launch).map_err(failed("pipe"))?;
         let (err, stderr) = output_pipe(launch).map_err(failed("pipe"))?;
@@ -96,7 +96,8 @@ impl Engine for NativeEngine {
         if rootless {
             namespaces |= libc::CLONE_NEWUSER;
         }
-        let (pid, pidfd) = match sys::clone_process(namespaces).map_err(no_namespaces)? {
+        let cloned = group.clone_into(|dir| sys::clone_process(namespaces, dir)).map_err(no_namespaces)?;
+        let (pid, pidfd) = match cloned {
             Cloned::Child => {
                 // The writing end must live in the supervisor alone, or its death would not be noticed.
                 drop((release, news));
@@ -166,9 +167,11 @@ impl NativeJob {
         if rootless {
             map_ids(self.pid, launch).map_err(failed("user namespace"))?;
         }
+        let go = || nix::unistd::write(&self.release, b"g").map_err(|e| failed("jail")(e.into()));
+        go()?;
         self.group.add(self.pid).map_err(failed("control group"))?;
         watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis);
-        nix::unistd::write(&self.release, b"g").map_err(|e| failed("jail")(e.into()))?;
+        go()?;
         let mut line = String::new();
         let read = tokio::time::timeout(START_LIMIT, self.news.read_line(&mut line)).await;
         let read = read.map_err(|_| EngineError::Failed("the jail was not ready in 30 s".into()))?;

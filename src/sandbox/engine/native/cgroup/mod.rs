@@ -7,6 +7,7 @@ mod place;
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use crate::model::{Limits, Usage};
@@ -29,6 +30,8 @@ struct Dir {
     path: PathBuf,
     controllers: Vec<&'static str>,
     unified: bool,
+    /// The job was born here.
+    entered: bool,
 }
 
 /// The controllers a job needs, and what is missing without them.
@@ -43,7 +46,12 @@ impl Group {
         for base in places.bases() {
             let path = base.dir.join(parent).join(name);
             match create_below(base, parent, name) {
-                Ok(()) => group.dirs.push(Dir { path, controllers: base.controllers.clone(), unified: base.unified }),
+                Ok(()) => group.dirs.push(Dir {
+                    path,
+                    controllers: base.controllers.clone(),
+                    unified: base.unified,
+                    entered: false,
+                }),
                 Err(e) => tracing::debug!(path = %path.display(), error = %e, "no control group"),
             }
         }
@@ -85,12 +93,28 @@ impl Group {
         }
     }
 
+    /// Makes a process by `clone`, in the version 2 group if there is one and the kernel lets us.
+    ///
+    /// # Errors
+    /// Those of `clone` without a group.
+    pub(super) fn clone_into<T>(&mut self, clone: impl Fn(Option<BorrowedFd<'_>>) -> io::Result<T>) -> io::Result<T> {
+        if let Some(dir) = self.dirs.iter_mut().find(|d| d.unified)
+            && let Ok(handle) = fs::File::open(&dir.path)
+            && let Ok(made) = clone(Some(handle.as_fd()))
+        {
+            dir.entered = true;
+            return Ok(made);
+        }
+        clone(None)
+    }
+
     /// Puts a process, and with it all that it will start, into the group.
     ///
     /// # Errors
     /// A group refused it.
     pub(super) fn add(&self, pid: i32) -> io::Result<()> {
-        self.dirs.iter().try_for_each(|d| write(&d.path.join("cgroup.procs"), &pid.to_string()))
+        let to_enter = self.dirs.iter().filter(|d| !d.entered);
+        to_enter.map(|d| write(&d.path.join("cgroup.procs"), &pid.to_string())).collect()
     }
 
     /// Whether the kernel accounts the job's memory here.
@@ -235,7 +259,12 @@ mod tests {
     fn version_2_files_get_the_limits() {
         let dir = tempfile::tempdir().expect("tempdir");
         let group = Group {
-            dirs: vec![Dir { path: dir.path().into(), controllers: vec!["memory", "cpu", "pids"], unified: true }],
+            dirs: vec![Dir {
+                path: dir.path().into(),
+                controllers: vec!["memory", "cpu", "pids"],
+                unified: true,
+                entered: false,
+            }],
             missing: vec![],
         };
         let limits = Limits { cpu_millis: 1500, memory_bytes: 1 << 20, ..Limits::default() };
