@@ -1,5 +1,8 @@
 //! The sandbox room with the native engine, for real: programs run in jails, under supervisors that are processes of the
 //! built homied. Needs namespaces (root, or a user who may make user namespaces).
+
+// Test code: a failed expectation is the report.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;

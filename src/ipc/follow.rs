@@ -39,18 +39,25 @@ pub(super) async fn follow(session: &mut Session, request: &Request) -> Answer {
     };
     let mut place = Place { epoch: wanted.epoch.unwrap_or(record.epoch), offset: wanted.from };
     let job = record.id;
-    while wanted.wait {
-        let feed = match session.ask(&session.shared.parts.outlets.follow, FollowJob { job }).await {
-            Ok(feed) => feed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let Some(feed) = feed else { break };
-        if !stream(session, request.id, feed, &mut place).await? {
-            // The client has gone; the job goes on.
-            return Err(FrameError::Closed.into());
-        }
+    if wanted.wait && !wait(session, request.id, job, &mut place).await? {
+        // The client has gone; the job goes on.
+        return Err(FrameError::Closed.into());
     }
     finish(session, request.id, job, &mut place).await
+}
+
+/// Sends what happens until the job has ended. `false`: the client has gone.
+async fn wait(session: &mut Session, id: u64, job: JobId, place: &mut Place) -> Result<bool, SessionError> {
+    loop {
+        let feed = match session.ask(&session.shared.parts.outlets.follow, FollowJob { job }).await {
+            Ok(Some(feed)) => feed,
+            // Ended, or homied is on its way down: what history has is the rest.
+            Ok(None) | Err(_) => return Ok(true),
+        };
+        if !stream(session, id, feed, place).await? {
+            return Ok(false);
+        }
+    }
 }
 
 /// Sends what happens until the present assignment ends. `false`: the client has gone.
@@ -169,6 +176,6 @@ async fn rest(
 }
 
 async fn flush(session: &mut Session) -> Result<(), SessionError> {
-    SinkExt::<Frame>::flush(&mut session.wire).await.map_err(FrameError::from)?;
+    SinkExt::<Frame>::flush(&mut session.wire).await?;
     Ok(())
 }

@@ -48,7 +48,7 @@ fn status(room: &Room, peer: PeerId, reply: LinkReply) -> Result<HostedStatus, R
 
 /// See [`OfferJob`].
 pub(super) async fn offer(room: Arc<Room>, ask: OfferJob) -> Result<HostedStatus, Refusal> {
-    let (_, reply) = call(&room, ask.peer, LinkRequest::Offer { offer: ask.offer }).await?;
+    let (_, reply) = call(&room, ask.peer, LinkRequest::Offer { offer: Box::new(ask.offer) }).await?;
     match reply {
         LinkReply::Accepted { status } => Ok(status),
         other => Err(bulk::unexpected(&other)),

@@ -36,7 +36,7 @@ pub(super) async fn serve(
         LinkRequest::Offer { offer } => {
             let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
             let borrower = Borrower { peer: from, name: link.name.clone(), own: link.own };
-            let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer }).await??;
+            let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer: *offer }).await??;
             let mut expected = lock(&room.inputs);
             if expected.len() >= MAX_EXPECTED {
                 expected.clear();

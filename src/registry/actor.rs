@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn heard(seq: u64) -> PeerHeard {
-        let facts = Facts { job_slots: 1, ..Facts::default() };
+        let facts = Facts { cores: 4, job_slots: 1, ..Facts::default() };
         let boot = BootId([1; 16]);
         let beat = Beat { peer: BOB, boot, seq, worker_port: 5556, name: "bob".into(), facts, goodbye: false };
         PeerHeard { beat, addr: SocketAddr::from(([10, 0, 0, 1], 5556)) }

@@ -288,7 +288,8 @@ impl Row {
             name: self.name.clone(),
             addr: self.addr,
             boot: self.boot,
-            status: self.life.status(&self.facts, now),
+            // A link is up a moment before its first facts are here; until then nobody could rank the machine.
+            status: if self.facts.cores == 0 { PeerStatus::Offline } else { self.life.status(&self.facts, now) },
             via: self.via,
             version: self.version.clone(),
             linked: self.linked,
@@ -390,6 +391,16 @@ mod tests {
 
     fn bob(table: &Table, now: Instant) -> PeerView {
         table.list("me", true, now).pop().expect("bob is known")
+    }
+
+    #[test]
+    fn a_linked_peer_is_online_once_it_has_said_what_it_has() {
+        let (now, mut table, mut pins) = (Instant::now(), Table::new(OWN), Pins::default());
+        table.linked(link(BOOT, 1), &mut pins, now).expect("free name");
+        assert!(table.list("me", false, now).is_empty(), "nobody could rank it yet");
+        let facts = Facts { cores: 4, job_slots: 1, ..Facts::default() };
+        table.facts(BOB, "bob".into(), facts, &mut pins, now).expect("own name");
+        assert_eq!(table.list("me", false, now).len(), 1);
     }
 
     #[test]

@@ -26,6 +26,9 @@ const SURVEY_EVERY: Duration = Duration::from_secs(30);
 /// History reads its open records in milliseconds.
 pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the start waits for the first look at the engines; it takes a tenth of this where nothing is wrong.
+const FIRST_SURVEY: Duration = Duration::from_secs(2);
+
 /// What the sandbox is made of.
 #[derive(Debug, Clone)]
 pub struct SandboxParts {
@@ -91,8 +94,10 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         docker_host,
         keep,
     });
-    let (survey_tx, survey) = watch::channel(None);
+    let (survey_tx, mut survey) = watch::channel(None);
     tokio::spawn(look_after_engines(parts.clone(), engines, shared.node.clone(), orphans, survey_tx));
+    // A machine that is heard should know what it lends; an engine that hangs must not hold up the start.
+    let _ = tokio::time::timeout(FIRST_SURVEY, survey.wait_for(Option::is_some)).await;
     Ok(actor::run(parts, shared, survey, found))
 }
 

@@ -12,6 +12,8 @@ pub(super) const LOST_MS: u64 = 120_000;
 pub(super) const RETRIES: usize = 1;
 /// Tries to bring output and results home when this machine's own disk refuses.
 pub(super) const TRIES_HERE: u32 = 3;
+/// A worker that has the inputs and does not start in this time is given them again: starting takes milliseconds.
+pub(super) const IDLE_WORKER_MS: u64 = 5_000;
 /// A worker that does not confirm a cancel in this time is left to itself: the user waited long enough.
 pub(super) const CANCEL_MS: u64 = 10_000;
 

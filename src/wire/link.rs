@@ -108,7 +108,7 @@ pub enum LinkRequest {
     /// Take this job.
     Offer {
         /// The job.
-        offer: Offer,
+        offer: Box<Offer>,
     },
     /// Give me a ticket with which I may dial a bulk connection.
     Ticket {

@@ -157,7 +157,7 @@ fn peers_speak_as_before() {
         inputs: Digest([0xd1; 32]),
         input_totals: Totals { files: 1, bytes: 64_430 },
     };
-    json("link-offer.json", &LinkFrame::Request { id: 1, request: LinkRequest::Offer { offer } });
+    json("link-offer.json", &LinkFrame::Request { id: 1, request: LinkRequest::Offer { offer: Box::new(offer) } });
     let follow = LinkRequest::Follow { job: job(), epoch: Epoch(2), from: 4096, stream: 3 };
     json("link-follow.json", &LinkFrame::Request { id: 2, request: follow });
     let transfer = Transfer::Results { job: job(), epoch: Epoch(2) };

@@ -3,6 +3,8 @@
 //! As root every machine is a network namespace; otherwise a set of ports of the loopback, and the tests that need
 //! more say that they are left out.
 
+// Test code: a failed expectation is the report.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 // The modules of a test binary have no outside that could reach them.
 #![allow(unreachable_pub, missing_debug_implementations)]
 

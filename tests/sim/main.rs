@@ -2,6 +2,8 @@
 //!
 //! A run is a function of its seed. That is checked first; what the other tests find can then be found again.
 
+// Test code: a failed expectation is the report.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(feature = "daemon")]
 
 mod node;
@@ -61,8 +63,7 @@ fn a_run_is_a_function_of_its_seed() {
         run_until(&mut sim, 12);
         sim.partition(name(1), name(2));
         run_until(&mut sim, 30);
-        let trace = trace.lock().expect("not poisoned").clone();
-        trace
+        trace.lock().expect("not poisoned").clone()
     };
     let first = run(7);
     assert!(first.len() > 500, "{}", first.len());

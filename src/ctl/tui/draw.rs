@@ -246,7 +246,7 @@ fn jobs_table<'a>(pen: &Pen<'_>, seen: &'a Snapshot, wide: bool) -> Table<'a> {
 fn foot<'a>(pen: &Pen<'_>, state: &'a State, now: Instant) -> Line<'a> {
     if let Some(trouble) = &state.trouble {
         let age = state.seen_at.map_or(0, |at| now.saturating_duration_since(at).as_secs());
-        return Line::styled(format!(" {} (picture of {age} s ago)", clean(trouble)), pen.look(Color::Red));
+        return Line::styled(format!(" picture of {age} s ago: {}", clean(trouble)), pen.look(Color::Red));
     }
     Line::styled(pen.style.pick(" q quit   ↑↓ scroll", " q quit   up/down scroll"), pen.look(Color::DarkGray))
 }
@@ -303,7 +303,7 @@ mod tests {
         let mut state = state();
         state.heard(Err(crate::ctl::exit::CtlError::Broken("homied has\u{1b}[2J gone".into())), Instant::now());
         let text = picture(&state, &golden::STYLES[0].1, 80, 24);
-        assert!(text.contains("homied has\\x1b[2J gone (picture of 0 s ago)"), "{text}");
+        assert!(text.contains("picture of 0 s ago: the connection to homied broke: homied has\\x1b[2J gone"), "{text}");
         assert!(text.contains("mike"), "{text}");
     }
 

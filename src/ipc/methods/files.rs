@@ -10,16 +10,17 @@ use super::{Answer, value};
 use crate::blobs::{BlobError, StoreSink, StoreSource};
 use crate::history::messages::{FindPlaced, GetRecord, PutRecord, RememberPlaced};
 use crate::ipc::session::{Session, SessionError, params};
+use crate::link::messages::results_pin;
 use crate::model::{Delivery, Digest, FailKind, Manifest, Outcome, Role};
 use crate::scheduler::messages::FetchAgain;
 use crate::transfer;
-use crate::wire::frame::{Frame, FrameError};
+use crate::wire::frame::Frame;
 use crate::wire::ipc::{Delivered, FilesPut, JobRef, PlacedQuery, READY, Request, SentFile};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 async fn ready(session: &mut Session, id: u64) -> Result<(), SessionError> {
     session.event(id, &READY).await?;
-    SinkExt::<Frame>::flush(&mut session.wire).await.map_err(FrameError::from)?;
+    SinkExt::<Frame>::flush(&mut session.wire).await?;
     Ok(())
 }
 
@@ -116,7 +117,11 @@ pub(super) async fn delivered(session: &Session, request: &Request) -> Result<Va
     session.ask(&outlets.remember, remember).await??;
     if delivered.last && record.delivery == Delivery::Waiting {
         record.delivery = Delivery::Delivered;
+        let pin = results_pin(record.id);
         session.ask(&outlets.put, PutRecord { record: Box::new(record) }).await??;
+        // From now on they may make room for others; until then `homie results` gives them again.
+        let blobs = session.shared.parts.blobs.clone();
+        let _ = tokio::task::spawn_blocking(move || blobs.unpin(&pin)).await;
     }
     Ok(json!({}))
 }

@@ -53,7 +53,7 @@ fn a_receiver_that_gives_no_credit_gets_one_window_and_no_more() {
         let (job, epoch) = (JobId([1; 16]), Epoch(1));
         let offer =
             Offer { job, epoch, spec: JobSpec::default(), inputs: Digest([0; 32]), input_totals: Totals::default() };
-        say(&mut frames, &LinkFrame::Request { id: 1, request: LinkRequest::Offer { offer } }).await;
+        say(&mut frames, &LinkFrame::Request { id: 1, request: LinkRequest::Offer { offer: Box::new(offer) } }).await;
         until("the offer to be heard", || worker.seen().hosted.values().any(|h| h.from.peer == me)).await;
         worker.write_output(1, &noise(3 * OUTPUT_WINDOW as usize, 4), false);
         let request = LinkRequest::Follow { job, epoch, from: 0, stream: 9 };
@@ -259,7 +259,7 @@ fn a_peer_that_dials_again_and_again_holds_few_connections() {
             let (_, mut frames) = by_hand_as(&identity, 1, &worker).await;
             until("it to be linked", || worker.seen().linked.len() == round + 1).await;
             // Each is kept in use by a log that never ends.
-            let request = LinkRequest::Offer { offer: offer.clone() };
+            let request = LinkRequest::Offer { offer: Box::new(offer.clone()) };
             say(&mut frames, &LinkFrame::Request { id: 1, request }).await;
             let request = LinkRequest::Follow { job, epoch, from: 0, stream: 1 };
             say(&mut frames, &LinkFrame::Request { id: 2, request }).await;

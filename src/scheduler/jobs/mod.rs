@@ -103,6 +103,8 @@ pub(super) struct Job {
     /// The worker's last report, once it says that the job ended.
     done: Option<HostedStatus>,
     output_in: bool,
+    /// Since when a worker that has all inputs says that it still waits for them.
+    idle_since: Option<u64>,
     troubles: u32,
     cancelled: Option<(String, u64)>,
     told_waiting: bool,
@@ -119,6 +121,7 @@ impl Job {
             next_try: None,
             done: None,
             output_in: false,
+            idle_since: None,
             troubles: 0,
             cancelled: None,
             told_waiting: false,
@@ -348,6 +351,8 @@ impl Job {
         if status.state == HostedState::Done {
             self.done = Some(status.clone());
         }
+        let idle = self.phase == Phase::Following && status.state == HostedState::Accepted;
+        self.idle_since = idle.then(|| self.idle_since.unwrap_or(now.mono));
     }
 
     fn followed(&mut self, result: Result<u64, Refusal>, now: Now) -> Vec<Intent> {
@@ -487,6 +492,11 @@ impl Job {
                 self.record.state = JobState::Unreachable;
                 intents.extend([Intent::Persist, Intent::Announce]);
             }
+        }
+        if self.idle_since.is_some_and(|since| now.mono.saturating_sub(since) >= retry::IDLE_WORKER_MS) {
+            // It was restarted between the last byte and the start; what it has is not sent again.
+            self.idle_since = None;
+            intents.push(Intent::Upload(peer, self.record.epoch));
         }
         if self.next_try.is_some_and(|at| at <= now.mono) {
             self.next_try = None;

@@ -307,6 +307,17 @@ fn output_that_cannot_be_written_here_is_no_reason_to_run_it_again() {
 }
 
 #[test]
+fn a_worker_that_was_restarted_before_it_started_the_job_gets_the_inputs_again() {
+    let mut job = running();
+    job.on(Input::Followed(Err(unreachable())), at(10));
+    job.on(Input::LinkUp(RAJ), at(20));
+    job.on(Input::Reported(status(1, HostedState::Accepted)), at(21));
+    assert_eq!(job.on(Input::Tick, at(21 + retry::IDLE_WORKER_MS)), [Intent::Upload(RAJ, Epoch(1))]);
+    assert_eq!(job.on(Input::Uploaded(Ok(0)), at(6000)), [], "it is being followed already");
+    assert_eq!(job.on(Input::Tick, at(90_000)), []);
+}
+
+#[test]
 fn a_record_that_cannot_be_written_before_the_offer_ends_the_job() {
     let mut job = Job::new(record());
     job.on(Input::Start, at(0));

@@ -63,8 +63,12 @@ pub async fn run(ctx: &Context, args: DemoArgs) -> Result<ExitCode, CtlError> {
         },
         Err(e) => Err(CtlError::io("cannot listen for signals", e)),
     };
-    let good = matches!(done, Ok(0));
-    let clean = demo.end(good).await;
+    let clean = demo.end(match done {
+        Ok(0) => Ending::Good,
+        Ok(exit::CANCELLED) => Ending::Stopped,
+        _ => Ending::Bad,
+    });
+    let clean = clean.await;
     let code = done?;
     if clean.is_err() && code == 0 {
         return clean.map(|()| ExitCode::SUCCESS);
@@ -92,16 +96,11 @@ impl Demo<'_> {
         self.say(&format!("{}\n", self.ctx.out.bold("Homie demo: one job from alice to bob")))?;
         let work = self.prepare(example)?;
         self.start()?;
-        let begun = Instant::now();
-        let (alice_status, bob_status) = self.meet().await?;
-        let facts = &bob_status.facts;
-        let engines: Vec<&str> = facts.engines.iter().map(|e| e.kind.as_str()).collect();
-        self.tick(&format!(
-            "both are up and see each other after {}; bob has {} cores and these engines: {}",
-            format_duration(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
-            facts.cores,
-            engines.join(", ")
-        ))?;
+        let Meeting { alice: alice_status, bob: bob_status, met } = self.meet().await?;
+        let met = format_duration(u64::try_from(met.as_millis()).unwrap_or(u64::MAX));
+        self.tick(&format!("both are up, and alice saw bob {met} after their start"))?;
+        let engines: Vec<&str> = bob_status.facts.engines.iter().map(|e| e.kind.as_str()).collect();
+        self.tick(&format!("bob is ready: {} cores, engines: {}", bob_status.facts.cores, engines.join(", ")))?;
         self.say(&format!("\n$ homie {}\n", COMMAND.join(" ")))?;
         let code = self.send(&work).await?;
         let found = self.look(&work, code, &alice_status, &bob_status).await;
@@ -147,7 +146,7 @@ impl Demo<'_> {
 
     fn start(&mut self) -> Result<(), CtlError> {
         let secret = generate_secret().map_err(|e| CtlError::io("no random bytes", e.into()))?;
-        self.say(&format!("On {}, with fresh state in {}:\n", self.network.about, self.dir.display()))?;
+        self.say(&format!("On {},\nwith fresh state in {}:\n", self.network.about, self.dir.display()))?;
         for (i, name) in NAMES.into_iter().enumerate() {
             let place = &self.network.places[i];
             self.say(&format!("  {name:<6} {}\n", place.describe()))?;
@@ -158,43 +157,39 @@ impl Demo<'_> {
     }
 
     /// Waits until alice sees bob ready for a job.
-    async fn meet(&mut self) -> Result<(StatusView, StatusView), CtlError> {
-        let deadline = Instant::now() + MEET;
-        let mut last = String::from("bob was not seen");
+    async fn meet(&mut self) -> Result<Meeting, CtlError> {
+        let begun = Instant::now();
+        let mut met = None;
         loop {
             for machine in &mut self.machines {
                 if let Some(why) = machine.ended() {
                     return Err(CtlError::Broken(why));
                 }
             }
-            match self.both_ready().await {
-                Ok(both) => return Ok(both),
-                Err(why) if Instant::now() >= deadline => {
-                    last.clone_from(&why);
-                    break;
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            let why = match self.both_ready(begun, &mut met).await {
+                Ok(meeting) => return Ok(meeting),
+                Err(why) => why,
+            };
+            if begun.elapsed() >= MEET {
+                return Err(CtlError::Broken(format!("alice and bob did not meet within {} s: {why}", MEET.as_secs())));
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(CtlError::Broken(format!("alice and bob did not meet within {}: {last}", uptime(MEET.as_millis() as u64))))
     }
 
-    async fn both_ready(&self) -> Result<(StatusView, StatusView), String> {
-        let [alice, bob] = &self.machines[..] else { return Err("a machine is missing".into()) };
+    async fn both_ready(&self, begun: Instant, met: &mut Option<Duration>) -> Result<Meeting, String> {
+        let [alice_machine, bob_machine] = &self.machines[..] else { return Err("a machine is missing".into()) };
         let say = |e: CtlError| e.to_string();
-        let alice_status: StatusView = alice.ask(method::STATUS, &()).await.map_err(say)?;
-        let bob_status: StatusView = bob.ask(method::STATUS, &()).await.map_err(say)?;
-        if bob_status.facts.engines.is_empty() {
-            return Err(format!(
-                "bob has no engine: {}",
-                bob_status.engine_error.as_deref().unwrap_or("none was found yet")
-            ));
+        let alice: StatusView = alice_machine.ask(method::STATUS, &()).await.map_err(say)?;
+        let bob: StatusView = bob_machine.ask(method::STATUS, &()).await.map_err(say)?;
+        let peers: Vec<PeerView> = alice_machine.rows(method::PEERS, &PeersParams { all: false }).await.map_err(say)?;
+        let seen = peers.iter().find(|p| p.via != Via::Own && p.id == bob.id).ok_or("alice does not see bob")?;
+        let met = *met.get_or_insert_with(|| begun.elapsed());
+        if bob.facts.engines.is_empty() {
+            return Err(format!("bob has no engine: {}", bob.engine_error.as_deref().unwrap_or("none was found yet")));
         }
-        let peers: Vec<PeerView> = alice.rows(method::PEERS, &PeersParams { all: false }).await.map_err(say)?;
-        let seen = peers.iter().any(|p| {
-            p.via != Via::Own && p.id == bob_status.id && p.status == PeerStatus::Idle && !p.facts.engines.is_empty()
-        });
-        if seen { Ok((alice_status, bob_status)) } else { Err("alice does not see bob ready".into()) }
+        let ready = seen.status == PeerStatus::Idle && !seen.facts.engines.is_empty();
+        if ready { Ok(Meeting { alice, bob, met }) } else { Err("alice has not heard that bob is ready".into()) }
     }
 
     /// A command of the real client, on behalf of a machine's user.
@@ -278,8 +273,8 @@ impl Demo<'_> {
     }
 
     /// Takes everything away: the run and its job, both machines, the network, the state.
-    async fn end(mut self, good: bool) -> Result<(), CtlError> {
-        if !good {
+    async fn end(mut self, ending: Ending) -> Result<(), CtlError> {
+        if ending != Ending::Good {
             self.give_up().await;
         }
         let mut late = Vec::new();
@@ -288,7 +283,7 @@ impl Demo<'_> {
                 late.push(machine.name);
             }
         }
-        if !good || !late.is_empty() {
+        if ending == Ending::Bad || !late.is_empty() {
             for machine in &self.machines {
                 self.ctx.note(&format!("\nThe end of {}'s log:\n{}", machine.name, machine.last_words()));
             }
@@ -304,7 +299,7 @@ impl Demo<'_> {
         if !late.is_empty() {
             return Err(CtlError::Broken(format!("{} did not stop in order", late.join(" and "))));
         }
-        if good {
+        if ending == Ending::Good {
             self.tick("both are stopped, and nothing is left behind")?;
         }
         Ok(())
@@ -333,6 +328,25 @@ impl Demo<'_> {
             .await;
         }
     }
+}
+
+/// How the story ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Everything held.
+    Good,
+    /// The user had enough.
+    Stopped,
+    /// Something was off: the logs may tell.
+    Bad,
+}
+
+/// Both machines, ready.
+struct Meeting {
+    alice: StatusView,
+    bob: StatusView,
+    /// From the start of both until alice listed bob.
+    met: Duration,
 }
 
 /// Namespaces where they can be had, else ports of this machine.

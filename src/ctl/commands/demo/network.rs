@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::ctl::homied::finish;
+use crate::ctl::homied::{finish, until};
 
 /// The names of the machines: the one that sends and the one that works.
 pub(super) const NAMES: [&str; 2] = ["alice", "bob"];
@@ -64,12 +64,27 @@ impl Network {
                 return Err(why);
             }
         }
+        network.cable_is_live().await;
         // Entering a namespace takes nsenter; `ip netns exec` would hide the control groups.
         if let Err(why) = run(Command::new("nsenter").arg("--version")).await {
             network.remove().await;
             return Err(why);
         }
         Ok(network)
+    }
+
+    /// The kernel takes up to a second to call a new link up. A homied that starts before that finds no network, as
+    /// on a laptop that wakes; the demo is not about that, so it waits. A link that stays down shows later.
+    async fn cable_is_live(&self) {
+        let spaces: Vec<&str> = self.places.iter().filter_map(|p| p.space.as_deref()).collect();
+        until(PATIENCE, || async {
+            for space in &spaces {
+                let shown = run(Command::new("ip").args(["-n", space, "link", "show", "eth0"])).await.ok()?;
+                shown.contains("state UP").then_some(())?;
+            }
+            Some(())
+        })
+        .await;
     }
 
     /// Ports of this machine that are free now.
@@ -141,11 +156,11 @@ fn cable(spaces: &[String; 2], places: &[Place; 2]) -> Vec<Vec<String>> {
     steps
 }
 
-async fn ip(args: &[&str]) -> Result<(), String> {
+async fn ip(args: &[&str]) -> Result<String, String> {
     run(Command::new("ip").args(args)).await
 }
 
-async fn run(command: &mut Command) -> Result<(), String> {
+async fn run(command: &mut Command) -> Result<String, String> {
     let what = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|a| a.to_string_lossy())
@@ -153,12 +168,12 @@ async fn run(command: &mut Command) -> Result<(), String> {
         .join(" ");
     let child = command
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| format!("{what}: {e}"))?;
     let done = finish(child, PATIENCE).await.map_err(|e| format!("{what}: {e}"))?;
-    if done.status.success() { Ok(()) } else { Err(format!("{what}: {}", done.stderr)) }
+    if done.status.success() { Ok(done.stdout) } else { Err(format!("{what}: {}", done.stderr)) }
 }
 
 #[cfg(test)]

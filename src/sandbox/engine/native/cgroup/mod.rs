@@ -113,8 +113,8 @@ impl Group {
     /// # Errors
     /// A group refused it.
     pub(super) fn add(&self, pid: i32) -> io::Result<()> {
-        let to_enter = self.dirs.iter().filter(|d| !d.entered);
-        to_enter.map(|d| write(&d.path.join("cgroup.procs"), &pid.to_string())).collect()
+        let mut to_enter = self.dirs.iter().filter(|d| !d.entered);
+        to_enter.try_for_each(|d| write(&d.path.join("cgroup.procs"), &pid.to_string()))
     }
 
     /// Whether the kernel accounts the job's memory here.
