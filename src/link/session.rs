@@ -86,12 +86,14 @@ async fn watch_idleness(link: &Link) -> Ending {
 async fn write(room: &Room, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoing) -> FrameError {
     let mut beat = interval(FACTS_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut news = room.facts.clone();
     loop {
         // Messages before logs: a log never holds up an answer.
         let frame = tokio::select! {
             biased;
             Some(frame) = out.urgent.recv() => frame,
-            _ = beat.tick() => match facts(room) {
+            // At once when they change (an engine came, a slot was taken): the other side ranks by them.
+            _ = async { tokio::select! { _ = beat.tick() => (), Ok(()) = news.changed() => () } } => match facts(room) {
                 Ok(frame) => frame,
                 Err(error) => return error,
             },

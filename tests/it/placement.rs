@@ -12,7 +12,7 @@ fn a_busy_machine_s_jobs_go_to_the_next() {
         return super::world::skip("on the loopback a new config would lose the addresses");
     }
     world.start_all();
-    world.wait_acquainted();
+    world.wait_ready();
     let alice = world.host("alice");
     let held = alice.start_text(&["--peer", "bob"], "echo up; sleep 600");
     held.wait_for("[bob] up");

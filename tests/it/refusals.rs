@@ -125,7 +125,7 @@ fn a_full_disk_of_the_worker_fails_the_job_and_nothing_else() {
     bob.mount_small(&bob.state, 24 << 20);
     bob.configure("");
     world.start_all();
-    world.wait_acquainted();
+    world.wait_ready();
     let alice = world.host("alice");
     // More input than fits, then more output files than fit.
     alice.write("big.bin", vec![7; 64 << 20].iter().enumerate().map(|(i, b)| b ^ (i >> 12) as u8).collect::<Vec<u8>>());

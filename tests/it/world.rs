@@ -123,11 +123,11 @@ impl World {
         world
     }
 
-    /// The same with homied running on each, all of them known to all.
+    /// The same with homied running on each, all of them known to all and ready for jobs.
     pub fn started(names: &[&str]) -> Self {
         let mut world = Self::new(names);
         world.start_all();
-        world.wait_acquainted();
+        world.wait_ready();
         world
     }
 
@@ -143,6 +143,19 @@ impl World {
             for other in self.hosts.iter().filter(|o| o.name != host.name) {
                 host.wait_sees(&other.name);
             }
+        }
+    }
+
+    /// Waits until everybody knows of an engine at everybody else's: engines are looked for after the start.
+    #[track_caller]
+    pub fn wait_ready(&self) {
+        for host in &self.hosts {
+            wait_until(&format!("{} knows everybody's engines", host.name), PATIENCE, || {
+                let answer = host.homie(&["--json", "peers"]);
+                let rows = answer.json()["peers"].as_array().cloned().unwrap_or_default();
+                let ready = |row: &serde_json::Value| row["engines"].as_array().is_some_and(|list| !list.is_empty());
+                rows.len() + 1 == self.hosts.len() && rows.iter().all(ready)
+            });
         }
     }
 
