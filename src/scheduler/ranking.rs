@@ -39,7 +39,7 @@ pub(super) fn is_named(peer: &PeerView, wanted: &str) -> bool {
 
 /// Whether a filtered-out peer may take the job later without anybody changing anything.
 pub(super) fn may_come_free(candidate: &Candidate) -> bool {
-    candidate.score.is_none() && matches!(candidate.peer.status, PeerStatus::Busy) && candidate.why.starts_with(BUSY)
+    candidate.score.is_none() && candidate.why.starts_with(BUSY)
 }
 
 const BUSY: &str = "busy";
@@ -63,6 +63,10 @@ fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> Option<String> {
             return Some(format!("paused: {}", facts.paused.as_deref().unwrap_or("its owner lends nothing now")));
         }
         PeerStatus::Idle | PeerStatus::Busy => {}
+    }
+    // Every machine has a processor: one without has been met, but has not said yet what it has.
+    if facts.cores == 0 {
+        return Some(format!("{BUSY}: it has not said yet what it lends"));
     }
     if let Some(why) = unfit_engines(facts, spec) {
         return Some(why);

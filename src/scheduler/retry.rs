@@ -2,6 +2,10 @@
 
 /// Until the machines are ranked again when everybody was busy: one beat (design §3).
 pub(super) const SEEK_MS: u64 = 2_000;
+/// After homied's start the group is still being heard; a job is not given up for want of a machine before two beats.
+pub(super) const SETTLE_MS: u64 = 4_500;
+/// In that time the machines are ranked so often.
+pub(super) const SETTLE_PAUSE_MS: u64 = 500;
 /// Until a worker that is out of reach is tried again. A link that comes up earlier is used at once.
 pub(super) const LINK_MS: u64 = 2_000;
 /// A link dead for so long makes its jobs `unreachable` (design §6).

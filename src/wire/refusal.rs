@@ -60,6 +60,7 @@ impl RefusalKind {
                 | Self::NoEnvironment
                 | Self::NoGpu
                 | Self::DiskFull
+                | Self::UnknownPeer
                 | Self::Unreachable
                 | Self::ShuttingDown
                 | Self::Internal

@@ -201,6 +201,10 @@ impl Job {
             candidates.iter().any(may_come_free) || self.refused.iter().any(|(_, _, kind)| *kind == RefusalKind::Busy);
         let reasons = self.reasons(candidates);
         self.refused.clear();
+        if now.mono < retry::SETTLE_MS && !waiting {
+            self.next_try = Some(now.mono + retry::SETTLE_PAUSE_MS);
+            return Vec::new();
+        }
         if waiting {
             self.next_try = Some(now.mono + retry::SEEK_MS);
             if std::mem::replace(&mut self.told_waiting, true) {
@@ -602,7 +606,8 @@ fn is_gone(refusal: &Refusal) -> bool {
 
 /// Whether the same request may well succeed in a moment, without the job being lost.
 fn passing(refusal: &Refusal) -> bool {
-    matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::ShuttingDown)
+    // A worker that was not heard of since this homied started is out of reach, not gone.
+    matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::ShuttingDown | RefusalKind::UnknownPeer)
 }
 
 #[cfg(test)]

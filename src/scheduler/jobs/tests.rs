@@ -167,6 +167,22 @@ fn a_job_waits_while_somebody_is_busy_and_fails_when_nobody_ever_could() {
 }
 
 #[test]
+fn just_after_the_start_nobody_is_given_up_for_not_having_been_heard_yet() {
+    let mut job = Job::new(record());
+    job.on(Input::Start, at(0));
+    assert_eq!(job.on(Input::Ranked(vec![]), at(0)), []);
+    assert_eq!(job.on(Input::Tick, at(retry::SETTLE_PAUSE_MS)), [Intent::Rank]);
+    job.on(Input::Ranked(vec![]), at(retry::SETTLE_MS));
+    assert_eq!(ended(&job).exit_code(), 69);
+
+    let mut resumed = Job::new(running().record().clone());
+    resumed.on(Input::Start, at(0));
+    let unknown = Refusal::new(RefusalKind::UnknownPeer, "nobody here knows where it is");
+    resumed.on(Input::Answered(Err(unknown)), at(1));
+    assert!(!resumed.record().is_terminal() && resumed.record().epoch == Epoch(1));
+}
+
+#[test]
 fn what_no_other_machine_could_mend_ends_the_job_at_once() {
     let mut job = Job::new(record());
     job.on(Input::Start, at(0));

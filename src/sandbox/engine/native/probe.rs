@@ -28,7 +28,8 @@ struct Answer {
 pub(super) async fn ask(exe: &Path, jobs_dir: &Path) -> Result<Ready, EngineError> {
     let not_ready = |e: std::io::Error| EngineError::NotReady(format!("{}: {e}", exe.display()));
     let mut probe = tokio::process::Command::new(exe);
-    probe.arg(WORD).arg(jobs_dir).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    // Not killed when nobody waits any more: it ends by itself, and takes its directory and control group along.
+    probe.arg(WORD).arg(jobs_dir).stdin(Stdio::null()).stderr(Stdio::null());
     let output = tokio::time::timeout(LIMIT, probe.output())
         .await
         .map_err(|_| EngineError::NotReady("the native engine did not answer its probe in 20 s".into()))?
