@@ -15,6 +15,9 @@ use crate::wire::frame::{Frame, FrameError, MAX_RAW_BULK};
 use crate::wire::ipc::{Follow, Request};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
+/// Between two looks at whether a job's end is written down, which usually takes a millisecond.
+const UNWRITTEN: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Where the client is in the output.
 struct Place {
     epoch: Epoch,
@@ -54,15 +57,42 @@ async fn wait(session: &mut Session, id: u64, job: JobId, place: &mut Place) -> 
             // Ended, or homied is on its way down: what history has is the rest.
             Ok(None) | Err(_) => return Ok(true),
         };
-        if !stream(session, id, feed, place).await? {
-            return Ok(false);
+        match stream(session, id, feed, place).await? {
+            Next::Gone => return Ok(false),
+            // Decided a moment before it is written down, or much longer on a full disk.
+            Next::Ended if is_open(session, job).await => tokio::time::sleep(UNWRITTEN).await,
+            Next::Ended => return Ok(true),
+            Next::Again => {}
         }
     }
 }
 
-/// Sends what happens until the present assignment ends. `false`: the client has gone.
-async fn stream(session: &mut Session, id: u64, feed: JobFeed, place: &mut Place) -> Result<bool, SessionError> {
+/// Whether history does not know of the job's end yet.
+async fn is_open(session: &mut Session, job: JobId) -> bool {
+    find(session, &job.to_string()).await.is_ok_and(|record| !record.is_terminal())
+}
+
+/// How following an assignment ended.
+enum Next {
+    /// The client has gone.
+    Gone,
+    /// The job has another assignment, or may have: ask again.
+    Again,
+    /// The job has ended, and its last record is in history. Nothing but this word tells: the scheduler's end of the
+    /// channel may outlive the job, while it still calls back a lost worker.
+    Ended,
+}
+
+fn is_last(event: &JobEvent) -> bool {
+    matches!(event, JobEvent::Record { record } if record.is_terminal())
+}
+
+/// Sends what happens until the present assignment ends.
+async fn stream(session: &mut Session, id: u64, feed: JobFeed, place: &mut Place) -> Result<Next, SessionError> {
     let JobFeed { record, log, mut events } = feed;
+    if record.is_terminal() {
+        return Ok(Next::Ended);
+    }
     let mut cursor = log.map(|log| log.cursor(place.of(&record)));
     *place = Place { epoch: record.epoch, offset: place.of(&record) };
     session.event(id, &JobEvent::Record { record: Box::new(record) }).await?;
@@ -84,19 +114,21 @@ async fn stream(session: &mut Session, id: u64, feed: JobFeed, place: &mut Place
                 }
             },
             event = events.recv() => match event {
+                // The last record goes out behind the rest of the output.
+                Ok(event) if is_last(&event) => return Ok(Next::Ended),
                 Ok(event) => {
                     let assigned = matches!(&event, JobEvent::Record { record } if record.epoch != place.epoch);
                     session.event(id, &event).await?;
                     flush(session).await?;
                     if assigned || (cursor.is_none() && matches!(event, JobEvent::Record { .. })) {
-                        return Ok(true);
+                        return Ok(Next::Again);
                     }
                 }
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return Ok(true),
+                Err(RecvError::Closed) => return Ok(Next::Again),
             },
             gone = session.wire.next() => match gone {
-                None => return Ok(false),
+                None => return Ok(Next::Gone),
                 Some(frame) => { frame?; }
             },
         }
@@ -115,22 +147,23 @@ async fn wait_for_change(
     session: &mut Session,
     id: u64,
     events: &mut tokio::sync::broadcast::Receiver<JobEvent>,
-) -> Result<bool, SessionError> {
+) -> Result<Next, SessionError> {
     loop {
         tokio::select! {
             event = events.recv() => match event {
+                Ok(event) if is_last(&event) => return Ok(Next::Ended),
                 Ok(event) => {
                     session.event(id, &event).await?;
                     flush(session).await?;
                     if matches!(event, JobEvent::Record { .. }) {
-                        return Ok(true);
+                        return Ok(Next::Again);
                     }
                 }
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return Ok(true),
+                Err(RecvError::Closed) => return Ok(Next::Again),
             },
             gone = session.wire.next() => match gone {
-                None => return Ok(false),
+                None => return Ok(Next::Gone),
                 Some(frame) => { frame?; }
             },
         }
