@@ -70,6 +70,8 @@ const TOP_LEVEL: &[&str] = &[
     "src",
     "systemd",
     "target",
+    // Inputs that once failed a property test, kept so that they are tried first.
+    "proptest-regressions",
     "tests",
 ];
 

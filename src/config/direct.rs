@@ -224,7 +224,10 @@ fn indent_of(line: &str) -> usize {
 /// A text as YAML: plain where that is safe, else in double quotes (JSON's are YAML's).
 fn scalar(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    let plain = text.chars().all(safe)
+    // `0` and `1e5` would be numbers; what has two dots (an IPv4 address) cannot be one.
+    let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.matches('.').count() < 2;
+    let plain = !number
+        && text.chars().all(safe)
         && text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
         && !text.ends_with(':')
         && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());

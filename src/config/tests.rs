@@ -295,6 +295,16 @@ fn addresses_have_one_form() {
     }
 }
 
+#[test]
+fn a_label_that_looks_like_a_number_stays_a_text() {
+    let home = Home::with("");
+    for (n, label) in ["0", "1e5", "0x1f", "12:30", "1.5", "10.0.0.1"].into_iter().enumerate() {
+        add_direct(&home.places, &format!("host{n}"), Some(label)).expect("added");
+        let found = home.load().expect("loads").settings.direct;
+        assert!(found.iter().any(|(_, l)| l.as_deref() == Some(label)), "{label}: {found:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_is_added_is_found_again_and_can_be_removed(
