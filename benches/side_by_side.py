@@ -197,14 +197,14 @@ def homie_flow(alice, work):
 
 
 def usage(process):
-    """(resident bytes, CPU nanoseconds, context switches) of a process and its threads."""
+    """(resident bytes, CPU seconds, {thread: context switches}) of a process. CPU counts ended threads, too."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
-    cpu = switches = 0
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    switches = {}
     for task in Path(f"/proc/{process.pid}/task").iterdir():
-        cpu += int((task / "schedstat").read_text().split()[0])
-        for line in (task / "status").read_text().splitlines():
-            if "ctxt_switches" in line:
-                switches += int(line.split()[1])
+        lines = [line for line in (task / "status").read_text().splitlines() if "ctxt_switches" in line]
+        switches[task.name] = sum(int(line.split()[1]) for line in lines)
     return int(status["VmRSS"].split()[0]) * 1024, cpu, switches
 
 
@@ -318,14 +318,15 @@ def measure(alice, bob, base, rounds, idle):
     before = usage(alice.homied)
     time.sleep(idle)
     after = usage(alice.homied)
-    percent = (after[1] - before[1]) / (idle * 1e9) * 100
+    percent = (after[1] - before[1]) / idle * 100
+    switches = sum(count - before[2].get(thread, 0) for thread, count in after[2].items())
     table(
         f"AT REST ({idle} s, one peer, after {count * 2} jobs)",
         ["homied", "figure"],
         [
             ["resident memory", f"{after[0] / 2**20:.1f} MiB"],
-            ["processor", f"{percent:.3f} % of one"],
-            ["context switches", f"{(after[2] - before[2]) / idle:.1f} per second"],
+            ["processor (in steps of 10 ms)", f"{percent:.3f} % of one"],
+            ["context switches", f"{switches / idle:.1f} per second"],
         ],
     )
     sizes = [[name, f"{(BIN / name).stat().st_size / 2**20:.2f} MiB"] for name in ("homie-ctl", "homied")]
