@@ -49,8 +49,9 @@ if [ "$(id -u)" = 0 ]; then
     as_user() {
         local suite=$1
         shift
-        (cd "$scratch" && setpriv --reuid $ordinary_uid --regid $ordinary_uid --clear-groups \
-            env -i PATH="$PATH" CI="${CI:-}" HOME="$scratch/home" TMPDIR="$scratch/tmp" \
+        # Not this shell's PATH: it may lead into directories that the user cannot enter.
+        (cd "$scratch/home" && setpriv --reuid $ordinary_uid --regid $ordinary_uid --clear-groups \
+            env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CI="${CI:-}" HOME="$scratch/home" TMPDIR="$scratch/tmp" \
             HOMIE_TEST_BIN="$scratch" HOMIE_TEST_EXAMPLES="$scratch/examples" HOMIE_TEST_PASS=user \
             "$scratch/$suite" --quiet "$@")
     }

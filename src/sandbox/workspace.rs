@@ -194,7 +194,8 @@ mod tests {
         let mut entry = put(&blobs, "x", b"here", false);
         entry.hash = Digest::of(b"not");
         let manifest = Manifest::new(vec![entry]).expect("valid");
-        let failed = materialise(&dir.path().join("work"), &manifest, &blobs, 0, 0).expect_err("missing");
+        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+        let failed = materialise(&dir.path().join("work"), &manifest, &blobs, uid, gid).expect_err("missing");
         assert!(matches!(
             failed.outcome(),
             crate::model::Outcome::Failed { reason: crate::model::FailKind::Inputs, .. }
