@@ -21,9 +21,11 @@ help: ## Show the targets
 build: client ## Build homied and homie-ctl for use (target/release)
 	$(CARGO) build --release --locked --bin homied
 
-# Without the daemon feature the client cannot even name actix, bollard or SQLite, so it stays small and starts fast.
+# Without the daemon feature the client cannot even name actix, bollard or SQLite; for size, because it is started for
+# every command and waits for others most of its life.
 client:
-	$(CARGO) build --release --locked --no-default-features --bin homie-ctl
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
+		$(CARGO) build --release --locked --no-default-features --bin homie-ctl
 
 demo: build ## Two homied on this machine, one job from one to the other
 	packaging/install-deps.sh demo
