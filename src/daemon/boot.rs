@@ -168,6 +168,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         discovery_error: discovery.clone().recipient(),
         hosted: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
+        engine_warnings: sandbox.clone().recipient(),
         find: history.clone().recipient(),
         get: history.clone().recipient(),
         put: history.clone().recipient(),

@@ -14,7 +14,7 @@ use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::paths::Places;
 use crate::registry::messages::ListPeers;
-use crate::sandbox::messages::{EngineTrouble, HostedJobs};
+use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 
 /// The words the sessions say, and to whom.
@@ -48,6 +48,8 @@ pub struct Outlets {
     pub hosted: Outlet<HostedJobs>,
     /// Sandbox.
     pub engine_trouble: Outlet<EngineTrouble>,
+    /// Sandbox.
+    pub engine_warnings: Outlet<EngineWarnings>,
     /// History.
     pub find: Outlet<FindJob>,
     /// History.

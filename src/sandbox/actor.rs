@@ -18,8 +18,8 @@ use super::engines::{Survey, preferred};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
 use super::messages::{
-    AdmitJob, Borrower, DrainSandbox, EngineTrouble, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults,
-    StartJob, StopJob, WatchJob,
+    AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
+    OpenResults, StartJob, StopJob, WatchJob,
 };
 use super::parts::{LOAD_LIMIT, SandboxParts};
 use super::policy::Machine;
@@ -399,6 +399,14 @@ impl Handler<EngineTrouble> for SandboxActor {
     fn handle(&mut self, _: EngineTrouble, _: &mut Self::Context) -> Self::Result {
         let mut survey = self.survey.clone();
         Box::pin(async move { survey.wait_for(Option::is_some).await.ok()?.as_ref()?.trouble() })
+    }
+}
+
+impl Handler<EngineWarnings> for SandboxActor {
+    type Result = Vec<String>;
+
+    fn handle(&mut self, _: EngineWarnings, _: &mut Self::Context) -> Self::Result {
+        self.survey.borrow().as_ref().map(|survey| survey.warnings.clone()).unwrap_or_default()
     }
 }
 

@@ -125,3 +125,8 @@ pub struct DrainSandbox;
 #[derive(Debug, Word)]
 #[rtype(result = "Option<String>")]
 pub struct EngineTrouble;
+
+/// What the owner should know of the engines that are ready: limits that this kernel or user cannot give.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<String>")]
+pub struct EngineWarnings;

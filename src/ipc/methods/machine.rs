@@ -10,7 +10,7 @@ use crate::link::messages::{ListDirect, Listening};
 use crate::mailbox::ask;
 use crate::model::{PeerStatus, Via};
 use crate::registry::messages::ListPeers;
-use crate::sandbox::messages::{EngineTrouble, HostedJobs};
+use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
 use crate::scheduler::messages::OpenJobs;
 use crate::wire::ipc::{AddPeer, PeersParams, RemovePeer, Request, StatusView};
 use crate::wire::refusal::Refusal;
@@ -24,6 +24,8 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
     let own = peers.iter().find(|p| p.via == Via::Own);
     let online = peers.iter().filter(|p| p.via != Via::Own && p.status != PeerStatus::Offline).count();
     let hosted = session.ask(&outlets.hosted, HostedJobs).await?;
+    let mut warnings = loaded.warnings.clone();
+    warnings.extend(session.ask(&outlets.engine_warnings, EngineWarnings).await?);
     let view = StatusView {
         name: loaded.settings.name.clone(),
         id: parts.id,
@@ -40,7 +42,7 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
         jobs_sent: session.ask(&outlets.open_jobs, OpenJobs).await?.len() as u32,
         jobs_hosted: hosted.iter().filter(|r| !r.is_terminal()).count() as u32,
         facts: parts.facts.borrow().clone(),
-        warnings: loaded.warnings.clone(),
+        warnings,
     };
     value(&view)
 }
