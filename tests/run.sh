@@ -8,7 +8,8 @@ target=${CARGO_TARGET_DIR:-target}
 # Belongs to nobody in /etc/passwd, and lies in the range that systemd gives to dynamic users, so no person has it.
 ordinary_uid=61184
 
-declare -a took failed
+took=()
+failed=()
 suite() {
     local name=$1 began=$SECONDS
     shift

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::BlobError;
 use super::gc;
@@ -27,6 +27,8 @@ pub(super) struct Inner {
     used: AtomicU64,
     /// Distinguishes temporary files of one process.
     counter: AtomicU64,
+    /// Held while something is claimed or dropped, so that nothing is dropped that was just claimed.
+    claims: Mutex<()>,
 }
 
 fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError + use<> {
@@ -50,7 +52,13 @@ impl BlobStore {
             let _ = fs::remove_file(entry.path());
         }
         let used = gc::used(&dir).map_err(io("list", &dir))?;
-        let inner = Inner { dir, quota: quota_bytes, used: AtomicU64::new(used), counter: AtomicU64::new(0) };
+        let inner = Inner {
+            dir,
+            quota: quota_bytes,
+            used: AtomicU64::new(used),
+            counter: AtomicU64::new(0),
+            claims: Mutex::new(()),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -199,12 +207,31 @@ impl BlobStore {
         synced.map_err(io("sync", dir))
     }
 
-    /// Makes room for `wanted` more bytes: drops what no pin holds, least recently used first, but nothing of
-    /// `keep`.
+    /// Keeps everything the manifest lists for `owner`, makes room for what is lacking, and says which of its chunks
+    /// that is (in the manifest's order, each chunk once however often the manifest has it).
     ///
     /// # Errors
-    /// The quota cannot be met, or the store cannot be listed.
-    pub fn reserve(&self, wanted: u64, keep: &HashSet<Digest>) -> Result<(), BlobError> {
+    /// The quota cannot be met, or the store cannot be read or written.
+    pub fn claim(&self, owner: &str, manifest: &Manifest) -> Result<Vec<bool>, BlobError> {
+        let _claims = self.inner.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = self.put_manifest(manifest)?;
+        self.pin(owner, &digest)?;
+        let mut seen = HashSet::from([digest]);
+        let mut lacking = 0;
+        let wanted = crate::transfer::chunks(manifest)
+            .map(|at| {
+                let want = seen.insert(at.digest) && !self.have(&at.digest);
+                lacking += if want { at.len } else { 0 };
+                want
+            })
+            .collect();
+        self.reserve(lacking, &seen)?;
+        Ok(wanted)
+    }
+
+    /// Makes room for `wanted` more bytes: drops what no pin holds, least recently used first, but nothing of
+    /// `keep`.
+    fn reserve(&self, wanted: u64, keep: &HashSet<Digest>) -> Result<(), BlobError> {
         let inner = &self.inner;
         let over = |used: u64| used.saturating_add(wanted) > inner.quota;
         if !over(inner.used.load(Ordering::Relaxed)) {

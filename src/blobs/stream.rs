@@ -1,6 +1,5 @@
 //! The store as either end of a transfer.
 
-use std::collections::HashSet;
 use std::io;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::error::BlobError;
 use super::store::BlobStore;
 use crate::model::Manifest;
-use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, chunks};
+use crate::transfer::{ChunkAt, ChunkSink, ChunkSource};
 use crate::wire::refusal::Refusal;
 
 /// Bytes that may wait for the disk before a receiver is held back. Small files are written in batches of this
@@ -61,25 +60,9 @@ impl StoreSink {
 }
 
 impl ChunkSink for StoreSink {
-    /// What is not here yet, each chunk once however often the manifest has it.
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
         let (store, owner, manifest) = (self.store.clone(), self.owner.clone(), manifest.clone());
-        blocking(move || {
-            let digest = store.put_manifest(&manifest)?;
-            store.pin(&owner, &digest)?;
-            let mut seen = HashSet::new();
-            let mut lacking = 0;
-            let wanted: Vec<bool> = chunks(&manifest)
-                .map(|at| {
-                    let want = seen.insert(at.digest) && !store.have(&at.digest);
-                    lacking += if want { at.len } else { 0 };
-                    want
-                })
-                .collect();
-            store.reserve(lacking, &seen)?;
-            Ok(wanted)
-        })
-        .await
+        blocking(move || store.claim(&owner, &manifest)).await
     }
 
     async fn write(&mut self, _: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
@@ -99,7 +82,7 @@ impl ChunkSink for StoreSink {
 mod tests {
     use super::*;
     use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry};
-    use crate::transfer::{receive, send};
+    use crate::transfer::{chunks, receive, send};
     use crate::wire::frame::FrameCodec;
     use tokio_util::codec::Framed;
 

@@ -170,7 +170,7 @@ impl Store {
 
     pub(super) fn query(&self, q: &HistoryQuery, uid: Option<u32>) -> Outcome<Vec<JobRecord>> {
         let sql = "SELECT record FROM jobs
-                   WHERE (?1 IS NULL OR role = ?1) AND (?2 IS NULL OR role = 'hosted' OR uid = ?2)
+                   WHERE (?1 IS NULL OR role = ?1) AND (?2 IS NULL OR (role = 'sent' AND uid = ?2))
                      AND (?3 IS NULL OR peer_name = ?3 COLLATE NOCASE OR peer_id = ?3)
                    ORDER BY created_ms DESC, rowid DESC LIMIT ?4";
         let limit = q.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);
@@ -185,7 +185,7 @@ impl Store {
                           CAST(total(bytes) AS INTEGER), max(ended_ms)
                    FROM jobs
                    WHERE terminal = 1 AND peer_name IS NOT NULL
-                     AND (?1 IS NULL OR role = ?1) AND (?2 IS NULL OR role = 'hosted' OR uid = ?2)
+                     AND (?1 IS NULL OR role = ?1) AND (?2 IS NULL OR (role = 'sent' AND uid = ?2))
                      AND (?3 IS NULL OR peer_name = ?3 COLLATE NOCASE OR peer_id = ?3)
                    GROUP BY peer_name, role ORDER BY count(*) DESC, peer_name, role LIMIT ?4";
         let limit = q.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);

@@ -201,10 +201,17 @@ fn start(
             Ok((reply, after)) => (Ok(reply), after),
             Err(refusal) => (Err(refusal), None),
         };
-        if link.send(&LinkFrame::Reply { id, reply }).await.is_ok()
-            && let Some(after) = after
-        {
-            after.await;
+        match link.send(&LinkFrame::Reply { id, reply }).await {
+            Ok(()) => {
+                if let Some(after) = after {
+                    after.await;
+                }
+            }
+            // Too long for a frame: whoever asked must not wait for an answer that never comes.
+            Err(refusal) if refusal.kind == RefusalKind::BadRequest => {
+                let _ = link.send(&LinkFrame::Reply { id, reply: Err(refusal) }).await;
+            }
+            Err(_) => {}
         }
     });
     Ok(())

@@ -107,6 +107,11 @@ impl SchedulerActor {
     }
 
     fn feed(&mut self, id: JobId, input: Input) {
+        // While the other rooms close one after the other, their refusals say nothing about the job. The next homied
+        // begins with it where the record stands.
+        if self.draining {
+            return;
+        }
         let now = self.now();
         let dir = self.parts.dir.join(id.to_string());
         let Some(entry) = self.jobs.get_mut(&id) else { return };
@@ -120,9 +125,9 @@ impl SchedulerActor {
         let _ = entry.batches.send(Batch { record: entry.job.record().clone(), intents, copy });
     }
 
-    fn adopt(&mut self, record: JobRecord, ctx: &mut Context<Self>) {
-        let id = record.id;
-        if self.jobs.contains_key(&id) || record.is_terminal() {
+    fn adopt(&mut self, job: Job, ctx: &mut Context<Self>) {
+        let id = job.record().id;
+        if self.jobs.contains_key(&id) || job.record().is_terminal() {
             return;
         }
         let (batches, rx) = mpsc::unbounded_channel();
@@ -134,7 +139,7 @@ impl SchedulerActor {
             events: events.clone(),
         };
         tokio::spawn(driver.drive(rx));
-        self.jobs.insert(id, Entry { job: Job::new(record), batches, events, output: None });
+        self.jobs.insert(id, Entry { job, batches, events, output: None });
         self.feed(id, Input::Start);
     }
 }
@@ -165,7 +170,7 @@ impl Handler<Adopt> for SchedulerActor {
 
     fn handle(&mut self, message: Adopt, ctx: &mut Self::Context) {
         for record in message.records {
-            self.adopt(record, ctx);
+            self.adopt(Job::new(record), ctx);
         }
     }
 }
@@ -202,8 +207,9 @@ impl Handler<SubmitJob> for SchedulerActor {
             if draining {
                 return Err(Refusal::new(RefusalKind::ShuttingDown, "homied is shutting down"));
             }
-            let (record, new) = submit::take(&parts, message.uid, message.submit).await?;
-            if new {
+            let record = submit::take(&parts, message.uid, message.submit).await?;
+            // Also a known one: its first answer may have been lost before it was adopted.
+            if !record.is_terminal() {
                 ask(&me, Adopt { records: vec![record.clone()] }, ROOM)
                     .await
                     .map_err(|e| Refusal::internal(e.to_string()))?;
@@ -230,10 +236,10 @@ impl Handler<FetchAgain> for SchedulerActor {
 
     fn handle(&mut self, message: FetchAgain, ctx: &mut Self::Context) -> Self::Result {
         let short = message.record.id.short();
-        let record = Job::before_failed_fetch(message.record).ok_or_else(|| {
+        let job = Job::before_failed_fetch(message.record).ok_or_else(|| {
             Refusal::new(RefusalKind::BadRequest, format!("the results of job {short} did not stay at its worker"))
         })?;
-        self.adopt(record, ctx);
+        self.adopt(job, ctx);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::actor::{Happened, JobClosed};
-use super::jobs::{Input, Intent};
+use super::jobs::{Input, Intent, passing};
 use super::outlets::{SchedulerParts, pin_of};
 use super::ranking::rank;
 use crate::history::messages::PutRecord;
@@ -160,8 +160,7 @@ impl Driver {
             Intent::Query(peer, epoch) => {
                 match wire(ask_outlet(&outlets.query, QueryJob { peer, job, epoch }, WIRE).await) {
                     Ok(status) => Input::Reported(status),
-                    // The next tick asks again; a lost link is noticed by following.
-                    Err(_) => return,
+                    Err(refusal) => Input::Unanswered(refusal),
                 }
             }
             Intent::Fetch(peer, epoch, manifest) => {
@@ -211,11 +210,12 @@ impl Driver {
     async fn abandon(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) {
         let (outlets, job) = (&self.parts.outlets, record.id);
         for _ in 0..ABANDON_TRIES {
-            let stopped = wire(ask_outlet(&outlets.stop, StopRemoteJob { peer, job, epoch }, WIRE).await);
-            match stopped {
-                Err(r) if r.kind == RefusalKind::Unreachable => tokio::time::sleep(ABANDON_PAUSE).await,
-                Err(r) if r.kind == RefusalKind::ShuttingDown => return,
-                _ => {
+            match ask_outlet(&outlets.stop, StopRemoteJob { peer, job, epoch }, WIRE).await {
+                // It is us who shut down.
+                Err(AskError::Stopped(_)) => return,
+                Err(AskError::TimedOut(_)) => tokio::time::sleep(ABANDON_PAUSE).await,
+                Ok(Err(refusal)) if passing(&refusal) => tokio::time::sleep(ABANDON_PAUSE).await,
+                Ok(_) => {
                     let _ = ask_outlet(&outlets.acknowledge, AcknowledgeJob { peer, job, epoch }, WIRE).await;
                     return;
                 }

@@ -14,14 +14,14 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// Longest distance (Jaro-Winkler) at which a name is offered as "did you mean".
 const ALIKE: f64 = 0.7;
 
-/// Checks a submission and writes it down. `Ok((record, true))` is a new job, `false` one that was known.
-pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Result<(JobRecord, bool), Refusal> {
+/// Checks a submission and writes it down; a known one is given as it stands.
+pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Result<JobRecord, Refusal> {
     let get = GetRecord { job: submit.id, role: Role::Sent };
     if let Some(known) = ask_outlet(&parts.outlets.get, get, ROOM).await.map_err(gone)?? {
         if known.uid != uid {
             return Err(Refusal::new(RefusalKind::NotAllowed, "a job with this id belongs to another user"));
         }
-        return Ok((known, false));
+        return Ok(known);
     }
     if submit.spec.command.is_empty() {
         return Err(Refusal::new(RefusalKind::BadRequest, "the job has no command"));
@@ -70,11 +70,14 @@ pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Re
     };
     let put = PutRecord { record: Box::new(record.clone()) };
     ask_outlet(&parts.outlets.put, put, ROOM).await.map_err(gone)??;
-    Ok((record, true))
+    Ok(record)
 }
 
 fn gone(error: AskError) -> Refusal {
-    Refusal::new(RefusalKind::ShuttingDown, error.to_string())
+    match error {
+        AskError::Stopped(_) => Refusal::new(RefusalKind::ShuttingDown, "homied is shutting down"),
+        AskError::TimedOut(_) => Refusal::internal(error.to_string()),
+    }
 }
 
 /// Refuses a peer nobody knows, with names that are alike.

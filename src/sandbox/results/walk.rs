@@ -21,8 +21,9 @@ use crate::sandbox::error::SandboxError;
 const MAX_FILES: usize = 1_000_000;
 /// Directories above a file: as many as a path in a manifest may have. One descriptor is open for each.
 const MAX_DEPTH: usize = 64;
-/// Lines about what was left behind; a job that makes a million links gets one summary.
-const MAX_SKIPPED: usize = 1000;
+/// Bytes of lines about what was left behind: they travel in one frame of 64 KiB with the rest of a job's state. A job
+/// that makes a million links gets a summary.
+const MAX_SKIPPED: usize = 16 << 10;
 /// Threads that hash. BLAKE3 on one thread is faster than most disks; four keep up with fast ones and small files.
 const HASHERS: usize = 4;
 
@@ -43,15 +44,17 @@ pub(super) struct Found {
 #[derive(Default)]
 struct Skipped {
     lines: Vec<String>,
+    bytes: usize,
     more: usize,
 }
 
 impl Skipped {
     fn add(&mut self, path: &str, why: impl std::fmt::Display) {
-        if self.lines.len() < MAX_SKIPPED {
-            let path: String = path.chars().take(200).collect();
-            let line = format!("{path}: {why}");
-            self.lines.push(crate::model::visible_controls(line.as_bytes()));
+        let path: String = path.chars().take(200).collect();
+        let line = crate::model::visible_controls(format!("{path}: {why}").as_bytes());
+        self.bytes += line.len();
+        if self.bytes <= MAX_SKIPPED {
+            self.lines.push(line);
         } else {
             self.more += 1;
         }

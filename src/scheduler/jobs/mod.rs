@@ -26,6 +26,8 @@ pub(super) enum Input {
     Start,
     /// The machines were ranked.
     Ranked(Vec<Candidate>),
+    /// The worker could not be asked how the job stands.
+    Unanswered(Refusal),
     /// The worker answered the offer.
     Answered(Result<HostedStatus, Refusal>),
     /// The inputs went over, or not.
@@ -103,6 +105,10 @@ pub(super) struct Job {
     /// The worker's last report, once it says that the job ended.
     done: Option<HostedStatus>,
     output_in: bool,
+    /// The job itself has ended long ago; only its results are wanted, and nothing may run it again.
+    fetch_only: bool,
+    /// When a record that could not be written is written again.
+    unwritten: Option<u64>,
     /// Since when a worker that has all inputs says that it still waits for them.
     idle_since: Option<u64>,
     troubles: u32,
@@ -121,6 +127,8 @@ impl Job {
             next_try: None,
             done: None,
             output_in: false,
+            fetch_only: false,
+            unwritten: None,
             idle_since: None,
             troubles: 0,
             cancelled: None,
@@ -129,7 +137,7 @@ impl Job {
     }
 
     /// A record whose results stayed at the worker, as it was before that failed; `None` for any other.
-    pub(super) fn before_failed_fetch(mut record: JobRecord) -> Option<JobRecord> {
+    pub(super) fn before_failed_fetch(mut record: JobRecord) -> Option<Self> {
         let stayed = matches!(record.outcome, Some(Outcome::Failed { reason: FailKind::Results, .. }));
         if !stayed {
             return None;
@@ -138,7 +146,7 @@ impl Job {
         record.outcome = None;
         record.ended_ms = None;
         record.attempts.last_mut()?.end = None;
-        Some(record)
+        Some(Self { fetch_only: true, ..Self::new(record) })
     }
 
     pub(super) fn record(&self) -> &JobRecord {
@@ -159,6 +167,9 @@ impl Job {
             Input::Start => self.start(),
             Input::Ranked(candidates) if self.phase == Phase::Seeking => self.ranked(&candidates, now),
             Input::Answered(answer) if self.phase == Phase::Offering => self.answered(answer, now),
+            Input::Unanswered(refusal) if self.phase == Phase::Following && self.output_in => {
+                self.follow_broke(&refusal, now)
+            }
             Input::Uploaded(result) if self.phase == Phase::Uploading => self.uploaded(result, now),
             Input::Reported(status) => self.reported(status, now),
             Input::Followed(result) if self.phase == Phase::Following => self.followed(result, now),
@@ -168,9 +179,12 @@ impl Job {
             Input::PersistFailed(refusal) => self.persist_failed(&refusal, now),
             Input::Tick => self.tick(now),
             // An answer that came after the job had moved on; the next tick or report says what holds.
-            Input::Ranked(_) | Input::Answered(_) | Input::Uploaded(_) | Input::Followed(_) | Input::Fetched(_) => {
-                Vec::new()
-            }
+            Input::Ranked(_)
+            | Input::Unanswered(_)
+            | Input::Answered(_)
+            | Input::Uploaded(_)
+            | Input::Followed(_)
+            | Input::Fetched(_) => Vec::new(),
         }
     }
 
@@ -181,6 +195,10 @@ impl Job {
             Some(peer) if accepted => {
                 self.phase = Phase::Offering;
                 vec![Intent::Offer(peer, self.record.epoch)]
+            }
+            // Offered, but the answer never came: the worker may hold a slot for it.
+            Some(peer) if self.record.attempts.last().is_some_and(|a| a.end.is_none()) => {
+                vec![Intent::Abandon(peer, self.record.epoch), Intent::Rank]
             }
             _ => vec![Intent::Rank],
         }
@@ -277,7 +295,13 @@ impl Job {
                 if accepted {
                     return self.lost(&refusal.message, now);
                 }
-                self.refused_by(peer, &refusal, now)
+                let mut intents = Vec::new();
+                // Perhaps it was heard and accepted, and only the answer was lost.
+                if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Internal) {
+                    intents.push(Intent::Abandon(peer, epoch));
+                }
+                intents.extend(self.refused_by(peer, &refusal, now));
+                intents
             }
         }
     }
@@ -373,11 +397,25 @@ impl Job {
                 self.next_try = Some(now.mono + retry::LINK_MS);
                 vec![Intent::Query(peer, self.record.epoch)]
             }
-            Err(_) if self.cancelled.is_some() => self.finish_cancelled(now),
-            Err(refusal) if passing(&refusal) => self.down(now),
-            Err(refusal) if is_gone(&refusal) => self.lost(&refusal.message, now),
-            Err(refusal) => self.trouble_here("output", &refusal, now),
+            Err(refusal) => self.follow_broke(&refusal, now),
         }
+    }
+
+    fn follow_broke(&mut self, refusal: &Refusal, now: Now) -> Vec<Intent> {
+        if self.cancelled.is_some() {
+            return self.finish_cancelled(now);
+        }
+        if passing(refusal) {
+            return self.down(now);
+        }
+        if is_gone(refusal) {
+            return self.lost(&refusal.message, now);
+        }
+        // Somebody of this machine follows it already, and will say how that ended.
+        if refusal.kind == RefusalKind::Busy {
+            return Vec::new();
+        }
+        self.trouble_here("output", refusal, now)
     }
 
     fn output_and_end_are_in(&mut self, now: Now) -> Vec<Intent> {
@@ -428,8 +466,11 @@ impl Job {
             return vec![Intent::Note(format!("{what}: {}; trying again", refusal.message))];
         }
         let name = self.record.peer_name.clone().unwrap_or_default();
-        let message = format!("the {what} could not be brought home from {name}: {}", refusal.message);
-        // Not acknowledged: `homie results` fetches again.
+        self.leave_results(&format!("the {what} could not be brought home from {name}: {}", refusal.message), now)
+    }
+
+    /// Ends without acknowledging: the worker keeps what it has, and `homie results` fetches again.
+    fn leave_results(&mut self, message: &str, now: Now) -> Vec<Intent> {
         self.end(Outcome::failed(FailKind::Results, message), now, false)
     }
 
@@ -444,6 +485,9 @@ impl Job {
     fn cancel(&mut self, by: String, now: Now) -> Vec<Intent> {
         if self.cancelled.is_some() {
             return Vec::new();
+        }
+        if self.fetch_only {
+            return self.leave_results("you stopped fetching the results; they stay at the worker", now);
         }
         self.cancelled = Some((by, now.mono));
         let down = self.down_since.is_some();
@@ -469,8 +513,7 @@ impl Job {
                 self.finish(Outcome::failed(FailKind::Internal, refusal.message.clone()), now)
             }
             _ => {
-                self.next_try = Some(now.mono + retry::LINK_MS);
-                self.down_since = self.down_since.or(Some(now.mono));
+                self.unwritten = Some(now.mono + retry::LINK_MS);
                 Vec::new()
             }
         }
@@ -488,6 +531,10 @@ impl Job {
             return intents;
         }
         let mut intents = Vec::new();
+        if self.unwritten.is_some_and(|at| at <= now.mono) {
+            self.unwritten = None;
+            intents.push(Intent::Persist);
+        }
         if let Some(since) = self.down_since {
             if retry::is_lost(since, now.mono) {
                 return self.lost("its worker was out of reach for 120 s", now);
@@ -499,7 +546,7 @@ impl Job {
         }
         if self.idle_since.is_some_and(|since| now.mono.saturating_sub(since) >= retry::IDLE_WORKER_MS) {
             // It was restarted between the last byte and the start; what it has is not sent again.
-            self.idle_since = None;
+            self.idle_since = Some(now.mono);
             intents.push(Intent::Upload(peer, self.record.epoch));
         }
         if self.next_try.is_some_and(|at| at <= now.mono) {
@@ -541,6 +588,9 @@ impl Job {
         let Some(peer) = self.record.peer else { return Vec::new() };
         let epoch = self.record.epoch;
         let name = self.record.peer_name.clone().unwrap_or_default();
+        if self.fetch_only {
+            return self.leave_results(&format!("the results could not be fetched from {name}: {why}"), now);
+        }
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.end = Some(format!("lost: {why}"));
         }
@@ -605,7 +655,7 @@ fn is_gone(refusal: &Refusal) -> bool {
 }
 
 /// Whether the same request may well succeed in a moment, without the job being lost.
-fn passing(refusal: &Refusal) -> bool {
+pub(super) fn passing(refusal: &Refusal) -> bool {
     // A worker that was not heard of since this homied started is out of reach, not gone.
     matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::ShuttingDown | RefusalKind::UnknownPeer)
 }

@@ -298,15 +298,22 @@ fn results_that_cannot_be_stored_here_stay_at_the_worker() {
     assert_eq!(ended(&job).exit_code(), 125);
 
     // ... and can be fetched once there is room: with the job's own end.
-    let record = Job::before_failed_fetch(job.record().clone()).expect("its results stayed");
-    let mut again = Job::new(record);
+    let mut again = Job::before_failed_fetch(job.record().clone()).expect("its results stayed");
     assert_eq!(again.on(Input::Start, at(10_000)), [Intent::Offer(RAJ, Epoch(1))]);
     again.on(Input::Answered(Ok(done(1, 1))), at(10_001));
     again.on(Input::Followed(Ok(1)), at(10_002));
     let intents = again.on(Input::Fetched(Ok(Totals { files: 1, bytes: 1 })), at(10_003));
     assert!(intents.contains(&Intent::Acknowledge(RAJ, Epoch(1))));
     assert_eq!(ended(&again), &Outcome::Exited { code: 3 });
-    assert_eq!(Job::before_failed_fetch(again.record().clone()), None);
+    assert!(Job::before_failed_fetch(again.record().clone()).is_none());
+
+    // A worker that stays away is neither told to forget them nor is the job run again.
+    let mut away = Job::before_failed_fetch(job.record().clone()).expect("its results stayed");
+    away.on(Input::Start, at(0));
+    away.on(Input::Answered(Err(unreachable())), at(0));
+    let intents = away.on(Input::Tick, at(retry::LOST_MS));
+    assert_eq!(intents, [Intent::Persist, Intent::Announce, Intent::Close]);
+    assert!(Job::before_failed_fetch(away.record().clone()).is_some());
 }
 
 #[test]
@@ -330,7 +337,50 @@ fn a_worker_that_was_restarted_before_it_started_the_job_gets_the_inputs_again()
     job.on(Input::Reported(status(1, HostedState::Accepted)), at(21));
     assert_eq!(job.on(Input::Tick, at(21 + retry::IDLE_WORKER_MS)), [Intent::Upload(RAJ, Epoch(1))]);
     assert_eq!(job.on(Input::Uploaded(Ok(0)), at(6000)), [], "it is being followed already");
+    assert_eq!(
+        job.on(Input::Tick, at(6000 + retry::IDLE_WORKER_MS)),
+        [Intent::Upload(RAJ, Epoch(1))],
+        "until it starts"
+    );
+    job.on(Input::Reported(status(1, HostedState::Running)), at(12_000));
     assert_eq!(job.on(Input::Tick, at(90_000)), []);
+}
+
+#[test]
+fn an_end_that_cannot_be_asked_for_is_a_worker_out_of_reach() {
+    let mut job = running();
+    job.on(Input::Followed(Ok(10)), at(5));
+    assert!(matches!(&job.on(Input::Unanswered(unreachable()), at(6))[..], [Intent::Note(_)]));
+    assert!(job.on(Input::Tick, at(6 + retry::LOST_MS)).contains(&Intent::Rank));
+
+    let mut gone = running();
+    gone.on(Input::Followed(Ok(10)), at(5));
+    let forgotten = Refusal::new(RefusalKind::UnknownJob, "forgotten");
+    assert!(gone.on(Input::Unanswered(forgotten), at(6)).contains(&Intent::Rank));
+}
+
+#[test]
+fn a_record_that_cannot_be_written_while_it_runs_is_written_later() {
+    let mut job = running();
+    job.on(Input::PersistFailed(Refusal::new(RefusalKind::DiskFull, "disk full")), at(10));
+    assert_eq!(job.on(Input::Tick, at(10 + retry::LINK_MS)), [Intent::Persist]);
+    assert_eq!(job.on(Input::Tick, at(10 + retry::LOST_MS)), []);
+    assert_eq!(job.record().state, JobState::Running);
+}
+
+#[test]
+fn an_offer_without_an_answer_is_taken_back_before_the_next_one() {
+    let mut job = Job::new(record());
+    job.on(Input::Start, at(0));
+    job.on(Input::Ranked(both()), at(0));
+    let intents = job.on(Input::Answered(Err(unreachable())), at(1));
+    assert_eq!(intents[0], Intent::Abandon(RAJ, Epoch(1)));
+
+    let mut offered = Job::new(record());
+    offered.on(Input::Start, at(0));
+    offered.on(Input::Ranked(both()), at(0));
+    let mut restarted = Job::new(offered.record().clone());
+    assert_eq!(restarted.on(Input::Start, at(0)), [Intent::Abandon(RAJ, Epoch(1)), Intent::Rank]);
 }
 
 #[test]
