@@ -48,7 +48,7 @@ pub enum Command {
     Setup(SetupArgs),
     /// Start homied: find friends and take their jobs
     Up(UpArgs),
-    /// Stop homied; jobs that run here end in order
+    /// Stop homied; jobs that run here go on, and the next `homie up` takes up their results
     Down(DownArgs),
     /// Show this machine
     Status(StatusArgs),

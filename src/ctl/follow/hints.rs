@@ -60,7 +60,7 @@ fn send(path: &str, here: &dyn Here) -> Option<String> {
         return None;
     }
     let quoted = if path.contains(' ') { format!("'{path}'") } else { path.to_owned() };
-    Some(format!("{path} is here but was not sent; add `-f {quoted}`"))
+    Some(format!("{path} is here but was not sent; add `-f {quoted}` before the script"))
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_is_named_with_the_flag_for_it() {
-        let sent = |path: &str| vec![format!("{path} is here but was not sent; add `-f {path}`")];
+        let sent = |path: &str| vec![format!("{path} is here but was not sent; add `-f {path}` before the script")];
         for (tail, want) in [
             ("ModuleNotFoundError: No module named 'helper'", sent("helper.py")),
             ("ModuleNotFoundError: No module named 'pkg.sub'", sent("pkg")),
@@ -96,7 +96,10 @@ mod tests {
             assert_eq!(after_failure(tail, &Dir), want, "{tail}");
         }
         let twice = "cat: 'a b.csv': No such file or directory\n".repeat(2);
-        assert_eq!(after_failure(&twice, &Dir), ["a b.csv is here but was not sent; add `-f 'a b.csv'`"]);
+        assert_eq!(
+            after_failure(&twice, &Dir),
+            ["a b.csv is here but was not sent; add `-f 'a b.csv'` before the script"]
+        );
         let numpy = after_failure("ModuleNotFoundError: No module named 'numpy'", &Dir);
         assert!(numpy[0].contains("no Python module numpy") && numpy[0].contains("--env"), "{numpy:?}");
     }

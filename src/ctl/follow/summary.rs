@@ -52,14 +52,18 @@ pub async fn finish(ctx: &Context, record: &JobRecord, ending: &Ending<'_>) -> R
         job["downloaded"] = json!(home.as_ref().map_or(&[][..], |h| &h.files));
         job["warnings"] = json!(home.as_ref().map_or(&[][..], |h| &h.warnings));
         ctx.print_list("jobs", &[job])?;
-    } else if !ctx.quiet {
-        let mut text = format!("\n{}", last_card(&ctx.err, record, home.as_ref()));
+    } else {
+        // What lies elsewhere than the user will look for it is told even when little else is.
+        let mut text = String::new();
+        if !ctx.quiet {
+            text = format!("\n{}", last_card(&ctx.err, record, home.as_ref()));
+        }
         let warnings = home.iter().flat_map(|h| &h.warnings).cloned();
         let skipped = record.skipped.iter().map(|s| format!("left behind on {}: {s}", peer(record)));
         for warning in warnings.chain(skipped) {
             text.push_str(&format!("{} {}\n", ctx.err.yellow("warning:"), visible_controls(warning.as_bytes())));
         }
-        for hint in hints(record, ending) {
+        for hint in hints(record, ending).into_iter().filter(|_| !ctx.quiet) {
             text.push_str(&format!("{} {}\n", ctx.err.cyan("hint:"), visible_controls(hint.as_bytes())));
         }
         // Without standard error there is nobody to tell.

@@ -64,8 +64,12 @@ pub async fn run(ctx: &Context, args: SetupArgs) -> Result<ExitCode, CtlError> {
         ctx.note(&format!("\n{TRUST}"));
     }
     service::offer(ctx, &args, &around, &places, asking).await?;
+    let other_group = wanted.group.is_some() || !matches!(wanted.secret, SecretChoice::Keep);
     if homied.is_none() {
         ctx.note("\nNext: `homie up`");
+    } else if changed && other_group {
+        // Keys are made from group and secret when homied starts.
+        ctx.note("\nNext: `homie down`, then `homie up`: homied takes a group up when it starts");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,7 +103,8 @@ fn decide(ctx: &Context, args: &SetupArgs, present: &Present, asking: bool) -> R
         }
     };
     checked(&name)?;
-    let mut group = args.group.clone();
+    // Not asked for: the secret alone tells groups apart, and one question less is one place less to paste it by mistake.
+    let group = args.group.clone();
     let given = match (&args.secret, &args.secret_file) {
         (Some(secret), _) => Some(secret.clone()),
         (None, Some(file)) => Some(first_line(file)?),
@@ -116,9 +121,6 @@ fn decide(ctx: &Context, args: &SetupArgs, present: &Present, asking: bool) -> R
         None if present.has_secret => SecretChoice::Keep,
         None if asking => {
             let how = ask::choose("Start a new group, or join that of a friend", &["new", "join"], "new")?;
-            if group.is_none() {
-                group = Some(ask::ask("Name of the group", present.group.as_deref().unwrap_or("homie"), check_name)?);
-            }
             if how == "new" { generate()? } else { SecretChoice::Given(ask::ask_hidden("The group's secret")?) }
         }
         None => generate()?,
@@ -173,7 +175,8 @@ fn summary(style: &Style, path: &Path, wanted: &Wanted, changed: bool) -> String
         format!("{} {} is written: this machine is {}\n", style.tick(), path.display(), style.bold(&wanted.name))
     } else {
         format!(
-            "{} Nothing to change in {}: this machine is {}\n",
+            "{} Nothing to change in {}: this machine is {}\n  \
+             Another group: `homie setup --secret-file -` and paste, or `--new-secret`\n",
             style.tick(),
             path.display(),
             style.bold(&wanted.name)
