@@ -1,83 +1,18 @@
 //! The life of one job that this machine sends out, as a pure state machine: what happened and when goes in, what to
 //! do comes out. Every intent is idempotent, so a restart simply begins with [`Input::Start`] again.
 
+mod ending;
+mod words;
+
 use super::ranking::may_come_free;
 use super::retry;
 use crate::model::{
-    Attempt, Delivery, Digest, Epoch, FailKind, HostedState, HostedStatus, JobRecord, JobState, Outcome, PeerId, Totals,
+    Attempt, Delivery, Epoch, FailKind, HostedState, HostedStatus, JobRecord, JobState, Outcome, PeerId, Totals,
 };
 use crate::wire::ipc::Candidate;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
-/// The two clocks: what is written down is wall time, what is waited for is monotonic, so that a clock that jumps
-/// (or a laptop that slept) loses no job.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
-    /// Milliseconds since 1970.
-    pub(super) wall: u64,
-    /// Milliseconds since some start, not counting suspension.
-    pub(super) mono: u64,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// The job was submitted, or homied came back.
-    Start,
-    /// The machines were ranked.
-    Ranked(Vec<Candidate>),
-    /// The worker could not be asked how the job stands.
-    Unanswered(Refusal),
-    /// The worker answered the offer.
-    Answered(Result<HostedStatus, Refusal>),
-    /// The inputs went over, or not.
-    Uploaded(Result<u64, Refusal>),
-    /// The worker reported.
-    Reported(HostedStatus),
-    /// The output log is complete (with its length), or following it broke.
-    Followed(Result<u64, Refusal>),
-    /// The results are in our store, or not.
-    Fetched(Result<Totals, Refusal>),
-    /// A link to this peer came up.
-    LinkUp(PeerId),
-    /// Somebody cancels it.
-    Cancel(String),
-    /// The record cannot be written.
-    PersistFailed(Refusal),
-    /// Time passed.
-    Tick,
-}
-
-/// What to do. Intents of one job are begun in order; `Persist` is finished before the next one begins.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Intent {
-    /// Write the record down, durably.
-    Persist,
-    /// Tell the followers.
-    Announce,
-    /// Tell the followers a line.
-    Note(String),
-    /// Rank the machines.
-    Rank,
-    /// Offer the job.
-    Offer(PeerId, Epoch),
-    /// Send its inputs.
-    Upload(PeerId, Epoch),
-    /// Follow its output and state.
-    Follow(PeerId, Epoch),
-    /// Ask how it stands.
-    Query(PeerId, Epoch),
-    /// Fetch its results.
-    Fetch(PeerId, Epoch, Digest),
-    /// Kill it there.
-    Stop(PeerId, Epoch),
-    /// Let the worker forget it.
-    Acknowledge(PeerId, Epoch),
-    /// Kill and forget an assignment we gave up, whenever its worker comes back.
-    Abandon(PeerId, Epoch),
-    /// The job has ended and is written down.
-    Close,
-}
+pub(super) use words::{Input, Intent, Now};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -418,32 +353,6 @@ impl Job {
         self.trouble_here("output", refusal, now)
     }
 
-    fn output_and_end_are_in(&mut self, now: Now) -> Vec<Intent> {
-        let Some(done) = &self.done else { return Vec::new() };
-        if self.cancelled.is_some() {
-            return self.finish_cancelled(now);
-        }
-        if let (Some(results), Some(peer)) = (&done.results, self.record.peer) {
-            self.record.skipped.clone_from(&results.skipped);
-            if results.totals.files > 0 {
-                self.phase = Phase::Fetching;
-                self.record.state = JobState::Collecting;
-                self.record.result_totals = results.totals;
-                let fetch = Intent::Fetch(peer, self.record.epoch, results.manifest);
-                return vec![Intent::Persist, Intent::Announce, fetch];
-            }
-        }
-        self.finish_as_reported(now)
-    }
-
-    fn finish_as_reported(&mut self, now: Now) -> Vec<Intent> {
-        let reported = self.done.as_ref().and_then(|d| d.outcome.clone());
-        let outcome = reported.unwrap_or_else(|| {
-            Outcome::failed(FailKind::Internal, "the worker reported the end without saying how it ended")
-        });
-        self.finish(outcome, now)
-    }
-
     fn fetched(&mut self, result: Result<Totals, Refusal>, now: Now) -> Vec<Intent> {
         match result {
             Ok(totals) => {
@@ -456,22 +365,6 @@ impl Job {
             Err(refusal) if passing(&refusal) => self.down(now),
             Err(refusal) => self.trouble_here("results", &refusal, now),
         }
-    }
-
-    /// What came could not be kept on this machine. The worker keeps it for now.
-    fn trouble_here(&mut self, what: &str, refusal: &Refusal, now: Now) -> Vec<Intent> {
-        self.troubles += 1;
-        if self.troubles < retry::TRIES_HERE {
-            self.next_try = Some(now.mono + retry::LINK_MS);
-            return vec![Intent::Note(format!("{what}: {}; trying again", refusal.message))];
-        }
-        let name = self.record.peer_name.clone().unwrap_or_default();
-        self.leave_results(&format!("the {what} could not be brought home from {name}: {}", refusal.message), now)
-    }
-
-    /// Ends without acknowledging: the worker keeps what it has, and `homie results` fetches again.
-    fn leave_results(&mut self, message: &str, now: Now) -> Vec<Intent> {
-        self.end(Outcome::failed(FailKind::Results, message), now, false)
     }
 
     fn link_up(&mut self, peer: PeerId, now: Now) -> Vec<Intent> {
@@ -569,81 +462,6 @@ impl Job {
                 }
             });
         }
-        intents
-    }
-
-    /// The worker cannot be reached just now.
-    fn down(&mut self, now: Now) -> Vec<Intent> {
-        self.next_try = Some(now.mono + retry::LINK_MS);
-        if self.down_since.is_some() {
-            return Vec::new();
-        }
-        self.down_since = Some(now.mono);
-        let name = self.record.peer_name.clone().unwrap_or_default();
-        vec![Intent::Note(format!("{name} is out of reach; the job goes on there, trying to reach it again"))]
-    }
-
-    /// This assignment is lost: the next one elsewhere, or the end.
-    fn lost(&mut self, why: &str, now: Now) -> Vec<Intent> {
-        let Some(peer) = self.record.peer else { return Vec::new() };
-        let epoch = self.record.epoch;
-        let name = self.record.peer_name.clone().unwrap_or_default();
-        if self.fetch_only {
-            return self.leave_results(&format!("the results could not be fetched from {name}: {why}"), now);
-        }
-        if let Some(attempt) = self.record.attempts.last_mut() {
-            attempt.end = Some(format!("lost: {why}"));
-        }
-        let mut intents = vec![Intent::Abandon(peer, epoch)];
-        if self.cancelled.is_some() {
-            intents.extend(self.finish_cancelled(now));
-            return intents;
-        }
-        self.lost_workers.push(peer);
-        if self.record.spec.at_most_once || self.lost_workers.len() > retry::RETRIES {
-            intents.extend(self.finish(Outcome::Lost { message: format!("{name}: {why}") }, now));
-            return intents;
-        }
-        self.phase = Phase::Seeking;
-        self.down_since = None;
-        self.next_try = None;
-        self.done = None;
-        self.output_in = false;
-        self.refused.clear();
-        self.record.state = JobState::Queued;
-        self.record.started_ms = None;
-        self.record.engine = None;
-        intents.push(Intent::Note(format!("{name}: lost ({why}); looking for another machine")));
-        intents.extend([Intent::Persist, Intent::Announce, Intent::Rank]);
-        intents
-    }
-
-    fn finish_cancelled(&mut self, now: Now) -> Vec<Intent> {
-        let by = self.cancelled.as_ref().map_or_else(|| "you".to_owned(), |(by, _)| by.clone());
-        self.finish(Outcome::Cancelled { by }, now)
-    }
-
-    fn finish(&mut self, outcome: Outcome, now: Now) -> Vec<Intent> {
-        self.end(outcome, now, true)
-    }
-
-    fn end(&mut self, outcome: Outcome, now: Now, acknowledge: bool) -> Vec<Intent> {
-        self.record.state = outcome.state();
-        if let Some(attempt) = self.record.attempts.last_mut()
-            && attempt.end.is_none()
-        {
-            attempt.end = Some(self.record.state.as_str().to_owned());
-        }
-        self.record.outcome = Some(outcome);
-        self.record.ended_ms = Some(now.wall);
-        let accepted = self.record.attempts.last().is_some_and(|a| a.accepted);
-        let mut intents = vec![Intent::Persist, Intent::Announce];
-        // Only what is written down here may be forgotten there.
-        if let (true, true, Some(peer)) = (acknowledge, accepted, self.record.peer) {
-            intents.push(Intent::Acknowledge(peer, self.record.epoch));
-        }
-        self.phase = Phase::Ended;
-        intents.push(Intent::Close);
         intents
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{BootId, Facts, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Usage, Via};
+use crate::model::{BootId, Digest, Facts, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Usage, Via};
 
 const RAJ: PeerId = PeerId([1; 32]);
 const MIKE: PeerId = PeerId([2; 32]);
