@@ -14,7 +14,7 @@ use super::connect;
 use super::dialer::{Route, Target};
 use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
-use super::greet::Greetings;
+use super::greet::{Greetings, POLITE_WAIT};
 use super::handle::{Ending, Link};
 use super::listener;
 use super::messages::*;
@@ -322,13 +322,15 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
 
 impl Handler<Greet> for PeerLinkActor {
     type Result = ();
-    fn handle(&mut self, message: Greet, _: &mut Self::Context) {
+    fn handle(&mut self, message: Greet, ctx: &mut Self::Context) {
         if self.is_up(message.peer) || self.room.member.is_none() {
             return;
         }
         let now = Instant::now();
         if self.greetings.plan(self.room.own, message.peer, message.addr, now) {
             self.tick(now);
+            // Not left to the next tick: whoever was just switched on waits to be seen.
+            ctx.run_later(POLITE_WAIT, |actor, _| actor.tick(Instant::now()));
         }
     }
 }

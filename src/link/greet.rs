@@ -12,8 +12,10 @@ const ONE_EVERY: Duration = Duration::from_secs(5);
 /// Greetings that wait or are being dialled at once.
 const MAX_AT_ONCE: usize = 8;
 /// Both sides hear of each other at the same moment. The higher id lets the lower one dial first, and dials only if
-/// that brought no link (the lower one may be behind a firewall that lets nothing in, or the higher one's).
-const POLITE_WAIT: Duration = Duration::from_millis(500);
+/// that brought no link (the lower one may be behind a firewall that lets nothing in, or the higher one's, or has greeted
+/// this address a moment ago). Long against a connection's set-up of a few milliseconds, short against the 300 ms in
+/// which a new machine should be listed.
+pub(super) const POLITE_WAIT: Duration = Duration::from_millis(100);
 
 /// Whom to greet.
 #[derive(Debug, Default)]
