@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
 use super::adopt::Found;
+use super::assignments::{Earlier, Status, Taken, check_past, earlier, shutting_down, stale, unknown, when_accepted};
 use super::engines::{Survey, preferred};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
@@ -21,13 +22,12 @@ use super::messages::{
     AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
     OpenResults, StartJob, StopJob, WatchJob,
 };
-use super::parts::{LOAD_LIMIT, SandboxParts};
+use super::parts::SandboxParts;
 use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
-use crate::history::messages::GetRecord;
-use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId, Role};
+use crate::mailbox::{Door, MAILBOX, Word, ask, tell, tell_outlet};
+use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId};
 use crate::monitor::messages::SetHosting;
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -85,12 +85,6 @@ impl Actor for SandboxActor {
         ctx.set_mailbox_capacity(MAILBOX);
         self.tell_hosting();
     }
-}
-
-type Status = Result<HostedStatus, Refusal>;
-
-fn unknown(job: JobId) -> Refusal {
-    Refusal::new(RefusalKind::UnknownJob, format!("job {} is not hosted here", job.short()))
 }
 
 impl SandboxActor {
@@ -189,87 +183,24 @@ impl SandboxActor {
     }
 }
 
-fn stale(job: JobId, have: Epoch) -> Refusal {
-    Refusal::new(
-        RefusalKind::StaleEpoch,
-        format!("assignment {have} of job {} is known here; an earlier one is void", job.short()),
-    )
-}
-
-/// Whether acceptance is written down, and how the job stands.
-type Taken = (watch::Receiver<Option<Result<(), Refusal>>>, watch::Receiver<HostedStatus>);
-
-/// What [`AdmitJob`] finds of an earlier assignment.
-enum Earlier {
-    None,
-    Same(Taken),
-    /// To be ended first.
-    Older(watch::Receiver<HostedStatus>),
-}
-
 /// How [`AdmitJob`] goes on.
 enum Next {
     Taken(Taken),
     Decide(Survey),
 }
 
-impl SandboxActor {
-    fn earlier(&self, from: &Borrower, offer: &Offer) -> Result<Earlier, Refusal> {
-        let Some(hosted) = self.jobs.get(&offer.job) else { return Ok(Earlier::None) };
-        if hosted.borrower != from.peer {
-            return Err(Refusal::new(RefusalKind::NotAllowed, "a job of that id belongs to another peer"));
-        }
-        match hosted.base.epoch {
-            have if have == offer.epoch => Ok(Earlier::Same((hosted.accepted.clone(), hosted.status.clone()))),
-            have if have > offer.epoch => Err(stale(offer.job, have)),
-            _ => {
-                hosted.orders.send_modify(|o| {
-                    o.stop.get_or_insert_with(|| from.name.clone());
-                    o.forget = true;
-                });
-                Ok(Earlier::Older(hosted.status.clone()))
-            }
-        }
-    }
-}
-
-/// Once acceptance is on disk, the status.
-async fn when_accepted((mut accepted, status): Taken) -> Status {
-    let known = accepted.wait_for(Option::is_some).await.map_err(|_| shutting_down())?.clone();
-    known.unwrap_or(Ok(()))?;
-    let now = status.borrow().clone();
-    Ok(now)
-}
-
-fn shutting_down() -> Refusal {
-    Refusal::new(RefusalKind::ShuttingDown, "this machine's homied is on its way down")
-}
-
-/// What was once ended here and handed over is not begun again.
-async fn check_past(get: &Outlet<GetRecord>, job: JobId, epoch: Epoch) -> Result<(), Refusal> {
-    let past = ask_outlet(get, GetRecord { job, role: Role::Hosted }, LOAD_LIMIT).await;
-    match past.map_err(|e| Refusal::internal(e.to_string()))?? {
-        Some(record) if record.epoch > epoch => Err(stale(job, record.epoch)),
-        Some(record) if record.epoch == epoch && record.is_terminal() => Err(Refusal::new(
-            RefusalKind::UnknownJob,
-            format!("assignment {epoch} of job {} has ended here and nothing of it is left", job.short()),
-        )),
-        _ => Ok(()),
-    }
-}
-
 impl Handler<AdmitJob> for SandboxActor {
     type Result = ResponseActFuture<Self, Status>;
 
     fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
-        let earlier = self.earlier(&from, &offer);
+        let earlier = earlier(self.jobs.get(&offer.job), &from, &offer);
         let mut survey = self.survey.clone();
         let get = self.parts.get.clone();
-        let (job, epoch) = (offer.job, offer.epoch);
+        let (asker, asked) = (from.clone(), offer.clone());
         let ready = async move {
             match earlier? {
                 Earlier::Same(taken) => return Ok(Next::Taken(taken)),
-                Earlier::None => check_past(&get, job, epoch).await?,
+                Earlier::None => check_past(&get, &asker, &asked).await?,
                 // Its task drops the status once the directory is gone.
                 Earlier::Older(mut status) => {
                     let gone = async { while status.changed().await.is_ok() {} };

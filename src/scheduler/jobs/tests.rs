@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{BootId, Digest, Facts, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Usage, Via};
+use crate::model::{
+    BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Totals, Usage,
+    Via,
+};
+use crate::wire::ipc::Candidate;
 
 const RAJ: PeerId = PeerId([1; 32]);
 const MIKE: PeerId = PeerId([2; 32]);
