@@ -14,7 +14,9 @@ use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
 use super::adopt::Found;
-use super::assignments::{Earlier, Status, Taken, check_past, earlier, shutting_down, stale, unknown, when_accepted};
+use super::assignments::{
+    Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
+};
 use super::engines::{Survey, preferred};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
@@ -46,6 +48,7 @@ pub struct SandboxActor {
     lives: JoinSet<()>,
     survey: watch::Receiver<Option<Survey>>,
     draining: bool,
+    turns: Turns,
 }
 
 /// The task of a job has ended; nothing of it is left here.
@@ -69,8 +72,15 @@ pub(super) fn run(
     found: Vec<Found>,
 ) -> Door<SandboxActor> {
     SandboxActor::create(|ctx| {
-        let mut actor =
-            SandboxActor { parts, shared, jobs: HashMap::new(), lives: JoinSet::new(), survey, draining: false };
+        let mut actor = SandboxActor {
+            parts,
+            shared,
+            jobs: HashMap::new(),
+            lives: JoinSet::new(),
+            survey,
+            draining: false,
+            turns: Turns::default(),
+        };
         for found in found {
             actor.adopt(found, &ctx.address());
         }
@@ -116,14 +126,15 @@ impl SandboxActor {
                 engines: preferred(settings.engine),
             };
             let trouble = survey.trouble().unwrap_or_default();
-            let taken: Vec<u32> =
-                self.jobs.values().filter(|h| h.is_active()).flat_map(|h| h.grant.gpus.clone()).collect();
+            // An earlier assignment of the same job has ended by now, though its entry may still be here.
+            let active = || self.jobs.iter().filter(|(id, h)| **id != offer.job && h.is_active()).map(|(_, h)| h);
+            let taken: Vec<u32> = active().flat_map(|h| h.grant.gpus.clone()).collect();
             let situation = Situation {
                 draining: self.draining,
                 paused: facts.paused.as_deref(),
                 engines: &survey.offers,
                 engine_trouble: &trouble,
-                hosted: self.jobs.values().filter(|h| h.is_active()).count(),
+                hosted: active().count(),
                 gpus: facts.gpus.len() as u32,
                 gpus_taken: &taken,
                 disk_free: super::free_bytes(&self.parts.dir),
@@ -193,34 +204,39 @@ impl Handler<AdmitJob> for SandboxActor {
     type Result = ResponseActFuture<Self, Status>;
 
     fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
-        let earlier = earlier(self.jobs.get(&offer.job), &from, &offer);
+        let turn = self.turns.of(offer.job);
         let mut survey = self.survey.clone();
         let get = self.parts.get.clone();
         let (asker, asked) = (from.clone(), offer.clone());
-        let ready = async move {
-            match earlier? {
-                Earlier::Same(taken) => return Ok(Next::Taken(taken)),
-                Earlier::None => check_past(&get, &asker, &asked).await?,
-                // Its task drops the status once the directory is gone.
-                Earlier::Older(mut status) => {
-                    let gone = async { while status.changed().await.is_ok() {} };
-                    let limit = tokio::time::timeout(REPLACE_LIMIT, gone).await;
-                    limit.map_err(|_| {
-                        Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here")
-                    })?;
+        let busy = |_| Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here");
+        let our_turn = async move { tokio::time::timeout(REPLACE_LIMIT, turn.lock_owned()).await.map_err(busy) };
+        let found = our_turn.into_actor(self).map(|turn, actor, _| {
+            let turn = turn?;
+            Ok((turn, earlier(actor.jobs.get(&asked.job), &asker, &asked)?, asker, asked))
+        });
+        let ready = found.then(move |found: Result<_, Refusal>, actor, _| {
+            let ready = async move {
+                let (turn, earlier, asker, asked) = found?;
+                match earlier {
+                    Earlier::Same(taken) => return Ok((turn, Next::Taken(taken))),
+                    Earlier::None => check_past(&get, &asker, &asked).await?,
+                    // Its task drops the status once the directory is gone.
+                    Earlier::Older(mut status) => {
+                        let gone = async { while status.changed().await.is_ok() {} };
+                        tokio::time::timeout(REPLACE_LIMIT, gone).await.map_err(busy)?;
+                    }
                 }
-            }
-            let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
-            Ok(Next::Decide(survey.clone().unwrap_or_default()))
-        };
-        Box::pin(ready.into_actor(self).then(move |ready: Result<Next, Refusal>, actor, ctx| {
-            let decided = ready.and_then(|next| match next {
+                let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
+                Ok((turn, Next::Decide(survey.clone().unwrap_or_default())))
+            };
+            ready.into_actor(actor)
+        });
+        Box::pin(ready.then(move |ready: Result<_, Refusal>, actor, ctx| {
+            // From here on the table tells later offers of this one.
+            let decided = ready.and_then(|(_turn, next)| match next {
                 Next::Taken(taken) => Ok(taken),
                 Next::Decide(survey) => {
-                    // Another offer of the same assignment may have come meanwhile.
-                    if actor.jobs.get(&offer.job).is_none_or(|h| h.base.epoch != offer.epoch) {
-                        actor.decide(&from, &offer, &survey, &ctx.address())?;
-                    }
+                    actor.decide(&from, &offer, &survey, &ctx.address())?;
                     let hosted = actor.find(from.peer, offer.job, offer.epoch)?;
                     Ok((hosted.accepted.clone(), hosted.status.clone()))
                 }

@@ -1,6 +1,9 @@
 //! Which assignment of a job counts, when several are known: the newest, and each is begun once.
 
-use tokio::sync::watch;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{Mutex, watch};
 
 use super::hosted::Hosted;
 use super::messages::Borrower;
@@ -69,6 +72,24 @@ pub(super) async fn when_accepted((mut accepted, status): Taken) -> Status {
     known.unwrap_or(Ok(()))?;
     let now = status.borrow().clone();
     Ok(now)
+}
+
+/// Offers of one job are decided one after the other, in the order in which they came: between looking for an earlier
+/// assignment and taking the new one, history is asked and an old program may have to be killed.
+#[derive(Debug, Default)]
+pub(super) struct Turns(HashMap<JobId, Weak<Mutex<()>>>);
+
+impl Turns {
+    /// Whoever locks this decides about `job`.
+    pub(super) fn of(&mut self, job: JobId) -> Arc<Mutex<()>> {
+        self.0.retain(|_, turn| turn.strong_count() > 0);
+        let known = self.0.get(&job).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let turn = Arc::default();
+            self.0.insert(job, Arc::downgrade(&turn));
+            turn
+        })
+    }
 }
 
 pub(super) fn unknown(job: JobId) -> Refusal {
