@@ -24,5 +24,5 @@ pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, P
 pub use outcome::{FailKind, Outcome};
 pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
-pub use resources::{EngineKind, EngineOffer, Facts, Gpu, Isolation};
+pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation};
 pub use text::visible_controls;

@@ -189,6 +189,7 @@ impl TestJob {
                 disk_bytes: 64 << 20,
                 output_bytes: 256 << 20,
                 tmp_bytes: 16 << 20,
+                gpus: None,
             },
             uid,
             gid,

@@ -74,6 +74,8 @@ fn spec() -> JobSpec {
             timeout_s: Some(600),
             disk_bytes: None,
             gpus: 1,
+            gpu_memory_bytes: None,
+            gpu_model: None,
             isolation: Some(Isolation::Namespace),
         },
         peer: Some("raj".into()),
@@ -95,6 +97,7 @@ fn facts() -> Facts {
             memory_bytes: 10 << 30,
             memory_free_bytes: 9 << 30,
             busy_percent: 3,
+            ..Gpu::default()
         }],
         engines: vec![EngineOffer {
             kind: EngineKind::Native,
@@ -107,6 +110,7 @@ fn facts() -> Facts {
         cpu_limit_millis: Limits::default().cpu_millis,
         memory_limit_bytes: Limits::default().memory_bytes,
         timeout_limit_s: Limits::default().timeout_s,
+        gpu_limit: None,
     }
 }
 
@@ -117,7 +121,8 @@ fn status() -> HostedStatus {
         state: HostedState::Done,
         output_bytes: 1234,
         engine: Some("native".into()),
-        usage: Usage { wall_ms: 3100, cpu_ms: 3000, peak_memory_bytes: 40 << 20 },
+        usage: Usage { wall_ms: 3100, cpu_ms: 3000, peak_memory_bytes: 40 << 20, ..Usage::default() },
+        limits: None,
         outcome: Some(Outcome::Exited { code: 0 }),
         results: Some(ResultRef {
             manifest: Digest([0xd2; 32]),

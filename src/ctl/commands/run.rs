@@ -119,7 +119,10 @@ fn spec(args: &RunArgs, selection: &Selection) -> Result<JobSpec, CtlError> {
             memory_bytes: args.memory,
             timeout_s: args.timeout,
             disk_bytes: args.disk,
-            gpus: args.gpu.unwrap_or(0),
+            // A wish about the GPU is a wish for one.
+            gpus: args.gpu.unwrap_or(u32::from(args.gpu_mem.is_some() || args.gpu_model.is_some())),
+            gpu_memory_bytes: args.gpu_mem,
+            gpu_model: args.gpu_model.clone(),
             isolation: args.isolation,
         },
         peer: args.peer.clone(),

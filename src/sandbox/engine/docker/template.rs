@@ -207,6 +207,7 @@ mod tests {
                 disk_bytes: 3 << 30,
                 output_bytes: 1 << 20,
                 tmp_bytes: 64 << 20,
+                gpus: None,
             },
             uid: 65534,
             gid: 65533,
