@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::env::{BuildOffer, EnvOffer};
+
 /// How strongly a job is separated from the machine that runs it, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -127,6 +129,12 @@ pub struct Facts {
     pub memory_limit_bytes: u64,
     /// The longest time it would give a job, in seconds.
     pub timeout_limit_s: u64,
+    /// Environments that stand ready, the last used first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub envs: Vec<EnvOffer>,
+    /// What it can build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildOffer>,
 }
 
 impl Facts {

@@ -343,6 +343,7 @@ mod tests {
                 cpu_limit_millis: 2000,
                 memory_limit_bytes: 4 << 30,
                 timeout_limit_s: 600,
+                ..Facts::default()
             },
             goodbye: true,
         }
@@ -431,6 +432,7 @@ mod tests {
                 })).collect(),
                 jobs_running: s[1], job_slots: s[2], paused, cpu_limit_millis,
                 memory_limit_bytes: n[3], timeout_limit_s: n[4],
+                ..Facts::default()
             }
         }
     }

@@ -213,6 +213,7 @@ mod tests {
             gpus: vec![],
             engine: EngineKind::Docker,
             image: None,
+            tree: None,
             warm: None,
         }
     }
