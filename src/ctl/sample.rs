@@ -37,7 +37,7 @@ pub(crate) fn facts() -> Facts {
         cpu_limit_millis: 2000,
         memory_limit_bytes: 4 * GIB,
         timeout_limit_s: 600,
-        gpu_limit: None,
+        ..Facts::default()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::env::WantedEnv;
 use super::ids::{Digest, Epoch, JobId, PeerId};
 use super::limits::{Limits, Needs};
 use super::outcome::Outcome;
@@ -33,6 +34,9 @@ pub struct JobSpec {
     pub vars: BTreeMap<String, String>,
     /// The named environment; `None` is `base`.
     pub env: Option<String>,
+    /// What that environment is made of, for machines that lack it; `None` means whatever has that name there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Box<WantedEnv>>,
     /// What it needs of a machine.
     pub needs: Needs,
     /// The name (or id prefix) of the peer it must run on.

@@ -3,6 +3,7 @@
 //! Layer L0. Nothing here does IO, reads a clock or names an actor. Every type is plain data with a stable
 //! serde form, because it crosses processes (ipc, link) and releases (history).
 
+mod env;
 mod hosted;
 mod ids;
 mod job;
@@ -14,6 +15,10 @@ mod peer;
 mod resources;
 mod text;
 
+pub use env::{
+    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, EnvBuilt, EnvDetail, EnvEvent, EnvOffer, EnvState,
+    EnvView, FailedBuild, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem, Target, WantedEnv, check_env_name,
+};
 pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::env::{BuildOffer, EnvOffer};
 use super::limits::Needs;
 
 /// How strongly a job is separated from the machine that runs it, weakest first.
@@ -177,6 +178,12 @@ pub struct Facts {
     /// The most GPUs it would give a job; `None` is all it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_limit: Option<u32>,
+    /// Environments that stand ready, the last used first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub envs: Vec<EnvOffer>,
+    /// What it can build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildOffer>,
 }
 
 impl Facts {

@@ -407,7 +407,7 @@ mod tests {
                 cpu_limit_millis: 2000,
                 memory_limit_bytes: 4 << 30,
                 timeout_limit_s: 600,
-                gpu_limit: None,
+                ..Facts::default()
             },
             goodbye: true,
         }
@@ -514,6 +514,7 @@ mod tests {
                 })).collect(),
                 jobs_running: s[1], job_slots: s[2], paused, cpu_limit_millis,
                 memory_limit_bytes: n[3], timeout_limit_s: n[4], gpu_limit,
+                ..Facts::default()
             }
         }
     }

@@ -196,6 +196,7 @@ impl TestJob {
             gpus: vec![],
             engine: EngineKind::Docker,
             image: Some(shared.image.clone()),
+            tree: None,
             warm: None,
         };
         Self { dir, launch }

@@ -68,6 +68,7 @@ fn spec() -> JobSpec {
         command: vec!["python3".into(), "train.py".into(), "--epochs".into(), "10".into()],
         vars: BTreeMap::from([("SEED".into(), "42".into())]),
         env: None,
+        wanted: None,
         needs: Needs {
             cpu_millis: Some(1500),
             memory_bytes: Some(1 << 30),
@@ -110,7 +111,7 @@ fn facts() -> Facts {
         cpu_limit_millis: Limits::default().cpu_millis,
         memory_limit_bytes: Limits::default().memory_bytes,
         timeout_limit_s: Limits::default().timeout_s,
-        gpu_limit: None,
+        ..Facts::default()
     }
 }
 

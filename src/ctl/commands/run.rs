@@ -114,6 +114,7 @@ fn spec(args: &RunArgs, selection: &Selection) -> Result<JobSpec, CtlError> {
         command: selection.command.clone(),
         vars: vars(&args.vars)?,
         env: args.env.clone(),
+        wanted: None,
         needs: Needs {
             cpu_millis: args.cpu,
             memory_bytes: args.memory,

@@ -214,6 +214,7 @@ mod tests {
             gpus: vec![],
             engine: EngineKind::Docker,
             image: None,
+            tree: None,
             warm: None,
         }
     }
