@@ -73,6 +73,7 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
         peer: Some(from.peer),
         peer_name: Some(from.name.clone()),
         engine: Some(grant.engine.as_str().to_owned()),
+        limits: Some(grant.limits.clone()),
         ..JobRecord::new(offer.job, Role::Hosted, offer.spec.clone(), offer.inputs, now_ms)
     }
 }
@@ -86,6 +87,7 @@ pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
         output_bytes: 0,
         engine: record.engine.clone(),
         usage: Usage::default(),
+        limits: record.limits.clone(),
         outcome: None,
         results: None,
     }
@@ -110,6 +112,7 @@ pub(super) fn record(base: &JobRecord, status: &HostedStatus) -> JobRecord {
     record.outcome.clone_from(&status.outcome);
     record.engine.clone_from(&status.engine);
     record.usage = status.usage;
+    record.limits.clone_from(&status.limits);
     record.output_bytes = status.output_bytes;
     if let Some(results) = &status.results {
         record.results = (results.totals.files > 0).then_some(results.manifest);

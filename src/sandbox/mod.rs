@@ -10,6 +10,7 @@ mod adopt;
 mod assignments;
 pub mod engine;
 mod engines;
+pub mod envs;
 mod error;
 mod follow;
 mod hosted;

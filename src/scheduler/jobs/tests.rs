@@ -50,6 +50,7 @@ fn status(epoch: u32, state: HostedState) -> HostedStatus {
         output_bytes: 0,
         engine: Some("native".into()),
         usage: Usage::default(),
+        limits: None,
         outcome: None,
         results: None,
     }
