@@ -1,0 +1,3 @@
+//! Environments that jobs run in: built, kept, fetched.
+
+pub mod proxy;
