@@ -53,6 +53,9 @@ pub struct JobLaunch {
     pub engine: EngineKind,
     /// The image that holds `env`, by digest, for engines that have images.
     pub image: Option<String>,
+    /// The directory that holds `env`, to be seen read-only at [`INSIDE_ENV`]; `None` for `base` and for images.
+    #[serde(default)]
+    pub tree: Option<PathBuf>,
     /// The name of something that the engine made ahead for this directory (a created container), if it did.
     pub warm: Option<String>,
 }
@@ -74,7 +77,7 @@ impl JobLaunch {
         vars.extend(self.vars.clone());
         vars.extend(
             [
-                ("PATH", INSIDE_PATH),
+                ("PATH", if self.tree.is_some() { INSIDE_PATH_ENV } else { INSIDE_PATH }),
                 ("HOME", INSIDE_WORK),
                 ("TMPDIR", "/tmp"),
                 // Python would otherwise hold back lines in a 8 KiB buffer, because its output is no terminal.
@@ -90,6 +93,10 @@ impl JobLaunch {
 
 /// Where a job's programs are looked up, in every engine.
 pub const INSIDE_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Where a job finds its environment, if it is a directory.
+pub const INSIDE_ENV: &str = "/env";
+/// [`INSIDE_PATH`] behind the programs of an environment.
+pub const INSIDE_PATH_ENV: &str = "/env/bin:/usr/local/bin:/usr/bin:/bin";
 /// Where a job finds its directory, in every engine.
 pub const INSIDE_WORK: &str = "/work";
 

@@ -207,12 +207,14 @@ mod tests {
                 disk_bytes: 3 << 30,
                 output_bytes: 1 << 20,
                 tmp_bytes: 64 << 20,
+                gpus: None,
             },
             uid: 65534,
             gid: 65533,
             gpus: vec![],
             engine: EngineKind::Docker,
             image: None,
+            tree: None,
             warm: None,
         }
     }
