@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// Most bytes of a request's head. pip and apt need a few hundred.
-pub const MAX_HEAD: usize = 16 << 10;
+pub(super) const MAX_HEAD: usize = 16 << 10;
 /// Longest name of a host (RFC 1035).
 const MAX_HOST: usize = 253;
 

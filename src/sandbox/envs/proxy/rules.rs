@@ -123,7 +123,12 @@ impl Rules {
 ///
 /// # Errors
 /// There is none.
-pub fn dialable(target: &Target, found: Vec<SocketAddr>, near: bool, own: &[Net]) -> Result<Vec<SocketAddr>, Denied> {
+pub(super) fn dialable(
+    target: &Target,
+    found: Vec<SocketAddr>,
+    near: bool,
+    own: &[Net],
+) -> Result<Vec<SocketAddr>, Denied> {
     let mut refused = None;
     let mut good = Vec::new();
     for addr in found {
