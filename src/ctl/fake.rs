@@ -112,6 +112,7 @@ pub(super) fn record(id: JobId) -> JobRecord {
         started_ms: Some(1_700_000_001_000),
         ended_ms: Some(1_700_000_002_100),
         usage: crate::model::Usage { wall_ms: 1100, ..Default::default() },
+        limits: None,
         output_bytes: 0,
         results: None,
         result_totals: Totals::default(),

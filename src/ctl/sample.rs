@@ -25,6 +25,7 @@ pub(crate) fn facts() -> Facts {
             memory_bytes: 10 * GIB,
             memory_free_bytes: 9 * GIB,
             busy_percent: 3,
+            ..Gpu::default()
         }],
         engines: vec![
             EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs: vec!["base".into()] },
@@ -36,6 +37,7 @@ pub(crate) fn facts() -> Facts {
         cpu_limit_millis: 2000,
         memory_limit_bytes: 4 * GIB,
         timeout_limit_s: 600,
+        ..Facts::default()
     }
 }
 
@@ -130,7 +132,8 @@ pub(crate) fn jobs() -> Vec<JobRecord> {
         created_ms: NOW_MS - 300_000,
         started_ms: Some(NOW_MS - 299_000),
         ended_ms: Some(NOW_MS - 95_000),
-        usage: Usage { wall_ms: 204_000, cpu_ms: 401_000, peak_memory_bytes: 900 << 20 },
+        usage: Usage { wall_ms: 204_000, cpu_ms: 401_000, peak_memory_bytes: 900 << 20, ..Usage::default() },
+        limits: None,
         output_bytes: 4000,
         results: Some(Digest([6; 32])),
         result_totals: Totals { files: 3, bytes: 2_500_000 },
@@ -145,7 +148,7 @@ pub(crate) fn jobs() -> Vec<JobRecord> {
         peer_name: Some("bob-in-new-york-city".into()),
         engine: Some("native".into()),
         created_ms: NOW_MS - 8_000_000,
-        usage: Usage { wall_ms: 1100, cpu_ms: 900, peak_memory_bytes: 0 },
+        usage: Usage { wall_ms: 1100, cpu_ms: 900, ..Usage::default() },
         delivery: Delivery::Waiting,
         ..train.clone()
     };

@@ -45,6 +45,7 @@ fn record(n: u8) -> JobRecord {
         started_ms: None,
         ended_ms: None,
         usage: Usage::default(),
+        limits: None,
         output_bytes: 0,
         results: None,
         result_totals: Totals::default(),
@@ -59,7 +60,7 @@ fn ended(n: u8, code: i32) -> JobRecord {
         state: outcome.state(),
         outcome: Some(outcome),
         ended_ms: Some(9_000 + u64::from(n)),
-        usage: Usage { wall_ms: 10, cpu_ms: 7, peak_memory_bytes: 1 },
+        usage: Usage { wall_ms: 10, cpu_ms: 7, peak_memory_bytes: 1, ..Usage::default() },
         result_totals: Totals { files: 2, bytes: 20 },
         ..record(n)
     }

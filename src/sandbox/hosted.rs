@@ -84,6 +84,7 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
         started_ms: None,
         ended_ms: None,
         usage: Usage::default(),
+        limits: Some(grant.limits.clone()),
         output_bytes: 0,
         results: None,
         result_totals: Totals::default(),
@@ -101,6 +102,7 @@ pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
         output_bytes: 0,
         engine: record.engine.clone(),
         usage: Usage::default(),
+        limits: record.limits.clone(),
         outcome: None,
         results: None,
     }
@@ -125,6 +127,7 @@ pub(super) fn record(base: &JobRecord, status: &HostedStatus) -> JobRecord {
     record.outcome.clone_from(&status.outcome);
     record.engine.clone_from(&status.engine);
     record.usage = status.usage;
+    record.limits.clone_from(&status.limits);
     record.output_bytes = status.output_bytes;
     if let Some(results) = &status.results {
         record.results = (results.totals.files > 0).then_some(results.manifest);

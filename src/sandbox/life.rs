@@ -210,6 +210,7 @@ impl Life {
             gpus: self.grant.gpus.clone(),
             engine: self.grant.engine,
             image: self.image.clone(),
+            tree: None,
             warm: None,
         };
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);

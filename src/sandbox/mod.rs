@@ -9,6 +9,7 @@ mod admission;
 mod adopt;
 pub mod engine;
 mod engines;
+pub mod envs;
 mod error;
 mod follow;
 mod hosted;

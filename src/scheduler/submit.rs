@@ -62,6 +62,7 @@ pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Re
         started_ms: None,
         ended_ms: None,
         usage: Usage::default(),
+        limits: None,
         output_bytes: 0,
         results: None,
         result_totals: Totals::default(),

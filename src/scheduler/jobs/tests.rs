@@ -29,6 +29,7 @@ fn record() -> JobRecord {
         started_ms: None,
         ended_ms: None,
         usage: Usage::default(),
+        limits: None,
         output_bytes: 0,
         results: None,
         result_totals: Totals::default(),
@@ -69,6 +70,7 @@ fn status(epoch: u32, state: HostedState) -> HostedStatus {
         output_bytes: 0,
         engine: Some("native".into()),
         usage: Usage::default(),
+        limits: None,
         outcome: None,
         results: None,
     }
