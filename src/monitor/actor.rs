@@ -60,6 +60,7 @@ fn offer(facts: &mut Facts, limits: &Limits) {
     facts.cpu_limit_millis = limits.cpu_millis;
     facts.memory_limit_bytes = limits.memory_bytes;
     facts.timeout_limit_s = limits.timeout_s;
+    facts.gpu_limit = limits.gpus;
 }
 
 impl MonitorActor {
