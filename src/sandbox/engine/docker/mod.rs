@@ -10,6 +10,7 @@ mod cgroup;
 mod connect;
 mod error;
 mod find;
+pub(in crate::sandbox) mod images;
 mod run;
 mod seccomp;
 mod streams;
