@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::calls;
 use super::connect;
-use super::dialer::{Route, Target};
+use super::dialer::{Routes, Target};
 use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
 use super::greet::{Greetings, POLITE_WAIT};
@@ -23,6 +23,7 @@ use super::secure::Member;
 use super::table::{Change, LinkTable};
 use super::tickets::Tickets;
 use crate::blobs::BlobStore;
+use crate::config::{ProxyChoice, ProxyRule};
 use crate::identity::Identity;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
 use crate::model::{BootId, Facts, HostedStatus, PeerId, Totals, Via};
@@ -52,6 +53,10 @@ pub struct LinkParts {
     pub worker_port: u16,
     /// Addresses to keep up: `HOST[:PORT]` and label.
     pub direct: Vec<(String, Option<String>)>,
+    /// How named peers are dialled where no rule says otherwise.
+    pub proxy: ProxyChoice,
+    /// How certain peers are dialled.
+    pub proxy_rules: Vec<ProxyRule>,
     /// The room that hosts jobs.
     pub sandbox: SandboxOutlets,
     /// The room that knows the peers.
@@ -78,7 +83,7 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
             own,
             name,
             boot,
-            route: Route::default(),
+            routes: Routes::new(&parts.proxy, parts.proxy_rules, |name| std::env::var(name).ok()),
             sandbox: parts.sandbox,
             registry: parts.registry,
             blobs: parts.blobs,

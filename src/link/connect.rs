@@ -52,7 +52,8 @@ async fn dial_inner(
     via: Via,
 ) -> Result<(Arc<Link>, Frames, Outgoing), LinkError> {
     let member = room.member.as_ref().ok_or(LinkError::NoGroup)?;
-    let (stream, addr) = room.route.dial(target).await?;
+    let (stream, addr) = room.routes.dial(target).await?;
+    let via = if room.routes.proxy(target).is_some() { Via::Proxy } else { via };
     let secured = member.dial(stream, room.worker_port(), Purpose::Control).await?;
     if let Some(wanted) = expect.filter(|e| *e != secured.peer) {
         return Err(LinkError::Stranger { at: target.to_string(), wanted, found: secured.peer });

@@ -18,5 +18,6 @@ mod jobs;
 mod meeting;
 mod output;
 mod placement;
+mod proxies;
 mod refusals;
 mod survival;

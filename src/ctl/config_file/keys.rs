@@ -23,6 +23,8 @@ pub enum Kind {
     Count,
     /// A socket's path, with or without `unix://`.
     Socket,
+    /// `auto`, `direct` or the URL of a proxy; homied reads the rest of it.
+    Proxy,
     /// `true` or `false`.
     Switch,
     /// One of these words.
@@ -97,6 +99,13 @@ pub const KEYS: &[Key] = &[
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
     key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
+    key("proxy", Kind::Proxy, "auto", "way to peers added by address; auto: as ALL_PROXY and its sisters say"),
+    key(
+        "proxy_rules",
+        Kind::List,
+        "[]",
+        "ways to certain peers: `- to: 100.64.0.0/10` with `via: socks5h://HOST:PORT`",
+    ),
     key("admins", Kind::List, "[]", "users who may change these settings beside root"),
 ];
 
@@ -169,6 +178,16 @@ impl Key {
             },
             Kind::Socket if text.starts_with('/') || text.starts_with("unix:///") => Ok(quote(text)),
             Kind::Socket => Err(bad(format!("{text:?} is not a local socket; write unix:///var/run/docker.sock"))),
+            Kind::Proxy
+                if matches!(text, "auto" | "direct")
+                    || ["socks5h://", "socks5://", "http://"].iter().any(|s| text.starts_with(s)) =>
+            {
+                Ok(quote(text))
+            }
+            // Never repeats the text: it may hold a password.
+            Kind::Proxy => {
+                Err(bad("that is no proxy; write auto, direct, socks5h://HOST:PORT or http://HOST:PORT".into()))
+            }
             Kind::Switch => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" => Ok("true".into()),
                 "false" | "no" | "off" => Ok("false".into()),
@@ -231,6 +250,7 @@ mod tests {
             ("timeout", "10m", "600"),
             ("worker-port", "5556", "5556"),
             ("broadcast", "no", "false"),
+            ("proxy", "socks5h://localhost:1055", "\"socks5h://localhost:1055\""),
             ("engine", "native", "native"),
             ("secret", "correct horse", "\"correct horse\""),
             ("name", "raj", "raj"),
@@ -250,6 +270,7 @@ mod tests {
             ("secret", ""),
             ("job_slots", "0"),
             ("direct", "a"),
+            ("proxy", "localhost:1055"),
         ] {
             assert!(find(name).and_then(|k| k.yaml(text)).is_err(), "{name}={text}");
         }
