@@ -20,4 +20,5 @@ mod output;
 mod placement;
 mod proxies;
 mod refusals;
+mod reload;
 mod survival;
