@@ -20,4 +20,5 @@ mod meeting;
 mod output;
 mod placement;
 mod refusals;
+mod reload;
 mod survival;
