@@ -5,7 +5,6 @@
 
 mod hints;
 mod interrupt;
-mod limits;
 mod lines;
 mod printer;
 mod screen;
