@@ -51,7 +51,7 @@ macro_rules! one {
 }
 
 /// All keys, in the order they are shown in. The first seven are those of the first Homie; they stay for ever.
-pub(super) static KEYS: [Key; 23] = [
+pub(super) static KEYS: &[Key] = &[
     one!("name", |s, v| name(v).map(|v| s.name = v), |s| json!(s.name)),
     one!("group_secret", set_secret, |s| if s.group_secret.is_empty() { Value::Null } else { json!("********") }),
     one!("discovery_port", |s, v| port(v).map(|v| s.discovery_port = v), |s| json!(s.discovery_port)),
