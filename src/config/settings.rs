@@ -30,6 +30,8 @@ pub struct Settings {
     pub worker_port: u16,
     /// Caps of a hosted job.
     pub limits: Limits,
+    /// Whether a GPU may be given to more than one job at a time.
+    pub gpu_share: bool,
     /// Jobs hosted at once.
     pub job_slots: u16,
     /// Which engine.
@@ -69,6 +71,17 @@ impl EngineChoice {
 }
 
 impl Settings {
+    /// The keys, as in the file, whose new values homied takes up only when it starts.
+    pub fn needing_a_restart(&self, started_with: &Self) -> Vec<&'static str> {
+        let (old, new) = (started_with, self);
+        let changed = [
+            ("store_limit", old.store_bytes != new.store_bytes),
+            ("keep_results", old.keep_results_s != new.keep_results_s),
+            ("docker_host", old.docker_host != new.docker_host),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+
     /// The settings of a machine that nobody configured.
     pub fn defaults(host_name: &str) -> Self {
         Self {
@@ -78,6 +91,7 @@ impl Settings {
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
             limits: Limits::default(),
+            gpu_share: false,
             // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.
             job_slots: 2,
             engine: EngineChoice::Auto,

@@ -3,6 +3,7 @@
 
 mod actor;
 mod edges;
+mod renewal;
 mod road;
 mod strangers;
 mod time;
