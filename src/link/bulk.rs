@@ -198,7 +198,7 @@ pub(super) async fn fetch_results(
 ) -> Result<Totals, Refusal> {
     let _used = link.in_use();
     let mut frames = open(room, link, Transfer::Results { job, epoch }).await?;
-    let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job));
+    let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job, epoch));
     let tell = |done, all| {
         progress.send_replace((done, all));
     };
