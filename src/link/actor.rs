@@ -24,7 +24,7 @@ use super::table::{Change, LinkTable};
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
-use crate::model::{HostedStatus, PeerId, Totals, Via};
+use crate::model::{Digest, HostedStatus, PeerId, Totals, Via};
 use crate::registry::messages::{ListPeers, PeerUnlinked};
 use crate::scheduler::messages::LinkChanged;
 use crate::wire::ipc::DirectPeer;
@@ -406,6 +406,7 @@ calls! {
     SendInputs => calls::send_inputs, u64;
     FollowOutput => calls::follow, u64;
     FetchResults => calls::fetch_results, Totals;
+    FetchEnv => calls::fetch_env, Digest;
     QueryJob => calls::query, HostedStatus;
     StopRemoteJob => calls::stop, HostedStatus;
     AcknowledgeJob => calls::acknowledge, ();

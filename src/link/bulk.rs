@@ -11,14 +11,14 @@ use tokio_util::codec::Framed;
 
 use super::dialer::Target;
 use super::handle::Link;
-use super::messages::{inputs_pin, results_pin};
+use super::messages::{FetchEnv, env_pin, inputs_pin, results_pin};
 use super::room::{Errand, Room, ask, lock};
 use super::secure::{Frames, SETUP_LIMIT};
 use super::serve::parse_ticket;
 use super::tickets::TicketId;
 use crate::blobs::{StoreSink, StoreSource};
-use crate::model::{Digest, Epoch, HostedState, JobId, Manifest, PeerId, Totals};
-use crate::sandbox::messages::{OpenResults, ResultsSource, StartJob, WatchJob};
+use crate::model::{Digest, EngineKind, Epoch, HostedState, JobId, Manifest, PeerId, Totals};
+use crate::sandbox::messages::{EnvHeld, FindEnv, OpenResults, ResultsSource, StartJob, WatchJob};
 use crate::transfer::{receive, send};
 use crate::wire::frame::FrameCodec;
 use crate::wire::link::{LinkReply, LinkRequest, Purpose, Transfer};
@@ -95,6 +95,7 @@ pub(super) async fn do_errand(room: Arc<Room>, from: PeerId, errand: Errand, fra
         }
         Errand::TakeInputs { job, epoch } => take_inputs(&room, from, job, epoch, frames).await,
         Errand::GiveResults { job, epoch } => give_results(&room, from, job, epoch, frames).await,
+        Errand::GiveEnv(env) => give_env(*env, frames).await,
     };
     if let Err(refusal) = done {
         tracing::info!(peer = ?from, %refusal, "a transfer ended early");
@@ -161,6 +162,70 @@ async fn give_results(
     let results = ask(&room.sandbox.results, OpenResults { from, job, epoch }).await??;
     let mut source = ResultsSource::new(results.dir);
     send(&mut frames, &results.manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
+}
+
+/// An environment that we have as a directory.
+pub(super) async fn env(room: &Room, digest: Digest, engine: EngineKind) -> Result<EnvHeld, Refusal> {
+    let found = ask(&room.sandbox.env, FindEnv { digest, engine }).await?;
+    found.filter(|env| env.built.image.is_none() && env.tree.is_some()).ok_or_else(|| {
+        Refusal::new(RefusalKind::NoEnvironment, format!("environment {digest} is not here as a directory"))
+    })
+}
+
+/// The files of an environment go out, read where they lie; it stays for as long as that takes.
+async fn give_env(env: EnvHeld, mut frames: Frames) -> Result<(), Refusal> {
+    let (env, manifest) = spawn_blocking(move || {
+        let manifest = env.manifest();
+        (env, manifest)
+    })
+    .await
+    .map_err(|_| super::room::shutting_down())?;
+    let manifest = manifest?;
+    let mut source = ResultsSource::new(env.tree.clone().unwrap_or_default());
+    send(&mut frames, &manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
+}
+
+/// Brings an environment from a peer into our store.
+pub(super) async fn fetch_env(room: &Arc<Room>, link: &Arc<Link>, ask: &FetchEnv) -> Result<Digest, Refusal> {
+    let _used = link.in_use();
+    let mut frames = open(room, link, Transfer::Env { digest: ask.digest, engine: ask.engine }).await?;
+    let store = StoreSink::new(room.blobs.clone(), env_pin(ask.digest, ask.engine));
+    let mut sink = Capped { store, max_bytes: ask.max_bytes };
+    let tell = |done, all| {
+        ask.progress.send_replace((done, all));
+    };
+    let (manifest, _) = receive(&mut frames, None, &mut sink, tell).await.map_err(|e| e.into_refusal())?;
+    Ok(manifest.digest())
+}
+
+/// Takes no more than it was told to.
+struct Capped {
+    store: StoreSink,
+    max_bytes: u64,
+}
+
+impl crate::transfer::ChunkSink for Capped {
+    async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        if manifest.total_bytes() > self.max_bytes {
+            let (is, most) = (manifest.total_bytes(), self.max_bytes);
+            return Err(Refusal::new(
+                RefusalKind::DiskFull,
+                format!("the environment has {is} bytes; {most} may be taken here"),
+            ));
+        }
+        self.store.wants(manifest).await
+    }
+    async fn write(
+        &mut self,
+        manifest: &Manifest,
+        at: crate::transfer::ChunkAt,
+        bytes: bytes::Bytes,
+    ) -> Result<(), Refusal> {
+        self.store.write(manifest, at, bytes).await
+    }
+    async fn finish(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
+        self.store.finish(manifest).await
+    }
 }
 
 /// Sends the inputs of a job to its worker. Returns the bytes that had to be sent.

@@ -12,11 +12,11 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use super::bulk;
 use super::handle::Link;
 use super::messages::{
-    AcknowledgeJob, FetchResults, FollowOutput, OfferJob, OutputCopy, QueryJob, SendInputs, StopRemoteJob,
+    AcknowledgeJob, FetchEnv, FetchResults, FollowOutput, OfferJob, OutputCopy, QueryJob, SendInputs, StopRemoteJob,
 };
 use super::room::{Room, lock};
 use super::streams::Inbox;
-use crate::model::{HostedStatus, PeerId, Totals};
+use crate::model::{Digest, HostedStatus, PeerId, Totals};
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -86,6 +86,13 @@ pub(super) async fn send_inputs(room: Arc<Room>, ask: SendInputs) -> Result<u64,
 pub(super) async fn fetch_results(room: Arc<Room>, ask: FetchResults) -> Result<Totals, Refusal> {
     let link = room.reach(ask.peer).await?;
     let fetched = bulk::fetch_results(&room, &link, ask.job, ask.epoch, ask.manifest, &ask.progress);
+    as_long_as_we_are_we(&room, &link, fetched).await
+}
+
+/// See [`FetchEnv`].
+pub(super) async fn fetch_env(room: Arc<Room>, ask: FetchEnv) -> Result<Digest, Refusal> {
+    let link = room.reach(ask.peer).await?;
+    let fetched = bulk::fetch_env(&room, &link, &ask);
     as_long_as_we_are_we(&room, &link, fetched).await
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::handle::{Ending, Link};
 use crate::mailbox::{Outlet, Word};
-use crate::model::{BootId, Digest, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
+use crate::model::{BootId, Digest, EngineKind, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::secret::GroupKeys;
 use crate::wire::ipc::DirectPeer;
@@ -75,6 +75,23 @@ pub struct FetchResults {
     pub epoch: Epoch,
     /// The manifest announced; another one is refused.
     pub manifest: Digest,
+    /// Bytes done and bytes in all, for the user.
+    pub progress: watch::Sender<(u64, u64)>,
+}
+
+/// Brings the files of an environment that is a directory into our blob store, where they are pinned as [`env_pin`]. Asked
+/// again after a break it goes on where it was. Answers with the digest of their manifest.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Digest, Refusal>")]
+pub struct FetchEnv {
+    /// From whom.
+    pub peer: PeerId,
+    /// Its identity: the digest of its lock.
+    pub digest: Digest,
+    /// The engine it was made for.
+    pub engine: EngineKind,
+    /// Most bytes it may have; more is refused before any of them travels.
+    pub max_bytes: u64,
     /// Bytes done and bytes in all, for the user.
     pub progress: watch::Sender<(u64, u64)>,
 }
@@ -198,6 +215,11 @@ pub fn inputs_pin(job: JobId, epoch: Epoch) -> String {
 /// The owner's name under which a submitter's blob store pins the results of a job that [`FetchResults`] brought.
 pub fn results_pin(job: JobId, epoch: Epoch) -> String {
     format!("results-{job}-{epoch}")
+}
+
+/// The owner's name under which a blob store pins the files of an environment that [`FetchEnv`] brings.
+pub fn env_pin(digest: Digest, engine: EngineKind) -> String {
+    format!("env-{digest}-{}", engine.as_str())
 }
 
 /// A task of this room has a link that works.

@@ -18,7 +18,7 @@ use crate::blobs::BlobStore;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
 use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
-use crate::sandbox::messages::{AdmitJob, ForgetJob, OpenResults, StartJob, StopJob, WatchJob};
+use crate::sandbox::messages::{AdmitJob, EnvHeld, FindEnv, ForgetJob, OpenResults, StartJob, StopJob, WatchJob};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -34,6 +34,7 @@ pub struct SandboxOutlets {
     pub(super) results: Outlet<OpenResults>,
     pub(super) stop: Outlet<StopJob>,
     pub(super) forget: Outlet<ForgetJob>,
+    pub(super) env: Outlet<FindEnv>,
 }
 
 impl SandboxOutlets {
@@ -46,7 +47,8 @@ impl SandboxOutlets {
             + Into<Outlet<WatchJob>>
             + Into<Outlet<OpenResults>>
             + Into<Outlet<StopJob>>
-            + Into<Outlet<ForgetJob>>,
+            + Into<Outlet<ForgetJob>>
+            + Into<Outlet<FindEnv>>,
     {
         Self {
             admit: door.clone().into(),
@@ -55,6 +57,7 @@ impl SandboxOutlets {
             results: door.clone().into(),
             stop: door.clone().into(),
             forget: door.clone().into(),
+            env: door.clone().into(),
         }
     }
 }
@@ -109,6 +112,8 @@ pub(super) enum Errand {
     TakeInputs { job: JobId, epoch: Epoch },
     /// The peer fetches the results of a job that we hosted.
     GiveResults { job: JobId, epoch: Epoch },
+    /// The peer fetches an environment that we have; it stays as long as the ticket.
+    GiveEnv(Box<EnvHeld>),
     /// One of our own transfers waits for this connection.
     HandOver(oneshot::Sender<Frames>),
 }

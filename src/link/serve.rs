@@ -90,13 +90,19 @@ async fn watch(room: &Room, from: PeerId, job: JobId, epoch: Epoch) -> Result<Ho
     ask(&room.sandbox.watch, WatchJob { from, job, epoch }).await?
 }
 
-/// What a transfer means for us, who host the job. The sandbox says whether the job is the asker's.
+/// What a transfer means for us, who host the job or have the environment. The sandbox says whether a job is the asker's.
 async fn errand(room: &Room, from: PeerId, transfer: Transfer) -> Result<Errand, Refusal> {
-    let (Transfer::Inputs { job, epoch } | Transfer::Results { job, epoch }) = transfer;
-    watch(room, from, job, epoch).await?;
     Ok(match transfer {
-        Transfer::Inputs { .. } => Errand::TakeInputs { job, epoch },
-        Transfer::Results { .. } => Errand::GiveResults { job, epoch },
+        Transfer::Inputs { job, epoch } => {
+            watch(room, from, job, epoch).await?;
+            Errand::TakeInputs { job, epoch }
+        }
+        Transfer::Results { job, epoch } => {
+            watch(room, from, job, epoch).await?;
+            Errand::GiveResults { job, epoch }
+        }
+        // Any member may have it: it is made of public packages, and named by what it is made of.
+        Transfer::Env { digest, engine } => Errand::GiveEnv(Box::new(bulk::env(room, digest, engine).await?)),
     })
 }
 

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-use crate::model::{BootId, Epoch, Facts, HostedStatus, JobId, Offer};
+use crate::model::{BootId, Digest, EngineKind, Epoch, Facts, HostedStatus, JobId, Offer};
 
 /// Bytes of an output log that may be in flight on one stream before the receiver has written them down.
 pub const OUTPUT_WINDOW: u64 = 1 << 20;
@@ -173,6 +173,13 @@ pub enum Transfer {
         job: JobId,
         /// The assignment.
         epoch: Epoch,
+    },
+    /// An environment that is a directory, from whoever has it to the asker.
+    Env {
+        /// Its identity: the digest of its lock.
+        digest: Digest,
+        /// The engine it was made for.
+        engine: EngineKind,
     },
 }
 

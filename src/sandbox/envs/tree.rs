@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry, Manifest};
 use crate::sandbox::engine::INSIDE_ENV;
 
+/// The directory in a tree in which it says what it is.
+const OWN: &str = ".homie";
 /// Where the links of a tree are written down, inside it.
 pub const LINKS: &str = ".homie/links.json";
 /// Bytes of that file. An environment has a handful of links; Node's have thousands.
@@ -124,19 +126,41 @@ struct Seen {
 /// It holds something that may not be there, or is too large.
 pub fn settle(tree: &Path, max_bytes: u64) -> Result<u64, TreeError> {
     let links = tree.join(LINKS);
-    match fs::remove_file(&links) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(TreeError::io("replace", &links)(e)),
-        _ => {}
-    }
+    clear(tree, &links)?;
     let mut seen = Seen::default();
     walk(tree, "", 0, max_bytes, true, &mut seen)?;
     let list = serde_json::to_vec(&Links { links: seen.links }).map_err(|e| TreeError::Shape(e.to_string()))?;
-    if let Some(dir) = links.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(TreeError::io("make", dir))?;
-    }
     fs::write(&links, &list).map_err(TreeError::io("write", &links))?;
     let bytes = seen.bytes + list.len() as u64;
     if bytes > max_bytes { Err(TreeError::TooBig(max_bytes)) } else { Ok(bytes) }
+}
+
+/// Writes what a tree says of itself, before it is settled.
+///
+/// # Errors
+/// Something else stands in the place, or the disk refuses.
+pub fn write_own(tree: &Path, name: &str, text: &[u8]) -> Result<(), TreeError> {
+    let path = tree.join(name);
+    clear(tree, &path)?;
+    fs::write(&path, text).map_err(TreeError::io("write", &path))
+}
+
+/// Makes room for a file of ours in a tree that came out of a jail: a link in its place, or on the way to it, would lead
+/// us wherever the jail wanted.
+fn clear(tree: &Path, path: &Path) -> Result<(), TreeError> {
+    let own = tree.join(OWN);
+    match fs::symlink_metadata(&own) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Err(hostile(OWN, "no directory")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            fs::DirBuilder::new().mode(0o755).create(&own).map_err(TreeError::io("make", &own))?;
+        }
+        Err(e) => return Err(TreeError::io("look at", &own)(e)),
+    }
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(TreeError::io("replace", path)(e)),
+        _ => Ok(()),
+    }
 }
 
 fn walk(dir: &Path, prefix: &str, depth: usize, max: u64, tidy: bool, seen: &mut Seen) -> Result<(), TreeError> {
@@ -179,6 +203,11 @@ fn walk(dir: &Path, prefix: &str, depth: usize, max: u64, tidy: bool, seen: &mut
             walk(&path, &shown, depth + 1, max, tidy, seen)?;
         } else if kind.is_file() {
             let exec = meta.permissions().mode() & 0o100 != 0;
+            if tidy && meta.nlink() > 1 {
+                // Another name of it may lie where somebody can write.
+                let own = path.with_file_name(format!("{name}.homie-copy"));
+                fs::copy(&path, &own).and_then(|_| fs::rename(&own, &path)).map_err(TreeError::io("copy", &path))?;
+            }
             tidy_up(&path, Some(if exec { 0o755 } else { 0o644 }))?;
             seen.bytes = seen.bytes.saturating_add(meta.len());
             if seen.bytes > max {
@@ -382,6 +411,29 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         sample(dir.path());
         assert!(matches!(settle(dir.path(), 1000), Err(TreeError::TooBig(1000))));
+    }
+
+    #[test]
+    fn what_a_jail_put_in_our_place_is_not_followed() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
+        for target in [&outside, &tree.join("lib")] {
+            let _ = (fs::remove_dir_all(&tree), fs::remove_dir_all(&outside));
+            sample(&tree);
+            fs::create_dir(&outside).expect("made");
+            fs::write(outside.join("links.json"), b"mine").expect("written");
+            symlink(target, tree.join(OWN)).expect("linked");
+            assert!(settle(&tree, 1 << 30).is_err() && write_own(&tree, LINKS, b"x").is_err());
+            assert_eq!(fs::read(outside.join("links.json")).expect("untouched"), b"mine");
+        }
+        let _ = fs::remove_dir_all(&tree);
+        sample(&tree);
+        fs::create_dir(tree.join(OWN)).expect("made");
+        symlink(outside.join("links.json"), tree.join(LINKS)).expect("linked");
+        fs::hard_link(tree.join("lib/deep/x.py"), tree.join("lib/y.py")).expect("linked");
+        settle(&tree, 1 << 30).expect("our place is taken back");
+        assert_eq!(fs::read(outside.join("links.json")).expect("untouched"), b"mine");
+        assert_eq!(fs::metadata(tree.join("lib/y.py")).expect("there").nlink(), 1);
     }
 
     #[test]

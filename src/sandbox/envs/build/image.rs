@@ -18,7 +18,6 @@ use crate::sandbox::engine::docker::DockerEngine;
 use crate::sandbox::engine::docker::images::ImageOrder;
 use crate::sandbox::engine::{EngineError, INSIDE_WORK};
 use crate::sandbox::envs::builder::{BuildOrder, ProgressSink};
-use crate::sandbox::envs::proxy::Allowed;
 
 /// Where the road ends inside: the port that proxies usually have.
 const ROAD_PORT: &str = "3128";
@@ -226,12 +225,11 @@ async fn steps(
     jail.prepare(vec![]).await?;
     let command =
         ["python3", "-I", &format!("{INSIDE_WORK}/{DRIVER_FILE}"), "road", ROAD_PORT].map(str::to_owned).into();
-    let apt: Vec<Allowed> = vec![];
     let errand = Errand {
         command,
         vars: vars(&index),
         limits: (SMALL, BUILD_LIMIT.as_secs()),
-        egress: Some(egress(host, &index, &order.policy, &apt)?),
+        egress: Some(egress(&index, &order.policy)?),
     };
     let road = jail.stand(host, errand, progress).await?;
     let proxy = format!("http://127.0.0.1:{ROAD_PORT}");

@@ -8,6 +8,7 @@
 #![allow(clippy::result_large_err)]
 
 mod failure;
+mod fetch;
 mod files;
 mod image;
 mod index;
@@ -18,11 +19,14 @@ mod python;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use self::python::Place;
 use super::builder::{BuildOrder, Builder, FetchOrder, ProgressSink, ResolveOrder, Work, fits};
+use crate::blobs::BlobStore;
+use crate::link::messages::FetchEnv;
+use crate::mailbox::Outlet;
 use crate::model::{
     AllowBuilds, BuildFailure, BuildOffer, EngineKind, EnvBuilt, FailedBuild, Limits, Lock, Recipe, Target,
 };
@@ -43,6 +47,10 @@ pub struct HostBuilderParts {
     pub cache: PathBuf,
     /// Processors, memory and processes of a build.
     pub limits: Limits,
+    /// The store that files from friends go through.
+    pub blobs: BlobStore,
+    /// The link, once it stands: it starts after this room.
+    pub link: Arc<OnceLock<Outlet<FetchEnv>>>,
 }
 
 type Host = HostBuilderParts;
@@ -233,10 +241,18 @@ impl Builder for HostBuilder {
 
     fn fetch<'a>(
         &'a self,
-        _order: &'a FetchOrder,
-        _progress: &'a ProgressSink,
+        order: &'a FetchOrder,
+        progress: &'a ProgressSink,
     ) -> Work<'a, Result<EnvBuilt, BuildFailure>> {
-        Box::pin(async move { Err(BuildFailure::new(FailedBuild::Network, "no friend can give it")) })
+        Box::pin(async move {
+            let fetched = async {
+                let link = self.host.link.get();
+                let link = link.ok_or_else(|| BuildFailure::new(FailedBuild::Network, "this machine is not linked yet"))?;
+                let places = self.places(order.engine, &order.dir).await?;
+                fetch::fetch(&self.host.blobs, link, order, &places, progress).await
+            };
+            told(fetched.await, progress)
+        })
     }
 
     fn present<'a>(&'a self, built: &'a EnvBuilt) -> Work<'a, bool> {

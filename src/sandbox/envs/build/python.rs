@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::fetch::{Card, write_card};
 use super::files::{self, fetched, lock_lines};
 use super::index::Index;
 use super::jail::{DRIVER_FILE, Errand, Jail, give};
@@ -96,7 +97,7 @@ pub(super) async fn resolve(
     requirements.push('\n');
     jail.prepare(with_bundle(&index, vec![("requirements.txt", requirements.into_bytes())])).await?;
     let wheels = order.policy.allow != AllowBuilds::All;
-    let errand = errand(host, place, &index, &order.policy, "resolve", &[wheels.then_some("--wheels")])?;
+    let errand = errand(place, &index, &order.policy, "resolve", &[wheels.then_some("--wheels")])?;
     let mut lines = Lines::default();
     jail.run(host, errand, &mut lines, progress).await?;
     let (from, cache) = (jail.work().join("files"), host.cache.clone());
@@ -127,16 +128,17 @@ pub(super) async fn build(
     let sources = order.lock.packages.iter().any(|p| p.source);
     let offline = !sources && serve(host, &jail, &order.lock).await?;
     let wheels = (order.policy.allow != AllowBuilds::All).then_some("--wheels");
-    let errand = errand(host, place, &index, &order.policy, "build", &[wheels, offline.then_some("--offline")])?;
+    let errand = errand(place, &index, &order.policy, "build", &[wheels, offline.then_some("--offline")])?;
     let mut lines = Lines::default();
     jail.run(host, errand, &mut lines, progress).await?;
     let (work, dir, cache, most) = (jail.work(), order.dir.clone(), host.cache.clone(), order.policy.max_bytes);
+    let card = Card { lock: order.lock.clone(), python: Some(place.python.version.clone()) };
     let kept = blocking(move || {
         // What was not cached yet is now; what cannot be is fetched again next time.
         if let Ok(found) = fetched(&work.join("files")) {
             files::keep(&cache, &found);
         }
-        Ok(finish(&work.join("env"), &dir, most))
+        Ok(finish(&work.join("env"), &dir, most, &card))
     });
     let bytes = kept.await.map_err(|e| internal(&e))??;
     Ok(EnvBuilt {
@@ -150,7 +152,8 @@ pub(super) async fn build(
 }
 
 /// Checks what the jail made and puts it where it belongs; the rest of the build goes away. Blocks.
-fn finish(made: &Path, dir: &Path, most: u64) -> Result<u64, BuildFailure> {
+fn finish(made: &Path, dir: &Path, most: u64, card: &Card) -> Result<u64, BuildFailure> {
+    write_card(made, card)?;
     let bytes = tree::settle(made, most).map_err(|e| tree_failure(&e))?;
     let to = dir.join(TREE);
     std::fs::rename(made, &to).map_err(|e| internal(&format!("cannot move {}: {e}", made.display())))?;
@@ -227,7 +230,6 @@ fn with_bundle(index: &Index, mut files: Vec<(&'static str, Vec<u8>)>) -> Vec<(&
 }
 
 fn errand(
-    host: &Host,
     place: &Place,
     index: &Index,
     policy: &BuildPolicy,
@@ -241,7 +243,7 @@ fn errand(
         command,
         vars: vars(index),
         limits: (policy.max_bytes.saturating_mul(2).max(1 << 20), BUILD_LIMIT.as_secs()),
-        egress: Some(egress(host, index, policy, &[])?),
+        egress: Some(egress(index, policy)?),
     })
 }
 
@@ -260,16 +262,13 @@ pub(super) fn vars(index: &Index) -> BTreeMap<String, String> {
 
 /// The road of a build.
 pub(super) fn egress(
-    host: &Host,
     index: &Index,
     policy: &BuildPolicy,
-    more: &[Allowed],
 ) -> Result<Egress, BuildFailure> {
-    let _ = host;
     let named: Result<Vec<Allowed>, String> = policy.hosts.iter().map(|h| Allowed::parse(h)).collect();
     let named = named.map_err(|e| BuildFailure::new(FailedBuild::Network, format!("build_hosts: {e}")))?;
     Ok(Egress {
-        rules: Rules::new(named).and(index.hosts.iter().cloned()).and(more.iter().cloned()),
+        rules: Rules::new(named).and(index.hosts.iter().cloned()),
         upstream: index.upstream.clone(),
         own: own_networks().map_err(|e| internal(&e))?,
         max_bytes: policy.max_bytes.saturating_mul(TRAFFIC),
