@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use homie::blobs::BlobStore;
 use homie::model::{
     AllowBuilds, BuildFailure, BuildProgress, EngineKind, EnvBuilt, Epoch, FailedBuild, JobId, Limits, Lock, Outcome,
     Recipe,
@@ -46,6 +48,8 @@ impl Bench {
             docker_host: None,
             cache,
             limits: Limits { memory_bytes: 2 << 30, ..Limits::default() },
+            blobs: BlobStore::open(dir.path().join("store"), 1 << 30).expect("a store"),
+            link: Arc::new(OnceLock::new()),
         };
         let (progress, seen) = watch::channel(BuildProgress::default());
         Self { dir, builder: HostBuilder::new(host).expect("a builder"), progress, seen }

@@ -8,6 +8,7 @@
 
 mod ending;
 mod engine;
+mod envs;
 mod jail;
 mod jobs;
 mod kept;

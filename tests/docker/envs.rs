@@ -1,0 +1,90 @@
+//! Environments on Docker: a directory of Python packages over `base`, and an image with distribution packages, both built
+//! for real, from the index and the distribution's servers, through the one road that a build has.
+
+use std::sync::{Arc, OnceLock};
+
+use homie::blobs::BlobStore;
+use homie::model::{AllowBuilds, BuildProgress, EngineKind, EnvBuilt, FailedBuild, Limits, Recipe};
+use homie::sandbox::engine::End;
+use homie::sandbox::envs::build::{HostBuilder, HostBuilderParts};
+use homie::sandbox::envs::builder::{BuildOrder, BuildPolicy, Builder, ProgressSink, ResolveOrder, TREE};
+use tokio::sync::watch;
+
+use crate::engine::{Shared, TestJob, shared};
+
+struct Bench {
+    dir: tempfile::TempDir,
+    builder: HostBuilder,
+    progress: ProgressSink,
+    _seen: watch::Receiver<BuildProgress>,
+}
+
+impl Bench {
+    fn open(docker: &Shared) -> Self {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let host = HostBuilderParts {
+            exe: env!("CARGO_BIN_EXE_homied").into(),
+            node: "TEST-OF-ENVIRONMENTS".into(),
+            docker_host: Some(format!("unix://{}", docker.socket.display())),
+            cache: dir.path().join("cache"),
+            limits: Limits { memory_bytes: 1 << 30, ..Limits::default() },
+            blobs: BlobStore::open(dir.path().join("store"), 1 << 30).expect("a store"),
+            link: Arc::new(OnceLock::new()),
+        };
+        let (progress, seen) = watch::channel(BuildProgress::default());
+        Self { dir, builder: HostBuilder::new(host).expect("a builder"), progress, _seen: seen }
+    }
+
+    async fn make(&self, recipe: &Recipe, allow: AllowBuilds) -> Result<(EnvBuilt, std::path::PathBuf), FailedBuild> {
+        let fresh = |name: &str| {
+            let dir = self.dir.path().join(name);
+            std::fs::create_dir_all(&dir).expect("made");
+            dir
+        };
+        let hosts = ["pypi.org", "files.pythonhosted.org", "deb.debian.org", "security.debian.org"];
+        let policy = BuildPolicy { allow, hosts: hosts.map(str::to_owned).into(), max_bytes: 4 << 30 };
+        let order = ResolveOrder {
+            recipe: recipe.clone(),
+            engine: EngineKind::Docker,
+            dir: fresh("resolve"),
+            policy: policy.clone(),
+        };
+        let say = |e: homie::model::BuildFailure| {
+            eprintln!("{e:?}");
+            e.kind
+        };
+        let lock = self.builder.resolve(&order, &self.progress).await.map_err(say)?;
+        let order =
+            BuildOrder { digest: lock.digest(), lock, engine: EngineKind::Docker, dir: fresh("env"), policy };
+        Ok((self.builder.build(&order, &self.progress).await.map_err(say)?, order.dir))
+    }
+}
+
+#[tokio::test]
+async fn packages_of_the_index_and_of_the_distribution_are_there_in_the_job() {
+    let Some(docker) = shared().await else { return };
+    let bench = Bench::open(&docker);
+    let recipe = Recipe {
+        name: "test".into(),
+        requirements: vec!["six==1.17.0".into()],
+        // Small, and nothing of it is in base.
+        apt: vec!["hello".into()],
+        ..Recipe::default()
+    };
+    // Distribution packages run their scripts as root in the engine's own builder: only where the owner says all.
+    assert_eq!(bench.make(&recipe, AllowBuilds::Wheels).await.expect_err("not for friends"), FailedBuild::NotAllowed);
+    let (built, dir) = bench.make(&recipe, AllowBuilds::All).await.expect("built");
+    let image = built.image.clone().expect("an image");
+    assert!(bench.builder.present(&built).await && dir.join(TREE).join("bin/python3").is_symlink());
+
+    let program = "import six, subprocess, sys\nprint(six.__version__, sys.prefix, subprocess.check_output(['hello']))";
+    let mut job = TestJob::python(&docker, program);
+    job.launch.image = Some(image.clone());
+    job.launch.tree = Some(dir.join(TREE));
+    let ran = job.run(&docker).await;
+    assert_eq!(ran.ended.map(|e| e.end), Ok(End::Exited(0)), "{}", ran.stderr);
+    assert!(ran.stdout.contains("1.17.0 /env") && ran.stdout.contains("Hello"), "{}", ran.stdout);
+
+    bench.builder.remove(&built).await.expect("removed");
+    assert!(!bench.builder.present(&built).await);
+}
