@@ -54,8 +54,7 @@ impl Bench {
             e.kind
         };
         let lock = self.builder.resolve(&order, &self.progress).await.map_err(say)?;
-        let order =
-            BuildOrder { digest: lock.digest(), lock, engine: EngineKind::Docker, dir: fresh("env"), policy };
+        let order = BuildOrder { digest: lock.digest(), lock, engine: EngineKind::Docker, dir: fresh("env"), policy };
         Ok((self.builder.build(&order, &self.progress).await.map_err(say)?, order.dir))
     }
 }

@@ -12,7 +12,7 @@ connections from 127.0.0.1 to it. Where the environment is at last is /env, so w
 
 import glob
 import hashlib
-import json
+import html
 import os
 import re
 import socket
@@ -107,27 +107,27 @@ def pip_wheel():
 
 
 def fetch_pip():
-    """pip itself from the index (PEP 691), its hash checked; for a Python that came without it."""
+    """pip itself from the index (PEP 503), its hash checked; for a Python that came without it."""
     say("downloading pip")
     index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/") + "/pip/"
-    request = urllib.request.Request(index, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        files = json.load(answer)["files"]
+    with urllib.request.urlopen(urllib.request.Request(index, headers={"Accept": "text/html"}), timeout=60) as answer:
+        page = answer.read(16 << 20).decode()
     good = []
-    for file in files:
-        match = re.fullmatch(r"pip-(\d+(?:\.\d+)*)-py3-none-any\.whl", file["filename"])
-        wanted = file.get("requires-python") or ">=3"
-        least = re.fullmatch(r">=\s*(\d+(?:\.\d+)*)", wanted)
-        if match and least and numbers(least[1]) <= sys.version_info[:2] and not file.get("yanked"):
-            good.append((tuple(int(n) for n in match[1].split(".")), file))
+    for attributes, name in re.findall(r"<a\s+([^>]*)>\s*([^<]*?)\s*</a>", page):
+        about = {k: html.unescape(v) for k, v in re.findall(r'([\w-]+)="([^"]*)"', attributes)}
+        match = re.fullmatch(r"pip-(\d+(?:\.\d+)*)-py3-none-any\.whl", name)
+        least = re.match(r">=\s*(\d+(?:\.\d+)*)", about.get("data-requires-python", ">=3"))
+        hashed = re.search(r"#sha256=([0-9a-f]{64})$", about.get("href", ""))
+        if match and least and hashed and numbers(least[1]) <= sys.version_info[:2] and "data-yanked" not in attributes:
+            good.append((tuple(int(n) for n in match[1].split(".")), name, about["href"], hashed[1]))
     if not good:
         sys.exit("the index has no pip for Python %d.%d" % sys.version_info[:2])
-    file = max(good, key=lambda g: g[0])[1]
-    with urllib.request.urlopen(urllib.parse.urljoin(index, file["url"]), timeout=300) as answer:
+    _, name, url, wanted = max(good)
+    with urllib.request.urlopen(urllib.parse.urljoin(index, url), timeout=300) as answer:
         content = answer.read(64 << 20)
-    if hashlib.sha256(content).hexdigest() != file["hashes"]["sha256"]:
+    if hashlib.sha256(content).hexdigest() != wanted:
         sys.exit("pip is not what the index says: its hash differs")
-    path = WORK + "/" + file["filename"]
+    path = WORK + "/" + name
     with open(path, "wb") as out:
         out.write(content)
     return path

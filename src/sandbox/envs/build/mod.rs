@@ -247,7 +247,8 @@ impl Builder for HostBuilder {
         Box::pin(async move {
             let fetched = async {
                 let link = self.host.link.get();
-                let link = link.ok_or_else(|| BuildFailure::new(FailedBuild::Network, "this machine is not linked yet"))?;
+                let link =
+                    link.ok_or_else(|| BuildFailure::new(FailedBuild::Network, "this machine is not linked yet"))?;
                 let places = self.places(order.engine, &order.dir).await?;
                 fetch::fetch(&self.host.blobs, link, order, &places, progress).await
             };

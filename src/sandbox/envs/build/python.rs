@@ -261,10 +261,7 @@ pub(super) fn vars(index: &Index) -> BTreeMap<String, String> {
 }
 
 /// The road of a build.
-pub(super) fn egress(
-    index: &Index,
-    policy: &BuildPolicy,
-) -> Result<Egress, BuildFailure> {
+pub(super) fn egress(index: &Index, policy: &BuildPolicy) -> Result<Egress, BuildFailure> {
     let named: Result<Vec<Allowed>, String> = policy.hosts.iter().map(|h| Allowed::parse(h)).collect();
     let named = named.map_err(|e| BuildFailure::new(FailedBuild::Network, format!("build_hosts: {e}")))?;
     Ok(Egress {
