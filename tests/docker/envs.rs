@@ -59,6 +59,42 @@ impl Bench {
     }
 }
 
+/// What a step tries. The last thing works, so that the rest did not fail for lack of a road.
+const STEPS: &str = "
+import socket, urllib.request, urllib.error
+for host in '127.0.0.1', '172.17.0.1', '1.1.1.1':
+    for port in PORT, 443:
+        s = socket.socket()
+        s.settimeout(3)
+        assert s.connect_ex((host, port)) != 0, host
+for url in 'http://127.0.0.1:PORT/', 'http://localhost:PORT/', 'http://example.com/', 'http://deb.debian.org:PORT/':
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({'http': 'http://127.0.0.1:3128'}))
+        opener.open(url, timeout=20)
+        raise SystemExit('reached ' + url)
+    except urllib.error.HTTPError as e:
+        assert e.code == 403, (url, e.code)
+urllib.request.urlopen('http://deb.debian.org/debian/dists/stable/Release', timeout=60).read()
+";
+
+#[tokio::test]
+async fn the_steps_of_a_dockerfile_reach_allowed_hosts_and_nothing_else() {
+    let Some(docker) = shared().await else { return };
+    // A server on this machine that is surely there: the steps must not reach it, by no way.
+    let near = std::net::TcpListener::bind("0.0.0.0:0").expect("bound");
+    let port = near.local_addr().expect("an address").port();
+    near.set_nonblocking(true).expect("set");
+    let program = STEPS.replace("PORT", &port.to_string());
+    let packed = data_encoding::BASE64.encode(program.as_bytes());
+    let dockerfile =
+        format!("FROM {}\nRUN python3 -c \"import base64; exec(base64.b64decode('{packed}'))\"\n", docker.image);
+    let bench = Bench::open(&docker);
+    let recipe = Recipe { name: "test".into(), dockerfile: Some(dockerfile), ..Recipe::default() };
+    let (built, _) = bench.make(&recipe, AllowBuilds::All).await.expect("built");
+    assert!(near.accept().is_err(), "a step reached this machine");
+    bench.builder.remove(&built).await.expect("removed");
+}
+
 #[tokio::test]
 async fn packages_of_the_index_and_of_the_distribution_are_there_in_the_job() {
     let Some(docker) = shared().await else { return };
