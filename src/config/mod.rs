@@ -18,4 +18,6 @@ pub use direct::{Direct, address};
 pub use edit::{add_direct, remove_direct};
 pub use error::ConfigError;
 pub use load::{Loaded, host_name, load};
-pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};
+pub use settings::{
+    DEFAULT_BUILD_HOSTS, DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings,
+};

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::change::worth_telling;
 use super::error::MonitorError;
-use super::messages::{SetEngines, SetHosting, SetLimits};
+use super::messages::{SetEngines, SetEnvs, SetHosting, SetLimits};
 use super::sample::{Sample, Sampler};
 use super::smoothing::Smooth;
 use crate::mailbox::{AskError, Door, MAILBOX, Word, ask};
@@ -142,6 +142,15 @@ impl Handler<SetEngines> for MonitorActor {
     type Result = ();
     fn handle(&mut self, m: SetEngines, _: &mut Context<Self>) {
         self.facts.engines = m.engines;
+        self.publish();
+    }
+}
+
+impl Handler<SetEnvs> for MonitorActor {
+    type Result = ();
+    fn handle(&mut self, m: SetEnvs, _: &mut Context<Self>) {
+        self.facts.envs = m.envs;
+        self.facts.builds = m.builds;
         self.publish();
     }
 }

@@ -24,7 +24,7 @@ const MAX_DOCKERFILE: usize = 64 << 10;
 pub struct Recipe {
     /// What people call it.
     pub name: String,
-    /// The Python it needs: `3`, `3.11`, or a lower bound `>=3.10` as PEP 723 headers have it.
+    /// The Python it needs: `3`, `3.11`, or specifiers as PEP 723 headers have them (`>=3.10,<3.13`).
     pub python: Option<String>,
     /// Requirements as pip reads them (PEP 508, with `--hash=` behind them where they are locked), one each.
     pub requirements: Vec<String>,
@@ -86,27 +86,43 @@ impl Recipe {
         digest_of(&Self { name: String::new(), ..self.clone() })
     }
 
-    /// Whether a Python of version `have` (`3.11`, `3.11.2`) is one it asks for.
+    /// Whether a Python of version `have` (`3.11`, `3.11.2`) is one it asks for. What a minor version leaves open
+    /// (`>=3.11.5` and a `3.11`) counts as yes.
     pub fn takes_python(&self, have: &str) -> bool {
-        let numbers = |v: &str| -> Vec<u32> { v.split('.').map_while(|n| n.parse().ok()).collect() };
         let have = numbers(have);
-        match self.python.as_deref() {
-            None => true,
-            Some(wanted) => match wanted.strip_prefix(">=") {
-                // `3.11` stands for all of 3.11.x, so a bound below the minor version cannot be judged by it.
-                Some(least) => {
-                    let least = numbers(least.trim());
-                    let length = least.len().min(have.len());
-                    have[..length] >= least[..length]
-                }
-                None => {
-                    let wanted = numbers(wanted);
-                    let length = wanted.len().min(have.len());
-                    have[..length] == wanted[..length]
-                }
-            },
-        }
+        let wanted = self.python.as_deref().unwrap_or_default();
+        wanted.split(',').filter_map(specifier).all(|(op, wanted)| satisfies(&have, op, &wanted))
     }
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map_while(|n| n.parse().ok()).collect()
+}
+
+/// Whether `have` is `op wanted`, as far as both have parts to compare (PEP 440).
+fn satisfies(have: &[u32], op: &str, wanted: &[u32]) -> bool {
+    let common = have.len().min(wanted.len());
+    let order = have[..common].cmp(&wanted[..common]);
+    match op {
+        ">=" => order.is_ge(),
+        "<=" => order.is_le(),
+        ">" => order.is_ge(),
+        "<" => order.is_lt() || (order.is_eq() && wanted.len() > common),
+        "!=" => !order.is_eq() || wanted.len() > common,
+        "~=" => order.is_ge() && have.iter().zip(&wanted[..wanted.len() - 1]).all(|(a, b)| a == b),
+        _ => order.is_eq(),
+    }
+}
+
+/// The operator and the version of one specifier, such as `>=3.10`, `==3.11.*` or a bare `3.11`.
+fn specifier(text: &str) -> Option<(&str, Vec<u32>)> {
+    let text = text.trim();
+    let at = text.find(|c: char| c.is_ascii_digit())?;
+    let (op, version) = text.split_at(at);
+    let op = op.trim();
+    let version = numbers(version.strip_suffix(".*").unwrap_or(version));
+    let known = ["", "==", ">=", "<=", ">", "<", "!=", "~="].contains(&op);
+    (known && !version.is_empty() && (op != "~=" || version.len() > 1)).then_some((op, version))
 }
 
 /// Whether `name` can be the name of an environment: of a file, of an image's tag, of a flag's value. `base` is taken.
@@ -128,13 +144,14 @@ pub fn check_env_name(name: &str) -> Result<(), RecipeProblem> {
     }
 }
 
-/// `3`, `3.11`, `3.11.2` or `>=3.10`.
+/// `3`, `3.11`, or what a header's `requires-python` says: `>=3.10,<3.13`.
 fn is_python(text: &str) -> bool {
-    let version = text.strip_prefix(">=").unwrap_or(text).trim();
-    let parts: Vec<&str> = version.split('.').collect();
-    parts.len() <= 3
-        && parts[0] == "3"
-        && parts.iter().all(|p| (1..=3).contains(&p.len()) && p.chars().all(|c| c.is_ascii_digit()))
+    let known = |part: &str| {
+        let version = part.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
+        let plain = version.strip_suffix(".*").unwrap_or(version);
+        plain.split('.').all(|n| n.parse::<u32>().is_ok()) && specifier(part).is_some()
+    };
+    text.len() <= 100 && text.split(',').all(known) && !text.trim().starts_with('2')
 }
 
 /// A requirement as PEP 508 writes it, maybe with hashes. Options of pip, paths and addresses are not requirements:
@@ -418,6 +435,14 @@ mod tests {
             (">=3.10", "3.10", true),
             (">= 3.8", "3.11.2", true),
             (">=3.11.5", "3.11.2", false),
+            (">=3.11.5", "3.11", true),
+            (">=3.10,<3.13", "3.12", true),
+            (">=3.10,<3.13", "3.13.1", false),
+            ("==3.11.*", "3.11.9", true),
+            ("~=3.10", "3.12", true),
+            ("~=3.10.2", "3.11", false),
+            ("!=3.12.*", "3.12", false),
+            ("<4", "3.11", true),
         ] {
             assert_eq!(takes(wanted, have), want, "{wanted} {have}");
         }
