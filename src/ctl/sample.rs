@@ -1,7 +1,5 @@
 //! Fixed data for the tests: the machines and jobs of the sources' pictures.
 
-use std::collections::BTreeMap;
-
 use crate::model::{
     BootId, Delivery, Digest, EngineKind, EngineOffer, Epoch, Facts, Gpu, Isolation, JobId, JobRecord, JobSpec,
     JobState, Outcome, PeerId, PeerStatus, PeerView, Role, Totals, Usage, Via,
@@ -109,27 +107,22 @@ pub(crate) fn status() -> StatusView {
 }
 
 pub(crate) fn jobs() -> Vec<JobRecord> {
+    let spec = JobSpec {
+        name: "train.py".into(),
+        command: ["python3", "train.py", "--epochs", "10"].map(str::to_owned).to_vec(),
+        ..JobSpec::default()
+    };
+    let id = JobId([0xa1, 0xb2, 0xc3, 0xd4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     let train = JobRecord {
-        id: JobId([0xa1, 0xb2, 0xc3, 0xd4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
-        role: Role::Sent,
         uid: 1000,
-        spec: JobSpec {
-            name: "train.py".into(),
-            command: ["python3", "train.py", "--epochs", "10"].map(str::to_owned).to_vec(),
-            vars: BTreeMap::new(),
-            ..JobSpec::default()
-        },
         home_dir: Some("/home/mike/work".into()),
-        inputs: Digest([5; 32]),
         input_totals: Totals { files: 2, bytes: 700_000 },
         state: JobState::Succeeded,
         outcome: Some(Outcome::Exited { code: 0 }),
         epoch: Epoch(1),
-        attempts: Vec::new(),
         peer: Some(PeerId([7; 32])),
         peer_name: Some("raj".into()),
         engine: Some("docker".into()),
-        created_ms: NOW_MS - 300_000,
         started_ms: Some(NOW_MS - 299_000),
         ended_ms: Some(NOW_MS - 95_000),
         usage: Usage { wall_ms: 204_000, cpu_ms: 401_000, peak_memory_bytes: 900 << 20, ..Usage::default() },
@@ -138,7 +131,7 @@ pub(crate) fn jobs() -> Vec<JobRecord> {
         results: Some(Digest([6; 32])),
         result_totals: Totals { files: 3, bytes: 2_500_000 },
         delivery: Delivery::Delivered,
-        skipped: Vec::new(),
+        ..JobRecord::new(id, Role::Sent, spec, Digest([5; 32]), NOW_MS - 300_000)
     };
     let sweep = JobRecord {
         id: JobId([0x0f; 16]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::env::WantedEnv;
+use super::env::{BuildProgress, WantedEnv};
 use super::ids::{Digest, Epoch, JobId, PeerId};
 use super::limits::{Limits, Needs};
 use super::outcome::Outcome;
@@ -240,6 +240,36 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// The first record of a job: queued, given to nobody yet. The size of its inputs is left to the caller.
+    pub fn new(id: JobId, role: Role, spec: JobSpec, inputs: Digest, created_ms: u64) -> Self {
+        Self {
+            id,
+            role,
+            uid: 0,
+            spec,
+            home_dir: None,
+            inputs,
+            input_totals: Totals::default(),
+            state: JobState::Queued,
+            outcome: None,
+            epoch: Epoch(0),
+            attempts: Vec::new(),
+            peer: None,
+            peer_name: None,
+            engine: None,
+            created_ms,
+            started_ms: None,
+            ended_ms: None,
+            usage: Usage::default(),
+            limits: None,
+            output_bytes: 0,
+            results: None,
+            result_totals: Totals::default(),
+            delivery: Delivery::None,
+            skipped: Vec::new(),
+        }
+    }
+
     /// Whether nothing more will happen to the job.
     pub fn is_terminal(&self) -> bool {
         self.state.is_terminal()
@@ -277,6 +307,13 @@ pub enum JobEvent {
         done: u64,
         /// Bytes in all.
         total: u64,
+    },
+    /// How the job's environment comes about on its worker.
+    Preparing {
+        /// What it is called.
+        env: String,
+        /// Whole state.
+        progress: Box<BuildProgress>,
     },
     /// One line for the user (`mike is busy; trying raj`).
     Note {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::envs::EnvRoad;
 use super::policy::{self, Machine};
 use crate::model::{EngineKind, EngineOffer, Isolation, Limits, Offer, format_bytes};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -44,6 +45,8 @@ pub(super) struct Situation<'a> {
     pub(super) disk_free: u64,
     /// What the machine has.
     pub(super) machine: Machine,
+    /// How the job's environment would be had, by engine; nothing for `base`.
+    pub(super) roads: &'a [(EngineKind, EnvRoad)],
 }
 
 /// What a job gets.
@@ -72,6 +75,9 @@ pub(super) fn admit(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool
         return Err(Refusal::new(RefusalKind::Paused, format!("its owner lends nothing now: {why}")));
     }
     policy::check_command(spec)?;
+    if let Some(problem) = spec.wanted.as_ref().and_then(|wish| wish.check().err()) {
+        return Err(Refusal::new(RefusalKind::BadRequest, problem.to_string()));
+    }
     let engine = choose(rules, now, offer, own)?;
     let limits = policy::limits(&spec.needs, &rules.limits, now.machine)?;
     let wanted = limits.disk_bytes.saturating_add(offer.input_totals.bytes);
@@ -115,10 +121,34 @@ fn choose(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool) -> Resul
         let who = if demanded.is_some_and(|d| d >= floor) { "the job demands" } else { "its owner demands" };
         return Err(Refusal::new(RefusalKind::Isolation, format!("{who} {least}; this machine gives {best}")));
     }
+    if env != "base" {
+        return choose_by_road(env, &strong, now.roads);
+    }
     let fit = strong.iter().find(|e| e.envs.iter().any(|have| have == env));
     fit.map(|e| e.kind).ok_or_else(|| {
         Refusal::new(RefusalKind::NoEnvironment, format!("environment {env} is not on this machine"))
             .hint(format!("its owner can build it: homie env build {env}"))
+    })
+}
+
+/// The engine that has the environment, else one that a friend or a build gives it to.
+fn choose_by_road(env: &str, strong: &[&&EngineOffer], roads: &[(EngineKind, EnvRoad)]) -> Result<EngineKind, Refusal> {
+    let road = |e: &&EngineOffer| roads.iter().find(|(kind, _)| *kind == e.kind).map(|(_, road)| road);
+    let open = strong.iter().filter_map(|e| Some((road(e)?, e.kind))).filter(|(r, _)| !matches!(r, EnvRoad::None(..)));
+    // Of equals the first, which is the preferred engine.
+    if let Some((_, kind)) = open.min_by(|a, b| a.0.cmp(b.0)) {
+        return Ok(kind);
+    }
+    let closed = strong.iter().filter_map(|e| road(e)).find_map(|road| match road {
+        EnvRoad::None(why, hint) => Some((why, hint)),
+        _ => None,
+    });
+    let text = closed.map_or_else(|| format!("environment {env} is not on this machine"), |(why, _)| why.clone());
+    let hint = closed.and_then(|(_, hint)| hint.clone());
+    let refusal = Refusal::new(RefusalKind::NoEnvironment, text);
+    Err(match hint {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
     })
 }
 
@@ -160,6 +190,7 @@ mod tests {
             gpus_taken: &[0],
             disk_free: 100 << 30,
             machine: Machine { cores: 8, memory_bytes: 16 << 30 },
+            roads: &[],
         }
     }
 

@@ -9,13 +9,15 @@ use super::follow::Orders;
 use super::messages::Borrower;
 use super::results::Results;
 use crate::model::{
-    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Totals, Usage,
+    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Usage,
 };
 use crate::pipe::OutputLog;
 use crate::wire::refusal::Refusal;
 
 /// Beside the job's directory: what was granted. Its presence says that the job was accepted.
 pub(super) const GRANT: &str = "grant.json";
+/// Which environment it runs in, so that a later homied holds it.
+pub(super) const ENV: &str = "env.json";
 /// The manifest of the inputs, for the comparison at the end.
 pub(super) const INPUTS: &str = "inputs.json";
 
@@ -59,15 +61,8 @@ pub(super) fn work_dir(job_dir: &Path) -> PathBuf {
 /// The first record of a job.
 pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now_ms: u64) -> JobRecord {
     JobRecord {
-        id: offer.job,
-        role: Role::Hosted,
-        uid: 0,
-        spec: offer.spec.clone(),
-        home_dir: None,
-        inputs: offer.inputs,
         input_totals: offer.input_totals,
         state: JobState::Uploading,
-        outcome: None,
         epoch: offer.epoch,
         attempts: vec![Attempt {
             epoch: offer.epoch,
@@ -80,16 +75,8 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
         peer: Some(from.peer),
         peer_name: Some(from.name.clone()),
         engine: Some(grant.engine.as_str().to_owned()),
-        created_ms: now_ms,
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
         limits: Some(grant.limits.clone()),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: vec![],
+        ..JobRecord::new(offer.job, Role::Hosted, offer.spec.clone(), offer.inputs, now_ms)
     }
 }
 
@@ -99,6 +86,7 @@ pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
         job: record.id,
         epoch: record.epoch,
         state: HostedState::Accepted,
+        preparing: None,
         output_bytes: 0,
         engine: record.engine.clone(),
         usage: Usage::default(),

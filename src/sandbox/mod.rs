@@ -7,6 +7,7 @@
 mod actor;
 mod admission;
 mod adopt;
+mod assignments;
 pub mod engine;
 mod engines;
 pub mod envs;

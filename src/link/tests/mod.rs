@@ -3,6 +3,7 @@
 
 mod actor;
 mod edges;
+mod renewal;
 mod road;
 mod strangers;
 mod time;
@@ -209,6 +210,7 @@ fn status(job: JobId, epoch: Epoch, state: HostedState) -> HostedStatus {
         job,
         epoch,
         state,
+        preparing: None,
         output_bytes: 0,
         engine: None,
         usage: Usage::default(),

@@ -244,6 +244,39 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Whether everything in it can be handed to the programs that carry it out. Locks come from friends.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub fn check(&self) -> Result<(), RecipeProblem> {
+        let problem = |what: &str, text: &str| {
+            let short: String = text.chars().take(60).collect();
+            Err(RecipeProblem(format!("lock: {short:?} is no {what}")))
+        };
+        let word = |text: &str, more: &str| {
+            text.len() <= MAX_NAME * 2
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        let target = [Some(&self.target.arch), self.target.python.as_ref(), self.target.system.as_ref()];
+        if let Some(bad) = target.into_iter().flatten().find(|t| !word(t, "-_.")) {
+            return problem("kind of machine", bad);
+        }
+        for package in &self.packages {
+            if !word(&package.name, "-_.") || !word(&package.version, "-_.+!") {
+                return problem("package", &format!("{} {}", package.name, package.version));
+            }
+            if package.sha256.len() != 64 || !package.sha256.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+                return problem("hash of SHA-256", &package.sha256);
+            }
+        }
+        // The rest is held to the same as in a recipe.
+        let rest = Recipe { name: "lock".into(), apt: self.apt.clone(), ..Recipe::default() };
+        rest.check()?;
+        Recipe { name: "lock".into(), image: self.image.clone(), ..Recipe::default() }.check()?;
+        Recipe { name: "lock".into(), dockerfile: self.dockerfile.clone(), ..Recipe::default() }.check()
+    }
+
     /// The environment's identity: BLAKE3 of its canonical JSON (fields in the order above, no white space).
     pub fn digest(&self) -> Digest {
         let mut sorted = self.clone();
@@ -332,27 +365,44 @@ pub struct WantedEnv {
 }
 
 impl WantedEnv {
-    /// Bytes of it that travel: with the rest of an offer it has to fit into one frame of 64 KiB.
+    /// Bytes of it that travel, usually: with the rest of an offer it has to fit into one frame of 64 KiB.
     pub const MAX_BYTES: usize = 40 << 10;
 
-    /// A wish for the environment of `recipe`. What does not fit stays at home, the recipe first: its lock is what a
-    /// machine of the same kind needs, and a machine that has the environment needs neither.
+    /// A wish for the environment of `recipe`.
     pub fn new(recipe: &Recipe, lock: Option<&Lock>) -> Self {
-        let mut wish = Self { recipe_digest: recipe.digest(), recipe: Some(recipe.clone()), lock: lock.cloned() };
-        if !wish.travels() {
-            wish.recipe = None;
-        }
-        if !wish.travels() {
-            wish = Self { recipe: Some(recipe.clone()), lock: None, ..wish };
-        }
-        if !wish.travels() {
-            wish.recipe = None;
-        }
-        wish
+        Self { recipe_digest: recipe.digest(), recipe: Some(recipe.clone()), lock: lock.cloned() }
     }
 
-    fn travels(&self) -> bool {
-        serde_json::to_vec(self).is_ok_and(|json| json.len() <= Self::MAX_BYTES)
+    /// The same in at most `room` bytes. What does not fit stays at home, the recipe first: its lock is what a machine
+    /// of the same kind needs, and a machine that has the environment needs neither.
+    #[must_use]
+    pub fn fit(self, room: usize) -> Self {
+        let fits = |wish: &Self| serde_json::to_vec(wish).is_ok_and(|json| json.len() <= room);
+        let with = |recipe: bool, lock: bool| Self {
+            recipe_digest: self.recipe_digest,
+            recipe: self.recipe.clone().filter(|_| recipe),
+            lock: self.lock.clone().filter(|_| lock),
+        };
+        [with(true, true), with(false, true), with(true, false)].into_iter().find(fits).unwrap_or(with(false, false))
+    }
+
+    /// Whether it says of itself what is true, and all of it can be used. Wishes come from friends.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub fn check(&self) -> Result<(), RecipeProblem> {
+        if let Some(recipe) = &self.recipe {
+            recipe.check()?;
+        }
+        if let Some(lock) = &self.lock {
+            lock.check()?;
+        }
+        let recipe_is = self.recipe.as_ref().is_none_or(|r| r.digest() == self.recipe_digest);
+        let lock_is = self.lock.as_ref().is_none_or(|l| l.recipe == self.recipe_digest);
+        match recipe_is && lock_is {
+            true => Ok(()),
+            false => Err(RecipeProblem("the environment's recipe and its digest do not belong together".into())),
+        }
     }
 }
 
@@ -470,13 +520,37 @@ mod tests {
     }
 
     #[test]
+    fn locks_and_wishes_of_friends_are_held_to_their_words() {
+        assert_eq!(lock(3).check(), Ok(()));
+        let bad = |change: fn(&mut Lock)| {
+            let mut lock = lock(1);
+            change(&mut lock);
+            assert!(lock.check().is_err(), "{lock:?}");
+        };
+        bad(|l| l.packages[0].name = "--index-url".into());
+        bad(|l| l.packages[0].name = "a b".into());
+        bad(|l| l.packages[0].version = "1 --hash".into());
+        bad(|l| l.packages[0].sha256 = "0".repeat(63));
+        bad(|l| l.packages[0].sha256 = "A".repeat(64));
+        bad(|l| l.apt = vec!["-o=x".into()]);
+        bad(|l| l.image = Some("--x".into()));
+        bad(|l| l.target.arch = "../..".into());
+        let recipe = recipe(&["numpy"]);
+        let own = Lock { recipe: recipe.digest(), ..lock(1) };
+        assert_eq!(WantedEnv::new(&recipe, Some(&own)).check(), Ok(()));
+        assert!(WantedEnv::new(&recipe, Some(&lock(1))).check().is_err(), "the lock of another recipe");
+        let lie = WantedEnv { recipe_digest: Digest([9; 32]), ..WantedEnv::new(&recipe, None) };
+        assert!(lie.check().is_err());
+    }
+
+    #[test]
     fn a_wish_that_is_too_long_leaves_at_home_what_it_can_do_without() {
         let hashes = " --hash=sha256:0123456789abcdef".repeat(150);
         let long: Vec<String> = (0..20).map(|n| format!("p{n}==1{hashes}")).collect();
         let long = recipe(&long.iter().map(String::as_str).collect::<Vec<_>>());
         let kept = |r: &Recipe, l: usize| {
-            let wish = WantedEnv::new(r, Some(&lock(l)));
-            assert!(wish.travels());
+            let wish = WantedEnv::new(r, Some(&lock(l))).fit(WantedEnv::MAX_BYTES);
+            assert!(serde_json::to_vec(&wish).expect("JSON").len() <= WantedEnv::MAX_BYTES);
             assert_eq!(wish.recipe_digest, r.digest());
             (wish.recipe.is_some(), wish.lock.is_some())
         };

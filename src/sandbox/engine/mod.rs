@@ -71,13 +71,18 @@ impl JobLaunch {
         job_name(self.job, self.epoch)
     }
 
+    /// Where its programs are looked up.
+    pub fn search_path(&self) -> &'static str {
+        if self.tree.is_some() { INSIDE_PATH_ENV } else { INSIDE_PATH }
+    }
+
     /// The variables the job starts with: the submitter's, then the fixed few that it may not change.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let mut vars = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
         vars.extend(self.vars.clone());
         vars.extend(
             [
-                ("PATH", if self.tree.is_some() { INSIDE_PATH_ENV } else { INSIDE_PATH }),
+                ("PATH", self.search_path()),
                 ("HOME", INSIDE_WORK),
                 ("TMPDIR", "/tmp"),
                 // Python would otherwise hold back lines in a 8 KiB buffer, because its output is no terminal.
@@ -85,6 +90,10 @@ impl JobLaunch {
             ]
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
         );
+        if self.tree.is_some() {
+            // What activating it would set; tools that look for an environment look for this.
+            vars.insert("VIRTUAL_ENV".to_owned(), INSIDE_ENV.to_owned());
+        }
         vars.insert("HOMIE_JOB".to_owned(), self.job.to_string());
         vars.insert("HOMIE_EPOCH".to_owned(), self.epoch.to_string());
         vars

@@ -39,6 +39,10 @@ pub(super) struct Stored {
     pub(super) built: EnvBuilt,
     /// What it was called when it was made.
     pub(super) name: String,
+    /// Whose lock it was built from; `None` when versions were chosen here or a friend's build was fetched. Only its
+    /// giver is taken at its word that a lock is what a recipe means.
+    #[serde(default)]
+    pub(super) giver: Option<PeerId>,
     /// When a job last used it, milliseconds since 1970.
     pub(super) used_ms: u64,
 }
@@ -74,7 +78,13 @@ impl Books {
     }
 
     /// What is here for a wish (or, without one, for a name).
-    pub(super) fn find(&self, name: &str, wish: Option<&WantedEnv>, engine: EngineKind) -> Option<Key> {
+    pub(super) fn find(
+        &self,
+        name: &str,
+        wish: Option<&WantedEnv>,
+        engine: EngineKind,
+        from: Option<PeerId>,
+    ) -> Option<Key> {
         let own;
         let wish = match wish {
             Some(wish) => Some(wish),
@@ -93,8 +103,11 @@ impl Books {
             let key = (lock.digest(), engine);
             return self.stored.contains_key(&key).then_some(key);
         }
-        let same =
-            self.stored.values().filter(|s| s.built.engine == engine && s.built.lock.recipe == wish.recipe_digest);
+        let vouched = |s: &Stored| s.giver.is_none() || s.giver == from;
+        let same = self
+            .stored
+            .values()
+            .filter(|s| s.built.engine == engine && s.built.lock.recipe == wish.recipe_digest && vouched(s));
         same.max_by_key(|s| s.used_ms).map(|s| (s.built.digest, engine))
     }
 
@@ -218,8 +231,10 @@ impl Books {
     pub(super) fn view(&self, name: &str, state: &impl Fn(&Digest) -> Option<EnvState>) -> Option<EnvView> {
         let entry = self.entries.get(name)?;
         let recipe = entry.recipe.digest();
-        let keys: Vec<Key> =
-            [EngineKind::Docker, EngineKind::Native].into_iter().filter_map(|e| self.find(name, None, e)).collect();
+        let keys: Vec<Key> = [EngineKind::Docker, EngineKind::Native]
+            .into_iter()
+            .filter_map(|e| self.find(name, None, e, None))
+            .collect();
         let ready: Vec<&Stored> = keys.iter().filter_map(|key| self.stored.get(key)).collect();
         let mut view = view_of(name.to_owned(), recipe, kind_of(&entry.recipe), &ready);
         view.digest = view.digest.or_else(|| entry.lock.as_ref().map(Lock::digest));
@@ -329,7 +344,7 @@ mod tests {
 
     fn stored(lock: Lock, bytes: u64, used_ms: u64) -> Stored {
         let built = EnvBuilt { digest: lock.digest(), engine: NATIVE, bytes, image: None, python: None, lock };
-        Stored { built, name: "ml".into(), used_ms }
+        Stored { built, name: "ml".into(), giver: None, used_ms }
     }
 
     fn books(all: Vec<Stored>) -> Books {
@@ -353,15 +368,16 @@ mod tests {
         });
         let here = lock(&numpy, "3.11");
         let books = books(vec![stored(here.clone(), 1, 1)]);
-        let find = |lock: Option<&Lock>| books.find("any", Some(&WantedEnv::new(&numpy, lock)), NATIVE).map(|k| k.0);
+        let find =
+            |lock: Option<&Lock>| books.find("any", Some(&WantedEnv::new(&numpy, lock)), NATIVE, None).map(|k| k.0);
         assert_eq!(find(Some(&here)), Some(here.digest()));
         assert_eq!(find(Some(&newer)), None);
         assert_eq!(find(Some(&lock(&numpy, "3.12"))), Some(here.digest()));
         assert_eq!(find(None), Some(here.digest()));
-        assert_eq!(books.find("any", Some(&WantedEnv::new(&recipe("scipy"), None)), NATIVE), None);
-        assert_eq!(books.find("any", Some(&WantedEnv::new(&numpy, None)), EngineKind::Docker), None);
-        assert_eq!(books.find("ml", None, NATIVE).map(|k| k.0), Some(here.digest()));
-        assert_eq!(books.find("other", None, NATIVE), None);
+        assert_eq!(books.find("any", Some(&WantedEnv::new(&recipe("scipy"), None)), NATIVE, None), None);
+        assert_eq!(books.find("any", Some(&WantedEnv::new(&numpy, None)), EngineKind::Docker, None), None);
+        assert_eq!(books.find("ml", None, NATIVE, None).map(|k| k.0), Some(here.digest()));
+        assert_eq!(books.find("other", None, NATIVE, None), None);
     }
 
     #[test]

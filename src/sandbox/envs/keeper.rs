@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::mailbox::{Outlet, ask_outlet, tell_outlet};
 use crate::model::{
     AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, Digest, EngineKind, EnvBuilt, EnvDetail, EnvOffer,
-    EnvState, EnvView, FailedBuild, Lock, PeerView, Recipe, WantedEnv,
+    EnvState, EnvView, FailedBuild, Lock, PeerId, PeerView, Recipe, WantedEnv,
 };
 use crate::monitor::messages::SetEnvs;
 use crate::registry::messages::ListPeers;
@@ -63,25 +63,39 @@ pub(in crate::sandbox) struct Ask {
     /// What it is made of; without it only what has that name here will do.
     pub(in crate::sandbox) wish: Option<WantedEnv>,
     pub(in crate::sandbox) engine: EngineKind,
-    /// For this machine's owner, whom nothing is forbidden.
-    pub(in crate::sandbox) own: bool,
+    /// For which friend; `None` is this machine's owner, whom nothing is forbidden.
+    pub(in crate::sandbox) from: Option<PeerId>,
     /// Make it although a friend has it.
     pub(in crate::sandbox) again: bool,
 }
 
+/// How a job's environment would be had here, the best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sandbox) enum EnvRoad {
+    /// It is here.
+    Here,
+    /// A friend has it.
+    Friend,
+    /// It can be built.
+    Build,
+    /// Not at all: why, and what to do.
+    None(String, Option<String>),
+}
+
 /// An environment that stays as long as this lives.
 #[derive(Debug)]
-pub(in crate::sandbox) struct InUse {
-    pub(in crate::sandbox) built: EnvBuilt,
+pub struct EnvHeld {
+    /// What it is.
+    pub built: EnvBuilt,
     /// Where it lies, with `tree` in it if it is a directory.
-    pub(in crate::sandbox) dir: PathBuf,
+    pub dir: PathBuf,
     /// The directory that a job sees.
-    pub(in crate::sandbox) tree: Option<PathBuf>,
+    pub tree: Option<PathBuf>,
     _hold: Hold,
 }
 
 #[derive(Debug)]
-pub(in crate::sandbox) struct Hold(Arc<Inner>, Key);
+struct Hold(Arc<Inner>, Key);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -194,19 +208,28 @@ impl Keeper {
         self.tell();
     }
 
-    /// Whether a job's environment is here, without waiting for anything.
-    pub(in crate::sandbox) fn has(&self, name: &str, wish: Option<&WantedEnv>, engine: EngineKind) -> bool {
-        self.0.books().find(name, wish, engine).is_some()
+    /// How an environment would be had with an engine.
+    pub(in crate::sandbox) async fn road(&self, ask: &Ask) -> EnvRoad {
+        let make = {
+            let books = self.0.books();
+            if books.find(&ask.name, ask.wish.as_ref(), ask.engine, ask.from).is_some() {
+                return EnvRoad::Here;
+            }
+            let wish = ask.wish.clone().or_else(|| books.wish(&ask.name));
+            let wish = wish.ok_or_else(|| nameless(&ask.name));
+            wish.and_then(|wish| books.make(&ask.name, &wish, ask.engine, self.allowed(ask)))
+        };
+        if who_has(&self.peers().await, &ask.name, ask.wish.as_ref(), ask.engine).is_some() {
+            return EnvRoad::Friend;
+        }
+        match make {
+            Ok(_) => EnvRoad::Build,
+            Err(failure) => EnvRoad::None(failure.message, failure.hint),
+        }
     }
 
-    /// Whether it could be made here for that borrower; else why not.
-    pub(in crate::sandbox) fn could_make(&self, ask: &Ask) -> Result<(), BuildFailure> {
-        let wish = ask.wish.clone().or_else(|| self.0.books().wish(&ask.name)).ok_or_else(|| nameless(&ask.name))?;
-        self.0.books().make(&ask.name, &wish, ask.engine, self.allowed(ask.own)).map(drop)
-    }
-
-    fn allowed(&self, own: bool) -> AllowBuilds {
-        if own { AllowBuilds::All } else { self.0.settings.borrow().allow_builds }
+    fn allowed(&self, ask: &Ask) -> AllowBuilds {
+        if ask.from.is_none() { AllowBuilds::All } else { self.0.settings.borrow().allow_builds }
     }
 
     /// What a name of this machine stands for, for a job that is sent out.
@@ -228,7 +251,7 @@ impl Keeper {
     }
 
     /// Holds what is here under that digest, for whoever is served it or runs it.
-    pub(in crate::sandbox) fn take(&self, key: Key) -> Option<InUse> {
+    pub(in crate::sandbox) fn take(&self, key: Key) -> Option<EnvHeld> {
         let now = wall_ms();
         let built = {
             let mut books = self.0.books();
@@ -240,14 +263,14 @@ impl Keeper {
         };
         let dir = self.0.shelf.place(key);
         let tree = self.0.shelf.tree(key);
-        Some(InUse { built, dir, tree, _hold: Hold(self.0.clone(), key) })
+        Some(EnvHeld { built, dir, tree, _hold: Hold(self.0.clone(), key) })
     }
 
     /// Has the environment here: at once, or fetched from a friend, or built.
     ///
     /// # Errors
     /// Why it cannot be had, with the step and its last lines. A future that is dropped stops its work.
-    pub(in crate::sandbox) async fn ensure(&self, ask: &Ask, progress: &ProgressSink) -> Result<InUse, BuildFailure> {
+    pub(in crate::sandbox) async fn ensure(&self, ask: &Ask, progress: &ProgressSink) -> Result<EnvHeld, BuildFailure> {
         if !ask.again
             && let Some(ready) = self.ready(ask).await
         {
@@ -295,7 +318,7 @@ impl Keeper {
                 if failure.at == BuildProgress::default() {
                     failure.at = last;
                 }
-                if ask.own {
+                if ask.from.is_none() {
                     self.note_end(id, None, Some(failure.clone())).await;
                 }
                 Err(failure)
@@ -304,8 +327,8 @@ impl Keeper {
     }
 
     /// What is here already. An image that was removed behind our back is not.
-    async fn ready(&self, ask: &Ask) -> Option<InUse> {
-        let key = self.0.books().find(&ask.name, ask.wish.as_ref(), ask.engine)?;
+    async fn ready(&self, ask: &Ask) -> Option<EnvHeld> {
+        let key = self.0.books().find(&ask.name, ask.wish.as_ref(), ask.engine, ask.from)?;
         let ready = self.take(key)?;
         if ready.built.image.is_some() && !self.0.builder.present(&ready.built).await {
             drop(ready);
@@ -317,7 +340,12 @@ impl Keeper {
         Some(ready)
     }
 
-    async fn bring(&self, ask: &Ask, wish: Option<WantedEnv>, progress: &ProgressSink) -> Result<InUse, BuildFailure> {
+    async fn bring(
+        &self,
+        ask: &Ask,
+        wish: Option<WantedEnv>,
+        progress: &ProgressSink,
+    ) -> Result<EnvHeld, BuildFailure> {
         let mut missed = None;
         if !ask.again {
             match self.fetch(ask, wish.as_ref(), progress).await {
@@ -347,22 +375,12 @@ impl Keeper {
         ask_outlet(&self.0.peers, ListPeers { offline: false }, REGISTRY_LIMIT).await.unwrap_or_default()
     }
 
-    /// Whether a friend says it has the environment.
-    pub(in crate::sandbox) async fn friends_have(
-        &self,
-        name: &str,
-        wish: Option<&WantedEnv>,
-        engine: EngineKind,
-    ) -> bool {
-        who_has(&self.peers().await, name, wish, engine).is_some()
-    }
-
     async fn fetch(
         &self,
         ask: &Ask,
         wish: Option<&WantedEnv>,
         progress: &ProgressSink,
-    ) -> Result<Option<InUse>, BuildFailure> {
+    ) -> Result<Option<EnvHeld>, BuildFailure> {
         let Some((digest, peers)) = who_has(&self.peers().await, &ask.name, wish, ask.engine) else { return Ok(None) };
         let key = (digest, ask.engine);
         let dir = self.0.shelf.fetch_dir(key).map_err(|e| internal(&e))?;
@@ -378,18 +396,22 @@ impl Keeper {
                 "a friend sent another environment than was asked for",
             ));
         }
-        self.keep(dir, built, &ask.name).await.map(Some)
+        self.keep(dir, built, &ask.name, None).await.map(Some)
     }
 
-    async fn build(&self, ask: &Ask, wish: &WantedEnv, progress: &ProgressSink) -> Result<InUse, BuildFailure> {
-        let allow = self.allowed(ask.own);
+    async fn build(&self, ask: &Ask, wish: &WantedEnv, progress: &ProgressSink) -> Result<EnvHeld, BuildFailure> {
+        let allow = self.allowed(ask);
         let make = self.0.books().make(&ask.name, wish, ask.engine, allow)?;
         let policy = {
             let settings = self.0.settings.borrow();
             BuildPolicy { allow, hosts: settings.build_hosts.clone(), max_bytes: settings.env_bytes }
         };
+        let mut giver = None;
         let lock = match make {
-            Make::Build(lock) => lock,
+            Make::Build(lock) => {
+                giver = ask.from;
+                lock
+            }
             Make::Resolve(recipe) => {
                 let scratch = self.scratch().await?;
                 let order = ResolveOrder { recipe, engine: ask.engine, dir: scratch.1.clone(), policy: policy.clone() };
@@ -397,7 +419,7 @@ impl Keeper {
             }
         };
         let (digest, engine) = (lock.digest(), ask.engine);
-        if ask.own {
+        if ask.from.is_none() {
             self.note_end(wish.recipe_digest, Some(lock.clone()), None).await;
         }
         if !ask.again
@@ -408,7 +430,7 @@ impl Keeper {
         let scratch = self.scratch().await?;
         let order = BuildOrder { digest, lock, engine, dir: scratch.1.clone(), policy };
         let built = self.0.builder.build(&order, progress).await?;
-        self.keep(scratch.1.clone(), built, &ask.name).await
+        self.keep(scratch.1.clone(), built, &ask.name, giver).await
     }
 
     async fn scratch(&self) -> Result<Scratch, BuildFailure> {
@@ -418,9 +440,15 @@ impl Keeper {
     }
 
     /// Puts what was made into its place and makes room for it.
-    async fn keep(&self, dir: PathBuf, built: EnvBuilt, name: &str) -> Result<InUse, BuildFailure> {
+    async fn keep(
+        &self,
+        dir: PathBuf,
+        built: EnvBuilt,
+        name: &str,
+        giver: Option<PeerId>,
+    ) -> Result<EnvHeld, BuildFailure> {
         let key = (built.digest, built.engine);
-        let stored = Stored { built, name: name.to_owned(), used_ms: wall_ms() };
+        let stored = Stored { built, name: name.to_owned(), giver, used_ms: wall_ms() };
         let (inner, on_disk) = (self.0.clone(), stored.clone());
         blocking(move || inner.shelf.shelve(&dir, &on_disk)).await.map_err(|e| internal(&e))?;
         let ready = {

@@ -42,6 +42,9 @@ pub(in crate::sandbox) fn read(main: &str, files: &Files, name: &str) -> Result<
         (named(Recipe { requirements: requirements(main, text)?, ..Recipe::default() }), None)
     };
     recipe.check().map_err(|e| RecipeProblem(format!("{main}: {e}")))?;
+    if let Some(lock) = &lock {
+        lock.check().map_err(|e| RecipeProblem(format!("{main}: {e}")))?;
+    }
     if let Some(lock) = &lock
         && lock.recipe != recipe.digest()
     {
@@ -362,7 +365,12 @@ mod tests {
         let lock = Lock {
             recipe: recipe.digest(),
             target: Target { arch: "x86_64".into(), python: Some("3.10".into()), system: None },
-            packages: vec![LockedPackage { name: "b".into(), version: "1".into(), sha256: "00".into(), source: true }],
+            packages: vec![LockedPackage {
+                name: "b".into(),
+                version: "1".into(),
+                sha256: "0".repeat(64),
+                source: true,
+            }],
             apt: vec!["libgomp1".into()],
             image: None,
             dockerfile: None,

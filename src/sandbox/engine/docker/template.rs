@@ -12,7 +12,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
-use crate::sandbox::engine::{INSIDE_WORK, JobLaunch, job_name};
+use crate::sandbox::engine::{INSIDE_ENV, INSIDE_WORK, JobLaunch, job_name};
 
 /// The whole of a job's `/etc/hosts`.
 pub(super) const HOSTS: &str = "127.0.0.1 localhost homie\n::1 localhost\n";
@@ -93,11 +93,7 @@ fn host_config(launch: &JobLaunch, flavour: &Flavour) -> HostConfig {
         privileged: Some(false),
         security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", flavour.seccomp)]),
         readonly_rootfs: Some(true),
-        mounts: Some(vec![
-            bind(&launch.work_dir(), INSIDE_WORK, false),
-            // Without its own network setup Docker leaves /etc/hosts empty, and nobody would be `localhost`.
-            bind(&hosts_file(launch), "/etc/hosts", true),
-        ]),
+        mounts: Some(mounts(launch)),
         // Programs may be run from it: compilers of GPU kernels and `cc -o /tmp/a.out` do, and /work is no different.
         // What it holds counts as the job's memory.
         tmpfs: Some(HashMap::from([(
@@ -124,6 +120,16 @@ fn host_config(launch: &JobLaunch, flavour: &Flavour) -> HostConfig {
         device_requests: (!launch.gpus.is_empty()).then(|| vec![gpu_request(launch, flavour)]),
         ..HostConfig::default()
     }
+}
+
+fn mounts(launch: &JobLaunch) -> Vec<Mount> {
+    let mut all = vec![
+        bind(&launch.work_dir(), INSIDE_WORK, false),
+        // Without its own network setup Docker leaves /etc/hosts empty, and nobody would be `localhost`.
+        bind(&hosts_file(launch), "/etc/hosts", true),
+    ];
+    all.extend(launch.tree.as_ref().map(|tree| bind(tree, INSIDE_ENV, true)));
+    all
 }
 
 /// Where the job's `/etc/hosts` lies: beside its directory, out of its reach.
@@ -301,6 +307,20 @@ mod tests {
     #[test]
     fn a_rootless_engine_sees_the_owner_of_the_directory_as_its_root() {
         assert_eq!(body(&launch(), &Flavour { rootless: true, ..flavour() })["User"], "0:0");
+    }
+
+    #[test]
+    fn an_environment_that_is_a_directory_is_seen_and_not_written() {
+        let launch = JobLaunch { tree: Some("/state/envs/built/x/tree".into()), ..launch() };
+        let made = body(&launch, &flavour());
+        let mount = &made["HostConfig"]["Mounts"][2];
+        assert_eq!((&mount["Source"], &mount["Target"]), (&json!("/state/envs/built/x/tree"), &json!("/env")));
+        assert_eq!(mount["ReadOnly"], true);
+        let vars = made["Env"].as_array().expect("a list");
+        assert!(
+            vars.contains(&json!("VIRTUAL_ENV=/env"))
+                && vars.iter().any(|v| v.as_str().unwrap_or("").starts_with("PATH=/env/bin:"))
+        );
     }
 
     #[test]
