@@ -50,7 +50,7 @@ macro_rules! one {
 }
 
 /// All keys, in the order they are shown in. The first seven are those of the first Homie; they stay for ever.
-pub(super) static KEYS: [Key; 24] = [
+pub(super) static KEYS: [Key; 26] = [
     one!("name", |s, v| name(v).map(|v| s.name = v), |s| json!(s.name)),
     one!("group_secret", set_secret, |s| if s.group_secret.is_empty() { Value::Null } else { json!("********") }),
     one!("discovery_port", |s, v| port(v).map(|v| s.discovery_port = v), |s| json!(s.discovery_port)),
@@ -74,6 +74,11 @@ pub(super) static KEYS: [Key; 24] = [
     one!("container_tmp_limit", |s, v| size(v, 1 << 20).map(|v| s.limits.tmp_bytes = v), |s| show_size(
         s.limits.tmp_bytes
     )),
+    one!("container_gpu_limit", |s, v| gpus(v).map(|v| s.limits.gpus = v), |s| s
+        .limits
+        .gpus
+        .map_or_else(|| json!("all"), |n| json!(n))),
+    one!("gpu_share", |s, v| truth(v).map(|v| s.gpu_share = v), |s| json!(s.gpu_share)),
     one!("group", |s, v| name(v).map(|v| s.group = v), |s| json!(s.group)),
     one!(
         "job_slots",
@@ -200,6 +205,17 @@ fn count(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|n| (1..=MAX_COUNT).contains(n))
         .ok_or_else(|| format!("{:?} is not a count; write a number from 1 to {MAX_COUNT}", excerpt(text)))
+}
+
+/// A number of GPUs; `None` is all of them.
+fn gpus(text: &str) -> Result<Option<u32>, String> {
+    /// What one machine can hold, as on the command line of `run`.
+    const MOST: u32 = 64;
+    match (text, text.parse()) {
+        ("all", _) => Ok(None),
+        (_, Ok(n)) if n <= MOST => Ok(Some(n)),
+        _ => Err(format!("{:?} is not a number of GPUs; write all, or a number from 0 to {MOST}", excerpt(text))),
+    }
 }
 
 fn slots_problem(text: &str) -> String {

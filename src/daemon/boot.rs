@@ -78,10 +78,11 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     let (shutdown_tx, mut shutdown_rx) = mpsc::channel(1);
 
     let history = history::start(&places.state.join("homie.db"))?;
-    let (monitor, facts) = monitor::start(monitor::MonitorParts {
+    let monitor::Monitor { door: monitor, facts, gpus } = monitor::start(monitor::MonitorParts {
         limits: settings.limits.clone(),
         slots: settings.job_slots,
         disk: places.state.clone(),
+        nvml: std::env::var_os("HOMIE_NVML").map(Into::into),
     })?;
     let registry = registry::start(registry::RegistryParts {
         id: identity.peer(),
@@ -91,6 +92,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         facts: facts.clone(),
         state: places.state.clone(),
     })?;
+    let builder = std::sync::Arc::new(super::tmp_builder::Tmp);
     let sandbox = sandbox::start(sandbox::SandboxParts {
         exe: "/proc/self/exe".into(),
         node: identity.peer(),
@@ -102,7 +104,13 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         load: history.clone().recipient(),
         engines: monitor.clone().recipient(),
         hosting: monitor.clone().recipient(),
+        look_at_gpus: monitor.clone().recipient(),
+        set_envs: monitor.clone().recipient(),
+        peers: registry.clone().recipient(),
+        envs_dir: places.state.join("envs"),
+        builder,
         facts: facts.clone(),
+        gpus,
     })
     .await?;
     let link = link::start(link::LinkParts {
@@ -123,6 +131,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
             get: history.clone().recipient(),
             load: history.clone().recipient(),
             peers: registry.clone().recipient(),
+            wish: sandbox.clone().recipient(),
             offer: link.clone().recipient(),
             inputs: link.clone().recipient(),
             follow: link.clone().recipient(),
@@ -176,6 +185,11 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         hosted: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
         engine_warnings: sandbox.clone().recipient(),
+        envs: sandbox.clone().recipient(),
+        show_env: sandbox.clone().recipient(),
+        create_env: sandbox.clone().recipient(),
+        build_env: sandbox.clone().recipient(),
+        remove_env: sandbox.clone().recipient(),
         find: history.clone().recipient(),
         get: history.clone().recipient(),
         put: history.clone().recipient(),

@@ -4,6 +4,7 @@
 //! serde form, because it crosses processes (ipc, link) and releases (history).
 
 mod env;
+mod gpu;
 mod hosted;
 mod ids;
 mod job;
@@ -19,6 +20,7 @@ pub use env::{
     AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, EnvBuilt, EnvDetail, EnvEvent, EnvOffer, EnvState,
     EnvView, FailedBuild, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem, Target, WantedEnv, check_env_name,
 };
+pub use gpu::{GpuDevice, GpuProcess, SeenGpu};
 pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};

@@ -18,8 +18,8 @@ use crate::blobs::BlobStore;
 use crate::config::Settings;
 use crate::history::messages::{GetRecord, LoadOpen, PutRecord};
 use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
-use crate::model::{Facts, PeerId, Role};
-use crate::monitor::messages::{SetEngines, SetEnvs, SetHosting};
+use crate::model::{Facts, PeerId, Role, SeenGpu};
+use crate::monitor::messages::{LookAtGpus, SetEngines, SetEnvs, SetHosting};
 use crate::registry::messages::ListPeers;
 use crate::wire::refusal::Refusal;
 
@@ -64,8 +64,12 @@ pub struct SandboxParts {
     pub envs_dir: PathBuf,
     /// What makes them.
     pub builder: Arc<dyn Builder>,
+    /// Monitor.
+    pub look_at_gpus: Outlet<LookAtGpus>,
     /// Own load.
     pub facts: watch::Receiver<Facts>,
+    /// The GPUs as last seen.
+    pub gpus: watch::Receiver<Vec<SeenGpu>>,
 }
 
 /// Starts the sandbox: adopts the jobs an earlier homied left, and begins to look for engines.

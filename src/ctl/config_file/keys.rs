@@ -21,6 +21,8 @@ pub enum Kind {
     Seconds,
     /// A number from 1 to 100000.
     Count,
+    /// `all`, or a number from 0 to 64.
+    Gpus,
     /// A socket's path, with or without `unix://`.
     Socket,
     /// `true` or `false`.
@@ -94,6 +96,8 @@ pub const KEYS: &[Key] = &[
     key("container_disk_limit", Kind::Size, "10g", "bytes that a job may write"),
     key("container_output_limit", Kind::Size, "256m", "bytes that a job may print"),
     key("container_tmp_limit", Kind::Size, "1g", "bytes of a job's /tmp, which is memory"),
+    key("container_gpu_limit", Kind::Gpus, "all", "GPUs that a job gets at most: all, or a number; 0 lends none"),
+    key("gpu_share", Kind::Switch, "false", "whether several jobs may have one GPU at a time"),
     key("store_limit", Kind::Size, "20g", "bytes of inputs and results kept here"),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
@@ -124,6 +128,10 @@ pub fn find(name: &str) -> Result<&'static Key, KeyError> {
         "cpu" => "container_cpu_limit",
         "memory" => "container_memory_limit",
         "timeout" => "container_timeout",
+        "pids" => "container_pids_limit",
+        "disk" => "container_disk_limit",
+        "gpu" => "container_gpu_limit",
+        "jobs" => "job_slots",
         "secret" => "group_secret",
         other => other,
     };
@@ -176,6 +184,13 @@ impl Key {
             Kind::Count => match text.parse::<u32>() {
                 Ok(n) if (1..=100_000).contains(&n) => Ok(n.to_string()),
                 _ => Err(bad(format!("{text:?} is not a number from 1 to 100000"))),
+            },
+            Kind::Gpus => match text.to_ascii_lowercase().as_str() {
+                "all" => Ok("all".into()),
+                number => match number.parse::<u32>() {
+                    Ok(n) if n <= 64 => Ok(n.to_string()),
+                    _ => Err(bad(format!("{text:?} is neither all nor a number from 0 to 64"))),
+                },
             },
             Kind::Socket if text.starts_with('/') || text.starts_with("unix:///") => Ok(quote(text)),
             Kind::Socket => Err(bad(format!("{text:?} is not a local socket; write unix:///var/run/docker.sock"))),
@@ -241,6 +256,11 @@ mod tests {
             ("timeout", "10m", "600"),
             ("worker-port", "5556", "5556"),
             ("broadcast", "no", "false"),
+            ("gpu", "0", "0"),
+            ("gpu", "All", "all"),
+            ("disk", "20g", "20g"),
+            ("pids", "512", "512"),
+            ("jobs", "4", "4"),
             ("engine", "native", "native"),
             ("secret", "correct horse", "\"correct horse\""),
             ("name", "raj", "raj"),
@@ -259,6 +279,8 @@ mod tests {
             ("name", ""),
             ("secret", ""),
             ("job_slots", "0"),
+            ("gpu", "65"),
+            ("gpu", "some"),
             ("direct", "a"),
         ] {
             assert!(find(name).and_then(|k| k.yaml(text)).is_err(), "{name}={text}");

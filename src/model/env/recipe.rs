@@ -207,6 +207,15 @@ pub struct Target {
     pub system: Option<String>,
 }
 
+impl Target {
+    /// Whether what was locked for this can be built and run on `here`.
+    pub fn runs_on(&self, here: &Self) -> bool {
+        self.arch == here.arch
+            && (self.python.is_none() || self.python == here.python)
+            && (self.system.is_none() || self.system == here.system)
+    }
+}
+
 /// One Python package, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LockedPackage {

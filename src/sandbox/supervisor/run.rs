@@ -94,7 +94,8 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<Exi
     };
     let began = Instant::now();
     let deadline = began + Duration::from_secs(launch.limits.timeout_s);
-    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms() }).map_err(text)?;
+    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms(), meter: job.meter() })
+        .map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes).map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
