@@ -22,6 +22,7 @@ use crate::model::BootId;
 use crate::paths::Places;
 use crate::registry::PeerRegistryActor;
 use crate::registry::messages::ListPeers;
+use crate::sandbox::envs::build::{HostBuilder, HostBuilderParts};
 use crate::secret::GroupKeys;
 use crate::{config, discovery, history, ipc, link, monitor, registry, sandbox, scheduler};
 
@@ -92,7 +93,14 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         facts: facts.clone(),
         state: places.state.clone(),
     })?;
-    let builder = std::sync::Arc::new(super::tmp_builder::Tmp);
+    let builder = HostBuilder::new(HostBuilderParts {
+        exe: "/proc/self/exe".into(),
+        node: identity.peer().to_string(),
+        docker_host: settings.docker_host.clone(),
+        cache: places.state.join("wheels"),
+        limits: settings.limits.clone(),
+    })
+    .with_context(|| format!("cannot make {}", places.state.join("wheels").display()))?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
         exe: "/proc/self/exe".into(),
         node: identity.peer(),
@@ -108,7 +116,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         set_envs: monitor.clone().recipient(),
         peers: registry.clone().recipient(),
         envs_dir: places.state.join("envs"),
-        builder,
+        builder: std::sync::Arc::new(builder),
         facts: facts.clone(),
         gpus,
     })
@@ -120,6 +128,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         boot,
         worker_port: settings.worker_port,
         direct: settings.direct.clone(),
+        proxy: settings.proxy.clone(),
+        proxy_rules: settings.proxy_rules.clone(),
         facts: facts.clone(),
         blobs: blobs.clone(),
         registry: link::RegistryOutlets::of(&registry),

@@ -7,12 +7,14 @@
 
 mod actor;
 mod books;
+pub mod build;
 pub mod builder;
 mod job;
 mod keeper;
 pub mod proxy;
 mod read;
 mod shelf;
+pub mod tree;
 
 pub(super) use books::Key;
 pub(super) use job::{for_job, roads};

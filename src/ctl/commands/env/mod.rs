@@ -137,7 +137,7 @@ fn table(style: &Style, rows: &[Row]) -> String {
             .into();
     }
     let mut table = Table::new(&["ENV", "MACHINE", "ENGINE", "STATE", "PYTHON", "SIZE"]).title("ENVIRONMENTS");
-    let columns = if style.tty { 24 } else { usize::MAX };
+    let columns = if style.tty { 18 } else { usize::MAX };
     for row in rows {
         let machine = shorten(&clean(&row.machine), columns, style);
         table.row(vec![
