@@ -15,9 +15,11 @@ use homie::history;
 use homie::mailbox::{Door, ask};
 use homie::model::{
     Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, Limits, Manifest, Needs,
-    Offer, Outcome, PeerId, SeenGpu, Totals,
+    Offer, Outcome, PeerId, PeerView, SeenGpu, Totals,
 };
-use homie::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
+use homie::monitor::messages::{LookAtGpus, SetEngines, SetEnvs, SetHosting};
+use homie::registry::messages::ListPeers;
+use homie::sandbox::envs::build::{HostBuilder, HostBuilderParts};
 use homie::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob};
 use homie::sandbox::{self, SandboxActor, SandboxParts};
 use homie::wire::output::RecordReader;
@@ -35,6 +37,17 @@ impl actix::Actor for Monitor {
 impl actix::Handler<SetEngines> for Monitor {
     type Result = ();
     fn handle(&mut self, _: SetEngines, _: &mut Self::Context) {}
+}
+impl actix::Handler<SetEnvs> for Monitor {
+    type Result = ();
+    fn handle(&mut self, _: SetEnvs, _: &mut Self::Context) {}
+}
+/// Nobody else is there.
+impl actix::Handler<ListPeers> for Monitor {
+    type Result = Vec<PeerView>;
+    fn handle(&mut self, _: ListPeers, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
+    }
 }
 impl actix::Handler<LookAtGpus> for Monitor {
     type Result = Vec<SeenGpu>;
@@ -83,6 +96,14 @@ impl Room {
         // one state are the same.
         let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
         let (facts, facts_rx) = watch::channel(Facts::default());
+        let builder = HostBuilder::new(HostBuilderParts {
+            exe: exe.clone(),
+            node: node.to_string(),
+            docker_host: None,
+            cache: state.join("wheels"),
+            limits: limits.clone(),
+        })
+        .expect("builder");
         let door = sandbox::start(SandboxParts {
             exe,
             node,
@@ -94,7 +115,11 @@ impl Room {
             load: history.recipient(),
             engines: monitor.clone().recipient(),
             hosting: monitor.clone().recipient(),
-            look_at_gpus: monitor.recipient(),
+            look_at_gpus: monitor.clone().recipient(),
+            set_envs: monitor.clone().recipient(),
+            peers: monitor.recipient(),
+            envs_dir: state.join("envs"),
+            builder: std::sync::Arc::new(builder),
             facts: facts_rx,
             gpus: watch::channel(vec![]).1,
         })

@@ -92,6 +92,9 @@ pub(super) static KEYS: &[Key] = &[
     one!("store_limit", |s, v| size(v, 1 << 20).map(|v| s.store_bytes = v), |s| show_size(s.store_bytes)),
     one!("keep_results", |s, v| seconds(v).map(|v| s.keep_results_s = v), |s| json!(s.keep_results_s)),
     one!("docker_host", set_docker_host, |s| json!(s.docker_host)),
+    one!("allow_builds", |s, v| v.parse().map(|v| s.allow_builds = v), |s| json!(s.allow_builds.as_str())),
+    one!("env_limit", |s, v| size(v, 1 << 20).map(|v| s.env_bytes = v), |s| show_size(s.env_bytes)),
+    Key { name: "build_hosts", arity: Arity::Many, set: set_build_hosts, show: |s| json!(s.build_hosts) },
     Key { name: "admins", arity: Arity::Many, set: set_admins, show: |s| json!(s.admins) },
     Key { name: "direct", arity: Arity::Many, set: direct::set, show: direct::show },
     one!("proxy", proxy::set, proxy::show),
@@ -171,6 +174,27 @@ fn set_admins(s: &mut Settings, given: &Given) -> Result<(), String> {
     };
     s.admins = texts;
     Ok(())
+}
+
+fn set_build_hosts(s: &mut Settings, given: &Given) -> Result<(), String> {
+    let texts: Vec<String> = match given {
+        Given::One(list) => list.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect(),
+        Given::Many(items) => {
+            let host = |v: &Value| v.as_str().map(|t| t.trim().to_owned());
+            let problem = || "an entry is the name of a host, such as pypi.org".to_owned();
+            items.iter().map(|i| host(&i.value).ok_or_else(problem)).collect::<Result<_, _>>()?
+        }
+    };
+    let known = |c: char| c.is_ascii_alphanumeric() || "-._:*[]".contains(c);
+    match texts.iter().find(|t| t.is_empty() || !t.chars().all(known)) {
+        Some(bad) => {
+            Err(format!("{:?} is not a host; write pypi.org, *.pytorch.org or local:mirror.lan:8080", excerpt(bad)))
+        }
+        None => {
+            s.build_hosts = texts;
+            Ok(())
+        }
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {

@@ -1,7 +1,7 @@
 //! The validated settings, and the slice of them that each room gets.
 
 use super::proxy::{ProxyChoice, ProxyRule};
-use crate::model::{Isolation, Limits};
+use crate::model::{AllowBuilds, Isolation, Limits};
 use crate::secret::Secret;
 
 /// Which engine hosts jobs.
@@ -55,6 +55,12 @@ pub struct Settings {
     pub keep_results_s: u64,
     /// Where Docker answers (`unix:///…` or a path), if not at the usual places: a service has no DOCKER_HOST.
     pub docker_host: Option<String>,
+    /// What friends' jobs may have built here.
+    pub allow_builds: AllowBuilds,
+    /// Hosts that builds may fetch from (`pypi.org`, `*.pytorch.org`, `local:pypi.lan:3141`).
+    pub build_hosts: Vec<String>,
+    /// Bytes that environments may take.
+    pub env_bytes: u64,
 }
 
 /// The group of those who set none.
@@ -63,6 +69,18 @@ pub const DEFAULT_GROUP: &str = "homie";
 pub const DEFAULT_DISCOVERY_PORT: u16 = 5555;
 /// TCP port of links, as in the sources; also that of a direct peer given without one.
 pub const DEFAULT_WORKER_PORT: u16 = 5556;
+
+/// Where builds may fetch from unless the owner says otherwise: the Python index and the archives of the distributions
+/// that `base` is made from.
+pub const DEFAULT_BUILD_HOSTS: [&str; 7] = [
+    "pypi.org",
+    "files.pythonhosted.org",
+    "deb.debian.org",
+    "security.debian.org",
+    "archive.ubuntu.com",
+    "security.ubuntu.com",
+    "ports.ubuntu.com",
+];
 
 impl EngineChoice {
     /// The word in the file.
@@ -112,6 +130,10 @@ impl Settings {
             store_bytes: 20 << 30,
             keep_results_s: 7 * 86_400,
             docker_host: None,
+            allow_builds: AllowBuilds::default(),
+            build_hosts: DEFAULT_BUILD_HOSTS.map(str::to_owned).into(),
+            // PyTorch with CUDA takes 6 GB: three such, and the small ones.
+            env_bytes: 20 << 30,
         }
     }
 }

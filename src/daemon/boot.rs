@@ -22,6 +22,7 @@ use crate::model::BootId;
 use crate::paths::Places;
 use crate::registry::PeerRegistryActor;
 use crate::registry::messages::ListPeers;
+use crate::sandbox::envs::build::{HostBuilder, HostBuilderParts};
 use crate::secret::GroupKeys;
 use crate::{config, discovery, history, ipc, link, monitor, registry, sandbox, scheduler};
 
@@ -92,6 +93,14 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         facts: facts.clone(),
         state: places.state.clone(),
     })?;
+    let builder = HostBuilder::new(HostBuilderParts {
+        exe: "/proc/self/exe".into(),
+        node: identity.peer().to_string(),
+        docker_host: settings.docker_host.clone(),
+        cache: places.state.join("wheels"),
+        limits: settings.limits.clone(),
+    })
+    .with_context(|| format!("cannot make {}", places.state.join("wheels").display()))?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
         exe: "/proc/self/exe".into(),
         node: identity.peer(),
@@ -104,6 +113,10 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         engines: monitor.clone().recipient(),
         hosting: monitor.clone().recipient(),
         look_at_gpus: monitor.clone().recipient(),
+        set_envs: monitor.clone().recipient(),
+        peers: registry.clone().recipient(),
+        envs_dir: places.state.join("envs"),
+        builder: std::sync::Arc::new(builder),
         facts: facts.clone(),
         gpus,
     })
@@ -128,6 +141,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
             get: history.clone().recipient(),
             load: history.clone().recipient(),
             peers: registry.clone().recipient(),
+            wish: sandbox.clone().recipient(),
             offer: link.clone().recipient(),
             inputs: link.clone().recipient(),
             follow: link.clone().recipient(),
@@ -181,6 +195,11 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         hosted: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
         engine_warnings: sandbox.clone().recipient(),
+        envs: sandbox.clone().recipient(),
+        show_env: sandbox.clone().recipient(),
+        create_env: sandbox.clone().recipient(),
+        build_env: sandbox.clone().recipient(),
+        remove_env: sandbox.clone().recipient(),
         find: history.clone().recipient(),
         get: history.clone().recipient(),
         put: history.clone().recipient(),

@@ -15,7 +15,9 @@ use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
 use crate::registry::messages::{self as registry, ListPeers};
-use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
+use crate::sandbox::messages::{
+    BuildEnv, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, ListEnvs, RemoveEnv, ShowEnv,
+};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 use crate::secret::GroupKeys;
 
@@ -62,6 +64,16 @@ pub struct Outlets {
     pub engine_trouble: Outlet<EngineTrouble>,
     /// Sandbox.
     pub engine_warnings: Outlet<EngineWarnings>,
+    /// Sandbox.
+    pub envs: Outlet<ListEnvs>,
+    /// Sandbox.
+    pub show_env: Outlet<ShowEnv>,
+    /// Sandbox.
+    pub create_env: Outlet<CreateEnv>,
+    /// Sandbox.
+    pub build_env: Outlet<BuildEnv>,
+    /// Sandbox.
+    pub remove_env: Outlet<RemoveEnv>,
     /// History.
     pub find: Outlet<FindJob>,
     /// History.

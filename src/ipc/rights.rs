@@ -38,8 +38,12 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::RESULTS_PLACED
         | method::RESULTS_DELIVERED
         | method::HISTORY
-        | method::HISTORY_STATS => Ok(()),
-        method::PEERS_ADD | method::PEERS_REMOVE | method::CONFIG | method::CONFIG_RELOAD | method::SHUTDOWN => {
+        | method::HISTORY_STATS
+        | method::ENV_LIST
+        | method::ENV_SHOW
+        // Whether it may replace another's recipe is decided there.
+        | method::ENV_CREATE => Ok(()),
+        method::PEERS_ADD | method::PEERS_REMOVE | method::CONFIG | method::CONFIG_RELOAD | method::SHUTDOWN | method::ENV_BUILD | method::ENV_REMOVE => {
             if caller.admin {
                 return Ok(());
             }
@@ -62,11 +66,18 @@ mod tests {
     fn the_matrix_of_callers_and_methods() {
         let user = Caller { uid: 1000, admin: false };
         let admin = Caller { uid: 0, admin: true };
-        for open in [method::STATUS, method::JOB_SUBMIT, method::RESULTS_GET, method::HISTORY] {
+        for open in [method::STATUS, method::ENV_CREATE, method::JOB_SUBMIT, method::RESULTS_GET, method::HISTORY] {
             assert!(check(user, open).is_ok() && check(admin, open).is_ok(), "{open}");
         }
-        for closed in [method::PEERS_ADD, method::PEERS_REMOVE, method::CONFIG, method::CONFIG_RELOAD, method::SHUTDOWN]
-        {
+        for closed in [
+            method::ENV_BUILD,
+            method::ENV_REMOVE,
+            method::PEERS_ADD,
+            method::PEERS_REMOVE,
+            method::CONFIG,
+            method::CONFIG_RELOAD,
+            method::SHUTDOWN,
+        ] {
             assert_eq!(check(user, closed).map_err(|r| r.kind), Err(RefusalKind::NotAllowed), "{closed}");
             assert!(check(admin, closed).is_ok(), "{closed}");
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::env::BuildProgress;
 use super::ids::{Digest, Epoch, JobId};
 use super::job::{JobSpec, JobState, Totals, Usage};
 use super::limits::Limits;
@@ -76,6 +77,9 @@ pub struct HostedStatus {
     pub epoch: Epoch,
     /// Where it stands.
     pub state: HostedState,
+    /// How its environment comes about, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparing: Option<BuildProgress>,
     /// Bytes in its output log so far; final when `state` is `Done`.
     pub output_bytes: u64,
     /// `docker` or `native`, once chosen.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::env::WantedEnv;
+use super::env::{BuildProgress, WantedEnv};
 use super::ids::{Digest, Epoch, JobId, PeerId};
 use super::limits::{Limits, Needs};
 use super::outcome::Outcome;
@@ -314,6 +314,13 @@ pub enum JobEvent {
         done: u64,
         /// Bytes in all.
         total: u64,
+    },
+    /// How the job's environment comes about on its worker.
+    Preparing {
+        /// What it is called.
+        env: String,
+        /// Whole state.
+        progress: Box<BuildProgress>,
     },
     /// One line for the user (`mike is busy; trying raj`).
     Note {

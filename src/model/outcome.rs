@@ -12,6 +12,8 @@ pub enum FailKind {
     NoPeer,
     /// The inputs could not be brought to the worker.
     Inputs,
+    /// Its environment could not be had.
+    Environment,
     /// The program could not be started (not found, not executable, wrong format).
     Spawn,
     /// The engine went away or refused.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::change::worth_telling;
 use super::error::MonitorError;
 use super::gpu::Gpus;
-use super::messages::{GpuHolder, LookAtGpus, SetEngines, SetHosting, SetLimits};
+use super::messages::{GpuHolder, LookAtGpus, SetEngines, SetEnvs, SetHosting, SetLimits};
 use super::sample::{Sample, Sampler};
 use super::smoothing::Smooth;
 use crate::mailbox::{AskError, Door, MAILBOX, Word, ask};
@@ -238,6 +238,15 @@ impl Handler<SetEngines> for MonitorActor {
     type Result = ();
     fn handle(&mut self, m: SetEngines, _: &mut Context<Self>) {
         self.facts.engines = m.engines;
+        self.publish();
+    }
+}
+
+impl Handler<SetEnvs> for MonitorActor {
+    type Result = ();
+    fn handle(&mut self, m: SetEnvs, _: &mut Context<Self>) {
+        self.facts.envs = m.envs;
+        self.facts.builds = m.builds;
         self.publish();
     }
 }

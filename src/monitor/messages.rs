@@ -1,7 +1,7 @@
 //! Words the monitor understands. Own facts are read from its `watch`, not asked for.
 
 use crate::mailbox::Word;
-use crate::model::{EngineOffer, JobId, SeenGpu};
+use crate::model::{BuildOffer, EngineOffer, EnvOffer, JobId, SeenGpu};
 
 /// The engines that are ready here (after a probe, or when one came or went).
 #[derive(Debug, Word)]
@@ -9,6 +9,16 @@ use crate::model::{EngineOffer, JobId, SeenGpu};
 pub struct SetEngines {
     /// All of them.
     pub engines: Vec<EngineOffer>,
+}
+
+/// The environments that stand ready here, and what can be built.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct SetEnvs {
+    /// All that are announced.
+    pub envs: Vec<EnvOffer>,
+    /// By engine.
+    pub builds: Vec<BuildOffer>,
 }
 
 /// How many jobs are hosted now.

@@ -18,6 +18,7 @@ use super::assignments::{
     Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
 };
 use super::engines::{Survey, preferred};
+use super::envs::{EnvRoad, Keeper, roads};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
 use super::messages::{
@@ -29,7 +30,7 @@ use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
 use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId, SeenGpu};
+use crate::model::{EngineKind, Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId, SeenGpu};
 use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -51,6 +52,7 @@ pub struct SandboxActor {
     survey: watch::Receiver<Option<Survey>>,
     draining: bool,
     turns: Turns,
+    builds: JoinSet<()>,
 }
 
 /// The task of a job has ended; nothing of it is left here.
@@ -82,6 +84,7 @@ pub(super) fn run(
             survey,
             draining: false,
             turns: Turns::default(),
+            builds: JoinSet::new(),
         };
         for found in found {
             actor.adopt(found, &ctx.address());
@@ -100,6 +103,15 @@ impl Actor for SandboxActor {
 }
 
 impl SandboxActor {
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.shared.envs
+    }
+
+    /// Builds that the owner asked for.
+    pub(super) fn builds(&mut self) -> &mut JoinSet<()> {
+        &mut self.builds
+    }
+
     fn tell_hosting(&self) {
         let running = self.jobs.values().filter(|j| j.is_active()).count() as u16;
         let (slots, gpu_share) = {
@@ -123,7 +135,7 @@ impl SandboxActor {
 
     /// Takes the job or says why not. Whoever is taken holds its slot from here on.
     fn decide(&mut self, from: &Borrower, offer: &Offer, seen: &Seen, me: &Door<Self>) -> Result<(), Refusal> {
-        let Seen { survey, gpus } = seen;
+        let Seen { survey, gpus, roads } = seen;
         let grant = {
             let settings = self.parts.settings.borrow();
             let facts = self.parts.facts.borrow();
@@ -149,6 +161,7 @@ impl SandboxActor {
                 gpu_engines: &survey.gpu_engines,
                 disk_free: super::free_bytes(&self.parts.dir),
                 machine: Machine { cores: facts.cores, memory_bytes: facts.memory_bytes },
+                roads,
             };
             admit(&rules, &situation, offer, from.own)?
         };
@@ -161,6 +174,8 @@ impl SandboxActor {
             entry: Entry::New,
             record,
             grant,
+            env: None,
+            held: None,
         };
         self.adopt(found, me);
         self.tell_hosting();
@@ -169,14 +184,14 @@ impl SandboxActor {
 
     /// Begins or goes on with the life of a job.
     fn adopt(&mut self, found: Found, me: &Door<Self>) {
-        let Found { record, grant, dir, status, log, orders, entry } = found;
+        let Found { record, grant, dir, status, log, orders, entry, env: _, held } = found;
         let (job, epoch) = (record.id, record.epoch);
         let (status_tx, status) = watch::channel(status);
         let (orders_tx, orders) = watch::channel(orders);
         let (accepted_tx, accepted) = watch::channel(None);
         let (running_tx, running) = watch::channel(None);
         let (announce, log) = OutputLog::new(dir.join(super::supervisor::OUTPUT), log);
-        let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, &grant.env));
+        let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, "base"));
         let borrower = record.peer.unwrap_or(PeerId([0; 32]));
         let life = Life {
             shared: Arc::clone(&self.shared),
@@ -188,6 +203,7 @@ impl SandboxActor {
             announce,
             orders,
             accepted: accepted_tx,
+            env: held,
             running: running_tx,
         };
         let me = me.clone();
@@ -219,6 +235,7 @@ enum Next {
 struct Seen {
     survey: Survey,
     gpus: Vec<SeenGpu>,
+    roads: Vec<(EngineKind, EnvRoad)>,
 }
 
 /// How the GPUs are, if the job wants one.
@@ -240,6 +257,7 @@ impl Handler<AdmitJob> for SandboxActor {
         let mut survey = self.survey.clone();
         let (get, look) = (self.parts.get.clone(), self.parts.look_at_gpus.clone());
         let wants_gpus = offer.spec.needs.gpus > 0;
+        let keeper = self.keeper().clone();
         let (asker, asked) = (from.clone(), offer.clone());
         let busy = |_| Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here");
         let our_turn = async move { tokio::time::timeout(REPLACE_LIMIT, turn.lock_owned()).await.map_err(busy) };
@@ -261,7 +279,9 @@ impl Handler<AdmitJob> for SandboxActor {
                 }
                 let gpus = look_at_gpus(&look, wants_gpus).await?;
                 let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
-                Ok((turn, Next::Decide(Seen { survey: survey.clone().unwrap_or_default(), gpus })))
+                let survey = survey.clone().unwrap_or_default();
+                let roads = roads(&keeper, &asked.spec, (!asker.own).then_some(asker.peer)).await;
+                Ok((turn, Next::Decide(Seen { survey, gpus, roads })))
             };
             ready.into_actor(actor)
         });

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::envs::EnvRoad;
 use super::policy::{self, Machine};
 use crate::model::{
     EngineKind, EngineOffer, GpuDevice, GpuUse, Isolation, Limits, Needs, Offer, SeenGpu, format_bytes,
@@ -50,6 +51,8 @@ pub(super) struct Situation<'a> {
     pub(super) disk_free: u64,
     /// What the machine has.
     pub(super) machine: Machine,
+    /// How the job's environment would be had, by engine; nothing for `base`.
+    pub(super) roads: &'a [(EngineKind, EnvRoad)],
 }
 
 /// What a job gets.
@@ -78,6 +81,9 @@ pub(super) fn admit(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool
         return Err(Refusal::new(RefusalKind::Paused, format!("its owner lends nothing now: {why}")));
     }
     policy::check_command(spec)?;
+    if let Some(problem) = spec.wanted.as_ref().and_then(|wish| wish.check().err()) {
+        return Err(Refusal::new(RefusalKind::BadRequest, problem.to_string()));
+    }
     let engine = choose(rules, now, offer, own)?;
     let limits = policy::limits(&spec.needs, &rules.limits, now.machine)?;
     let wanted = limits.disk_bytes.saturating_add(offer.input_totals.bytes);
@@ -121,16 +127,46 @@ fn choose(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool) -> Resul
         let who = if demanded.is_some_and(|d| d >= floor) { "the job demands" } else { "its owner demands" };
         return Err(Refusal::new(RefusalKind::Isolation, format!("{who} {least}; this machine gives {best}")));
     }
-    let fit: Vec<_> = strong.iter().filter(|e| e.envs.iter().any(|have| have == env)).collect();
+    let fit: Vec<EngineKind> = match env {
+        "base" => strong.iter().filter(|e| e.envs.iter().any(|have| have == env)).map(|e| e.kind).collect(),
+        _ => choose_by_road(env, &strong, now.roads)?,
+    };
     if fit.is_empty() {
         return Err(Refusal::new(RefusalKind::NoEnvironment, format!("environment {env} is not on this machine"))
             .hint(format!("its owner can build it: homie env build {env}")));
     }
     let gives_gpus = |kind: &EngineKind| offer.spec.needs.gpus == 0 || now.gpu_engines.contains(kind);
-    fit.iter().map(|e| e.kind).find(gives_gpus).ok_or_else(|| {
-        let names: Vec<&str> = fit.iter().map(|e| e.kind.as_str()).collect();
+    fit.iter().copied().find(gives_gpus).ok_or_else(|| {
+        let names: Vec<&str> = fit.iter().map(|e| e.as_str()).collect();
         Refusal::new(RefusalKind::NoGpu, format!("its {} engine cannot give a job a GPU", names.join(" and its ")))
             .hint("its owner can install the NVIDIA Container Toolkit, or set `engine: native`")
+    })
+}
+
+/// The engines that have the environment, then those that a friend or a build gives it to.
+fn choose_by_road(
+    env: &str,
+    strong: &[&&EngineOffer],
+    roads: &[(EngineKind, EnvRoad)],
+) -> Result<Vec<EngineKind>, Refusal> {
+    let road = |e: &&EngineOffer| roads.iter().find(|(kind, _)| *kind == e.kind).map(|(_, road)| road);
+    let open = strong.iter().filter_map(|e| Some((road(e)?, e.kind))).filter(|(r, _)| !matches!(r, EnvRoad::None(..)));
+    let mut open: Vec<_> = open.collect();
+    if !open.is_empty() {
+        // A stable order: of equals the preferred engine comes first.
+        open.sort_by(|a, b| a.0.cmp(b.0));
+        return Ok(open.into_iter().map(|(_, kind)| kind).collect());
+    }
+    let closed = strong.iter().filter_map(|e| road(e)).find_map(|road| match road {
+        EnvRoad::None(why, hint) => Some((why, hint)),
+        _ => None,
+    });
+    let text = closed.map_or_else(|| format!("environment {env} is not on this machine"), |(why, _)| why.clone());
+    let hint = closed.and_then(|(_, hint)| hint.clone());
+    let refusal = Refusal::new(RefusalKind::NoEnvironment, text);
+    Err(match hint {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
     })
 }
 
@@ -224,6 +260,7 @@ mod tests {
             gpu_engines: &[EngineKind::Docker, EngineKind::Native],
             disk_free: 100 << 30,
             machine: Machine { cores: 8, memory_bytes: 16 << 30 },
+            roads: &[],
         }
     }
 

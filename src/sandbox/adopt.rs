@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::admission::Grant;
 use super::engine::parse_job_name;
+use super::envs::{EnvHeld, Key};
 use super::follow::Orders;
-use super::hosted::{self, GRANT};
+use super::hosted::{self, ENV, GRANT};
 use super::life::{Entry, engine_of};
 use super::results::Results;
 use super::supervisor::{EXIT, LAUNCH, OUTPUT, read_json};
@@ -23,6 +24,10 @@ pub(super) struct Found {
     pub(super) log: LogState,
     pub(super) orders: Orders,
     pub(super) entry: Entry,
+    /// The environment it runs in, unless that is `base`.
+    pub(super) env: Option<Key>,
+    /// The same, held.
+    pub(super) held: Option<EnvHeld>,
 }
 
 /// Looks into the directory of a job that history calls open.
@@ -55,7 +60,8 @@ pub(super) fn look(jobs_dir: &Path, record: JobRecord) -> Found {
     } else {
         Entry::Accepted
     };
-    Found { record, grant, dir, status, log, orders, entry }
+    let env = read_json(&dir.join(ENV)).ok();
+    Found { record, grant, dir, status, log, orders, entry, env, held: None }
 }
 
 /// Directories of jobs that are in no open record, and what a killed probe left.

@@ -18,6 +18,8 @@ use crate::wire::refusal::Refusal;
 
 /// Beside the job's directory: what was granted. Its presence says that the job was accepted.
 pub(super) const GRANT: &str = "grant.json";
+/// Which environment it runs in, so that a later homied holds it.
+pub(super) const ENV: &str = "env.json";
 /// The manifest of the inputs, for the comparison at the end.
 pub(super) const INPUTS: &str = "inputs.json";
 
@@ -95,6 +97,7 @@ pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
         job: record.id,
         epoch: record.epoch,
         state: HostedState::Accepted,
+        preparing: None,
         output_bytes: 0,
         engine: record.engine.clone(),
         usage: Usage::default(),

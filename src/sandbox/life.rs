@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use super::admission::Grant;
 use super::engine::{JobLaunch, native};
 use super::engines::Engines;
+use super::envs::{EnvHeld, Keeper, Key, for_job};
 use super::error::SandboxError;
 use super::follow::{Eyes, Followed, Orders, end_unfollowed, follow, supervise};
-use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
+use super::hosted::{ENV, GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
 use super::supervisor::{LAUNCH, OUTPUT, StartedNote, write_json};
 use super::{policy, workspace};
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) put: Outlet<PutRecord>,
     pub(super) engines: Engines,
     pub(super) docker_host: Option<String>,
+    pub(super) envs: Keeper,
     /// How long results wait for their owner.
     pub(super) keep: Duration,
 }
@@ -80,6 +82,8 @@ pub(super) struct Life {
     pub(super) announce: LogAnnouncer,
     pub(super) orders: watch::Receiver<Orders>,
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
+    /// The environment, kept from being removed until the job has ended.
+    pub(super) env: Option<EnvHeld>,
     /// What the supervisor says when the program runs.
     pub(super) running: watch::Sender<Option<StartedNote>>,
 }
@@ -168,7 +172,9 @@ impl Life {
         }
         let mut child = None;
         if !matches!(entry, Entry::Supervise) {
-            self.prepare().await?;
+            if let Some(outcome) = self.prepare().await? {
+                return Ok(Some(End::before_start(outcome)));
+            }
         }
         if let Some(by) = self.orders.borrow().stop.clone() {
             // An earlier homied may have started it; then the supervisor has to be told.
@@ -239,9 +245,16 @@ impl Life {
         }
     }
 
-    /// Makes the directory and says what is to be run.
-    async fn prepare(&self) -> Result<(), SandboxError> {
+    /// Has the environment, makes the directory and says what is to be run; an outcome when that comes to nothing.
+    async fn prepare(&mut self) -> Result<Option<Outcome>, SandboxError> {
         self.set(HostedState::Preparing);
+        let friend = self.base.peer.filter(|peer| peer.to_string() != self.shared.node);
+        let (envs, engine) = (self.shared.envs.clone(), self.grant.engine);
+        match for_job(&envs, &self.base.spec, engine, friend, &mut self.orders, &self.status).await {
+            Ok(held) => self.env = held,
+            Err(outcome) => return Ok(Some(outcome)),
+        }
+        let env: Option<Key> = self.env.as_ref().map(|held| (held.built.digest, held.built.engine));
         let (uid, gid) = native::job_user();
         let launch = JobLaunch {
             job: self.base.id,
@@ -256,8 +269,8 @@ impl Life {
             gid,
             gpus: self.grant.gpus.clone(),
             engine: self.grant.engine,
-            image: self.image.clone(),
-            tree: None,
+            image: self.env.as_ref().and_then(|held| held.built.image.clone()).or_else(|| self.image.clone()),
+            tree: self.env.as_ref().and_then(|held| held.tree.clone()),
             warm: None,
         };
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
@@ -271,16 +284,22 @@ impl Life {
             workspace::materialise(&work, &manifest, &blobs, uid, gid)?;
             let list = dir.join(INPUTS);
             std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
+            if let Some(env) = env {
+                let path = dir.join(ENV);
+                write_json(&path, &env).map_err(SandboxError::io("write", &path))?;
+            }
             let path = dir.join(LAUNCH);
             write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
             // The copy is complete: the store may forget its own.
             Ok(blobs.unpin(&pin)?)
         })
         .await
+        .map(|()| None)
     }
 
     /// Lists the results and writes the end down.
     async fn finish(&mut self, mut end: End) {
+        self.env = None;
         self.status.send_modify(|s| {
             s.state = HostedState::Collecting;
             s.usage = end.usage;

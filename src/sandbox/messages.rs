@@ -1,12 +1,17 @@
 //! Words the sandbox understands: jobs that this machine hosts. Admission is decided here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::mailbox::Word;
-use crate::model::{Epoch, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::model::{
+    BuildFailure, BuildProgress, Digest, EngineKind, EnvView, Epoch, HostedStatus, JobId, JobRecord, Manifest, Offer,
+    PeerId, WantedEnv,
+};
 use crate::pipe::OutputLog;
+use crate::wire::env::{EnvBuild, EnvCreate, EnvCreated};
 use crate::wire::refusal::Refusal;
 
 /// Who asks: a hosted job belongs to the peer that offered it, and only that peer may touch it.
@@ -130,3 +135,82 @@ pub struct EngineTrouble;
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<String>")]
 pub struct EngineWarnings;
+
+/// The environments of this machine.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<EnvView>")]
+pub struct ListEnvs;
+
+/// Everything about one of them.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<EnvText, Refusal>")]
+pub struct ShowEnv {
+    /// Its name.
+    pub name: String,
+}
+
+/// An environment and its recipe as the text of a `homie.env.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvText {
+    /// How it stands.
+    pub view: EnvView,
+    /// The recipe.
+    pub recipe: String,
+    /// Recipe and lock.
+    pub locked: String,
+}
+
+/// Reads a recipe and notes it under its name.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<EnvCreated, Refusal>")]
+pub struct CreateEnv {
+    /// What was asked.
+    pub order: EnvCreate,
+    /// The texts of the files, by name.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A build under way; dropping it stops it.
+#[derive(Debug)]
+pub struct EnvBuilding {
+    /// How far it is.
+    pub progress: watch::Receiver<BuildProgress>,
+    /// How it ended.
+    pub end: oneshot::Receiver<Result<EnvView, BuildFailure>>,
+}
+
+/// Has an environment built (or fetched) here, for this machine's owner.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<EnvBuilding, Refusal>")]
+pub struct BuildEnv {
+    /// What was asked.
+    pub order: EnvBuild,
+}
+
+/// Removes a name and what was built for it.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct RemoveEnv {
+    /// Its name.
+    pub name: String,
+}
+
+/// What a name stands for, to be sent along with a job. `None` when it is no name of this machine.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<WantedEnv>")]
+pub struct WishEnv {
+    /// The name.
+    pub name: String,
+}
+
+pub use super::envs::EnvHeld;
+
+/// An environment that is here, held for as long as it is read.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<EnvHeld>")]
+pub struct FindEnv {
+    /// Its identity.
+    pub digest: Digest,
+    /// For which engine.
+    pub engine: EngineKind,
+}

@@ -9,15 +9,18 @@ use tokio::sync::watch;
 use super::actor::{self, SandboxActor};
 use super::adopt::{self, Found};
 use super::engines::{Engines, Survey};
+use super::envs::Keeper;
+use super::envs::builder::Builder;
 use super::error::SandboxError;
-use super::life::{Shared, blocking};
+use super::life::{Entry, Shared, blocking};
 use super::workspace;
 use crate::blobs::BlobStore;
 use crate::config::Settings;
 use crate::history::messages::{GetRecord, LoadOpen, PutRecord};
 use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
 use crate::model::{Facts, PeerId, Role, SeenGpu};
-use crate::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
+use crate::monitor::messages::{LookAtGpus, SetEngines, SetEnvs, SetHosting};
+use crate::registry::messages::ListPeers;
 use crate::wire::refusal::Refusal;
 
 /// How often engines are looked at: a Docker that was just started should be used within a minute, and asking costs a
@@ -54,6 +57,14 @@ pub struct SandboxParts {
     /// Monitor.
     pub hosting: Outlet<SetHosting>,
     /// Monitor.
+    pub set_envs: Outlet<SetEnvs>,
+    /// Registry.
+    pub peers: Outlet<ListPeers>,
+    /// Where environments live.
+    pub envs_dir: PathBuf,
+    /// What makes them.
+    pub builder: Arc<dyn Builder>,
+    /// Monitor.
     pub look_at_gpus: Outlet<LookAtGpus>,
     /// Own load.
     pub facts: watch::Receiver<Facts>,
@@ -75,7 +86,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         .await
         .map_err(|e| Refusal::internal(e.to_string()))??;
     let dir = parts.dir.clone();
-    let (found, orphans) = blocking(move || {
+    let (mut found, orphans) = blocking(move || {
         let found: Vec<Found> = open.into_iter().map(|r| adopt::look(&dir, r)).collect();
         let known: Vec<PathBuf> = found.iter().map(|f| f.dir.clone()).collect();
         // Listed before the first new job can come, removed when there is time.
@@ -88,6 +99,15 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         let settings = parts.settings.borrow();
         (settings.docker_host.clone(), Duration::from_secs(settings.keep_results_s))
     };
+    let envs = {
+        let parts = parts.clone();
+        let open = move || Keeper::open(parts.envs_dir, parts.builder, parts.settings, parts.set_envs, parts.peers);
+        blocking(open).await.map_err(internal)?
+    };
+    // Before anything could be removed to make room.
+    for job in found.iter_mut().filter(|job| !matches!(job.entry, Entry::Done)) {
+        job.held = job.env.and_then(|key| envs.take(key));
+    }
     let engines = Engines::new(parts.exe.clone(), parts.dir.clone(), docker_host.clone());
     let shared = Arc::new(Shared {
         exe: parts.exe.clone(),
@@ -96,10 +116,11 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         put: parts.put.clone(),
         engines: engines.clone(),
         docker_host,
+        envs: envs.clone(),
         keep,
     });
     let (survey_tx, mut survey) = watch::channel(None);
-    tokio::spawn(look_after_engines(parts.clone(), engines, shared.node.clone(), orphans, survey_tx));
+    tokio::spawn(look_after_engines(parts.clone(), (engines, envs), shared.node.clone(), orphans, survey_tx));
     // A machine that is heard should know what it lends; an engine that hangs must not hold up the start.
     let _ = tokio::time::timeout(FIRST_SURVEY, survey.wait_for(Option::is_some)).await;
     Ok(actor::run(parts, shared, survey, found))
@@ -114,7 +135,7 @@ fn make_dir(dir: PathBuf) -> Result<PathBuf, SandboxError> {
 /// Looks at the engines now and then, tells the monitor, and once removes what nobody knows.
 async fn look_after_engines(
     parts: SandboxParts,
-    engines: Engines,
+    (engines, envs): (Engines, Keeper),
     node: String,
     orphans: Vec<PathBuf>,
     into: watch::Sender<Option<Survey>>,
@@ -145,6 +166,8 @@ async fn look_after_engines(
             remove_dirs(orphans.clone()).await;
             engines.sweep(&node, &parts.dir, &survey).await;
         }
+        // After the engines are known: this may take longer, and a machine without it still lends `base`.
+        envs.refresh().await;
         tokio::select! {
             () = tokio::time::sleep(SURVEY_EVERY) => {}
             () = into.closed() => return,

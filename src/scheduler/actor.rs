@@ -273,7 +273,8 @@ impl Handler<ExplainJob> for SchedulerActor {
             let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM)
                 .await
                 .map_err(|e| Refusal::internal(e.to_string()))?;
-            Ok(rank(&peers, &message.params.spec, message.params.input_totals))
+            let spec = submit::with_wish(&parts, message.params.spec).await?;
+            Ok(rank(&peers, &spec, message.params.input_totals))
         })
     }
 }

@@ -83,7 +83,9 @@ impl Driver {
                     quick_or_long => {
                         let (this, batch, intent) = (this.clone(), batch.clone(), quick_or_long.clone());
                         match intent {
-                            Intent::Announce | Intent::Note(_) => this.tell_followers(&batch.record, intent),
+                            Intent::Announce | Intent::Note(_) | Intent::Preparing(_) => {
+                                this.tell_followers(&batch.record, intent)
+                            }
                             Intent::Acknowledge(..) | Intent::Abandon(..) => {
                                 farewells.spawn(async move { this.carry_out(&batch, intent).await });
                             }
@@ -102,6 +104,9 @@ impl Driver {
     fn tell_followers(&self, record: &JobRecord, intent: Intent) {
         let event = match intent {
             Intent::Note(text) => JobEvent::Note { text },
+            Intent::Preparing(progress) => {
+                JobEvent::Preparing { env: record.spec.env.clone().unwrap_or_default(), progress }
+            }
             _ => JobEvent::Record { record: Box::new(record.clone()) },
         };
         // Nobody following is the usual case of a detached job.
@@ -222,7 +227,7 @@ impl Driver {
                 }
                 Input::Late(epoch, brought.map(Box::new))
             }
-            Intent::Persist | Intent::Announce | Intent::Note(_) | Intent::Close => return,
+            Intent::Persist | Intent::Announce | Intent::Note(_) | Intent::Preparing(_) | Intent::Close => return,
         };
         self.happened(record, input).await;
     }

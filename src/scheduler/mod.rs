@@ -6,6 +6,7 @@
 
 mod actor;
 mod effects;
+mod environment;
 mod jobs;
 pub mod messages;
 mod outlets;

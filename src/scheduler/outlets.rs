@@ -9,6 +9,7 @@ use crate::link::messages::{
 };
 use crate::mailbox::Outlet;
 use crate::registry::messages::ListPeers;
+use crate::sandbox::messages::WishEnv;
 
 /// The words the scheduler says, and to whom.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Outlets {
     pub load: Outlet<LoadOpen>,
     /// Registry.
     pub peers: Outlet<ListPeers>,
+    /// Sandbox: what environments are made of.
+    pub wish: Outlet<WishEnv>,
     /// Link.
     pub offer: Outlet<OfferJob>,
     /// Link.

@@ -1,5 +1,6 @@
 //! Which machine is best for a job: filter, then score, and the reason for either. Pure.
 
+use super::environment::{self, strong};
 use crate::model::{
     Facts, Gpu, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes, format_duration,
 };
@@ -13,14 +14,17 @@ const HIDDEN_LOAD_CORES: f64 = 1.0;
 /// Memory counts, but twice the memory is not twice as good: a quarter of a core for each doubling.
 const MEMORY_WEIGHT: f64 = 0.25;
 
+/// Fetching or building an environment takes longer than any number of cores makes good.
+const HAS_ENV: f64 = 1000.0;
+
 /// Ranks `peers` for `spec`, best first; those that cannot take it follow with the reason.
 pub(super) fn rank(peers: &[PeerView], spec: &JobSpec, inputs: Totals) -> Vec<Candidate> {
     let mut ranked: Vec<Candidate> = peers
         .iter()
-        .map(|peer| match unfit(peer, spec, inputs) {
+        .map(|peer| match unfit(peer, spec, inputs, peers) {
             Some(why) => Candidate { peer: peer.clone(), score: None, why },
             None => {
-                let (score, why) = score(peer, &spec.needs);
+                let (score, why) = score(peer, spec);
                 Candidate { peer: peer.clone(), score: Some(score), why }
             }
         })
@@ -46,7 +50,7 @@ pub(super) fn may_come_free(candidate: &Candidate) -> bool {
 
 const BUSY: &str = "busy";
 
-fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> Option<String> {
+fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals, all: &[PeerView]) -> Option<String> {
     let (facts, needs) = (&peer.facts, &spec.needs);
     let own = peer.via == Via::Own;
     if let Some(wanted) = &spec.peer
@@ -70,7 +74,7 @@ fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> Option<String> {
     if facts.cores == 0 {
         return Some(format!("{BUSY}: it has not said yet what it lends"));
     }
-    if let Some(why) = unfit_engines(facts, spec) {
+    if let Some(why) = unfit_engines(facts, spec).or_else(|| environment::lacks(peer, spec, all)) {
         return Some(why);
     }
     if let Some(why) = over_limits(facts, needs) {
@@ -128,18 +132,12 @@ fn unfit_engines(facts: &Facts, spec: &JobSpec) -> Option<String> {
     if facts.engines.is_empty() {
         return Some("no engine is ready".into());
     }
-    let env = spec.env.as_deref().unwrap_or("base");
-    let strong = |i| spec.needs.isolation.is_none_or(|wanted| i >= wanted);
-    let fits = facts.engines.iter().any(|e| strong(e.isolation) && e.envs.iter().any(|n| n == env));
-    if fits {
-        return None;
-    }
-    if !facts.engines.iter().any(|e| strong(e.isolation)) {
+    if !facts.engines.iter().any(|e| strong(e, spec)) {
         let has = facts.isolation().map_or("none", |i| i.as_str());
         let wants = spec.needs.isolation.map_or("", |i| i.as_str());
         return Some(format!("its isolation is {has}, {wants} is demanded"));
     }
-    Some(format!("does not have the environment {env}"))
+    None
 }
 
 fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
@@ -164,9 +162,9 @@ fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
     None
 }
 
-fn score(peer: &PeerView, needs: &Needs) -> (f64, String) {
+fn score(peer: &PeerView, spec: &JobSpec) -> (f64, String) {
     const GIB: f64 = (1u64 << 30) as f64;
-    let facts = &peer.facts;
+    let (facts, needs) = (&peer.facts, &spec.needs);
     let free = f64::from(facts.cores) * f64::from(100 - facts.cpu_percent.min(100)) / 100.0;
     let cores = (free.min(f64::from(facts.cpu_limit_millis) / 1000.0)
         - HIDDEN_LOAD_CORES * f64::from(facts.jobs_running))
@@ -190,6 +188,10 @@ fn score(peer: &PeerView, needs: &Needs) -> (f64, String) {
     if peer.via == Via::Own {
         score *= OWN_MACHINE;
         why += ", halved: this machine";
+    }
+    if environment::stands_ready(facts, spec) {
+        score += HAS_ENV;
+        why += &format!(" + {HAS_ENV:.0} for having the environment");
     }
     (score, why)
 }

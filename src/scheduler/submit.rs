@@ -6,8 +6,10 @@ use super::ranking::is_named;
 use crate::clock::wall_ms;
 use crate::history::messages::{GetRecord, PutRecord};
 use crate::mailbox::{AskError, ask_outlet};
-use crate::model::{JobRecord, PeerStatus, PeerView, Role, Totals, Via};
+use crate::model::{JobRecord, JobSpec, PeerStatus, PeerView, Role, Totals, Via, WantedEnv};
 use crate::registry::messages::ListPeers;
+use crate::sandbox::messages::WishEnv;
+use crate::wire::frame::MAX_JSON;
 use crate::wire::ipc::Submit;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -30,6 +32,7 @@ pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Re
         let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM).await.map_err(gone)?;
         check_name(&peers, wanted)?;
     }
+    let spec = with_wish(parts, submit.spec).await?;
     let (blobs, inputs, owner) = (parts.blobs.clone(), submit.inputs, pin_of(submit.id));
     let manifest = tokio::task::spawn_blocking(move || {
         let manifest = blobs.manifest(&inputs)?;
@@ -47,11 +50,27 @@ pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Re
         uid,
         home_dir: Some(submit.home_dir),
         input_totals: Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() },
-        ..JobRecord::new(submit.id, Role::Sent, submit.spec, submit.inputs, wall_ms())
+        ..JobRecord::new(submit.id, Role::Sent, spec, submit.inputs, wall_ms())
     };
     let put = PutRecord { record: Box::new(record.clone()) };
     ask_outlet(&parts.outlets.put, put, ROOM).await.map_err(gone)??;
     Ok(record)
+}
+
+/// What is left of a frame for other words than the spec, and for what a record gathers on its road.
+const FRAME_REST: usize = 12 << 10;
+
+/// The spec with what its environment is made of, if this machine knows it: the worker may have to build it.
+pub(super) async fn with_wish(parts: &SchedulerParts, mut spec: JobSpec) -> Result<JobSpec, Refusal> {
+    // A client says which environment; what that is, is known here.
+    spec.wanted = None;
+    if let Some(name) = spec.env.clone().filter(|name| name != "base") {
+        let wish = ask_outlet(&parts.outlets.wish, WishEnv { name }, ROOM).await.map_err(gone)?;
+        let taken = serde_json::to_vec(&spec).map_or(0, |json| json.len());
+        let room = MAX_JSON.saturating_sub(taken + FRAME_REST).min(WantedEnv::MAX_BYTES);
+        spec.wanted = wish.map(|wish| Box::new(wish.fit(room)));
+    }
+    Ok(spec)
 }
 
 fn gone(error: AskError) -> Refusal {

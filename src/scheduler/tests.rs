@@ -58,6 +58,7 @@ fn status(epoch: Epoch, state: HostedState) -> HostedStatus {
         job: JOB,
         epoch,
         state,
+        preparing: None,
         output_bytes: 0,
         engine: None,
         usage: Usage::default(),
@@ -152,7 +153,8 @@ impl World {
         let (results, _) = probe(|_: &crate::link::messages::FetchResults| Ok(Totals { files: 1, bytes: 5 }));
         let (stop, stops) = probe(move |m: &StopRemoteJob| answer(m.peer, m.epoch));
         let (acknowledge, acknowledged) = probe(|_: &AcknowledgeJob| Ok(()));
-        let outlets = Outlets { put, get, load, peers, offer, inputs, follow, query, results, stop, acknowledge };
+        let (wish, _) = probe(|_: &crate::sandbox::messages::WishEnv| None);
+        let outlets = Outlets { put, get, load, peers, wish, offer, inputs, follow, query, results, stop, acknowledge };
         let parts = SchedulerParts { outlets, blobs, dir: dir.path().join("sent") };
         let door = start(parts).await.expect("started");
         Self { door, written, disk_is_full, raj_is_away, raj_is_done, offers, stops, acknowledged, _dir: dir }

@@ -109,6 +109,16 @@ pub mod method {
     pub const HISTORY: &str = "history";
     /// [`super::HistoryQuery`] -> rows of [`super::PeerStats`]
     pub const HISTORY_STATS: &str = "history.stats";
+    /// () -> rows of [`crate::model::EnvView`]
+    pub const ENV_LIST: &str = "env.list";
+    /// [`crate::wire::env::EnvRef`] -> rows of [`crate::wire::env::EnvLine`]
+    pub const ENV_SHOW: &str = "env.show";
+    /// [`crate::wire::env::EnvCreate`] -> [`crate::wire::env::EnvCreated`]
+    pub const ENV_CREATE: &str = "env.create";
+    /// [`crate::wire::env::EnvBuild`] -> events ([`crate::model::EnvEvent`]), then `{}`. A client that goes stops it.
+    pub const ENV_BUILD: &str = "env.build";
+    /// [`crate::wire::env::EnvRef`] -> `{}`
+    pub const ENV_REMOVE: &str = "env.remove";
     /// Asks homied to end in order. () -> `{}`
     pub const SHUTDOWN: &str = "shutdown";
 }

@@ -120,6 +120,7 @@ fn status() -> HostedStatus {
         job: job(),
         epoch: Epoch(2),
         state: HostedState::Done,
+        preparing: None,
         output_bytes: 1234,
         engine: Some("native".into()),
         usage: Usage { wall_ms: 3100, cpu_ms: 3000, peak_memory_bytes: 40 << 20, ..Usage::default() },

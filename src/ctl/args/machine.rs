@@ -172,23 +172,88 @@ pub struct EnvArgs {
 /// `homie env ...`
 #[derive(Debug, Subcommand)]
 pub enum EnvAction {
-    /// List the environments that are ready here and at your friends'
+    /// Name an environment and what it is made of; nothing is built yet
+    Create(EnvCreateArgs),
+    /// List the environments that are known and ready here, and those at your friends'
     List,
-    /// Build an environment for this machine's container engine
+    /// Show what an environment is made of and how it stands
+    Show {
+        /// Which
+        name: String,
+    },
+    /// Build an environment on this machine now, instead of when a job needs it
     Build {
         /// Which; `base` is the one that always exists
-        #[arg(default_value = "base", value_parser = ["base"])]
+        #[arg(default_value = "base")]
         name: String,
-        /// From this image of a registry instead of the distribution's packages
-        #[arg(long, value_name = "IMAGE")]
-        from: Option<String>,
-        /// Where packages come from; the distribution's own servers otherwise
-        #[arg(long, value_name = "URL", conflicts_with = "from")]
-        mirror: Option<String>,
-        /// Build although it is there
+        /// For this engine: docker or native
+        #[arg(long, value_name = "ENGINE", value_parser = ["docker", "native"])]
+        engine: Option<String>,
+        /// Build although it is there, with versions chosen anew
         #[arg(long)]
         again: bool,
+        /// Only for base: from this image of a registry instead of the distribution's packages
+        #[arg(long, value_name = "IMAGE")]
+        from: Option<String>,
+        /// Only for base: where packages come from; the distribution's own servers otherwise
+        #[arg(long, value_name = "URL", conflicts_with = "from")]
+        mirror: Option<String>,
     },
+    /// Remove an environment: its name and what was built for it here
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// Which
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Print an environment as a homie.env.yaml, with the versions that were chosen
+    Export {
+        /// Which
+        name: String,
+        /// Into this file instead of standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Name an environment by a file: homie.env.yaml, requirements.txt, pylock.toml, or a script's header
+    Import {
+        /// The file
+        file: PathBuf,
+        /// What to call it, if the file does not say
+        #[arg(long)]
+        name: Option<String>,
+        /// In the place of another environment of that name
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+/// `homie env create NAME`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: homie env create ml-demo --python 3.11 -r requirements.txt --apt libgomp1")]
+pub struct EnvCreateArgs {
+    /// What to call it
+    pub name: String,
+    /// An image of a registry
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["dockerfile", "python", "requirements", "packages", "apt"])]
+    pub from: Option<String>,
+    /// A Dockerfile; it is built without other files
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["python", "requirements", "packages", "apt"])]
+    pub dockerfile: Option<PathBuf>,
+    /// The Python it needs (3.11, ">=3.10")
+    #[arg(long, value_name = "VERSION")]
+    pub python: Option<String>,
+    /// A file of requirements, or a pylock.toml
+    #[arg(long, short, value_name = "FILE")]
+    pub requirements: Option<PathBuf>,
+    /// A requirement (numpy, "scikit-learn>=1.3"); once for each
+    #[arg(long = "pip", value_name = "REQUIREMENT", action = clap::ArgAction::Append)]
+    pub packages: Vec<String>,
+    /// Packages of the distribution, separated by commas
+    #[arg(long, value_name = "PACKAGES", value_delimiter = ',', action = clap::ArgAction::Append)]
+    pub apt: Vec<String>,
+    /// In the place of another environment of that name
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `homie completions SHELL`

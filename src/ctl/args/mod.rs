@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
 pub use machine::{
-    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
-    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
+    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, EnvCreateArgs,
+    ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 

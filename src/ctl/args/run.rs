@@ -50,8 +50,8 @@ pub struct RunArgs {
     /// The weakest jail it may run in: limits, process, namespace, container, gvisor
     #[arg(long, value_name = "LEVEL")]
     pub isolation: Option<Isolation>,
-    /// The environment to run in
-    #[arg(long, value_name = "NAME")]
+    /// The environment to run in: a name, a recipe's file, or `auto` for what the script asks for
+    #[arg(long, value_name = "NAME|FILE")]
     pub env: Option<String>,
     /// Send this too: a file, a directory or a glob; once for each
     #[arg(long = "file", short = 'f', value_name = "FILE|DIR|GLOB", action = ArgAction::Append)]

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::ctl::args::RunArgs;
 use crate::ctl::cells::clean;
 use crate::ctl::context::Context;
+use crate::ctl::environment;
 use crate::ctl::exit::{CANCELLED, CtlError};
 use crate::ctl::follow::{Ending, Look, Seen, Watch, finish};
 use crate::ctl::render::{Progress, Table, job_json};
@@ -31,7 +32,7 @@ const LEFT_SHOWN: usize = 5;
 pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
     let cwd = std::env::current_dir().map_err(|e| CtlError::io("cannot tell the present directory", e))?;
     let selection = upload::select(&args, &cwd, std::env::var_os("HOME").map(PathBuf::from))?;
-    let spec = spec(&args, &selection)?;
+    let mut spec = spec(&args, &selection)?;
     let dest = args.output_dir.as_ref().map_or_else(|| cwd.clone(), |dir| cwd.join(dir));
     // Homied keeps where a job came from as text, for `attach` and `results`.
     let home_dir = dest.to_str().map(str::to_owned).ok_or_else(|| {
@@ -39,6 +40,7 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
     })?;
     // Before anything is read: without a homied the rest is in vain.
     let mut homied = ctx.connect().await?;
+    spec.env = environment::choose(ctx, &args, &cwd, &mut homied).await?;
     if args.explain {
         let params = ExplainParams { spec, input_totals: selection.totals() };
         let candidates: Vec<Candidate> = homied.call_rows(method::JOB_EXPLAIN, &params).await?;
@@ -113,7 +115,8 @@ fn spec(args: &RunArgs, selection: &Selection) -> Result<JobSpec, CtlError> {
         name: selection.name.clone(),
         command: selection.command.clone(),
         vars: vars(&args.vars)?,
-        env: args.env.clone(),
+        // Known once homied has read the recipe.
+        env: None,
         wanted: None,
         needs: Needs {
             cpu_millis: args.cpu,

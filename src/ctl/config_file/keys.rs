@@ -72,6 +72,7 @@ pub enum KeyError {
 /// Far longer than any secret, so that a file given by mistake is noticed; homied holds to the same.
 const LONGEST_SECRET: usize = 1024;
 const ENGINES: &[&str] = &["auto", "docker", "native"];
+const BUILDS: &[&str] = &["none", "wheels", "all"];
 const LEVELS: &[&str] = &["limits", "process", "namespace", "container", "gvisor"];
 
 /// Every key, in the order of the file. The first seven are the sources' own.
@@ -102,6 +103,15 @@ pub const KEYS: &[Key] = &[
     key("store_limit", Kind::Size(1 << 20), "20g", "bytes of inputs and results kept here"),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
+    key("allow_builds", Kind::Word(BUILDS), "wheels", "what a friend's job may have built here: none, wheels or all"),
+    key("env_limit", Kind::Size(1 << 20), "20g", "bytes of environments kept here; the longest unused go first"),
+    key(
+        "build_hosts",
+        Kind::List,
+        "[pypi.org, files.pythonhosted.org, deb.debian.org, security.debian.org, archive.ubuntu.com, \
+         security.ubuntu.com, ports.ubuntu.com]",
+        "where builds may fetch from",
+    ),
     key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
     key("proxy", Kind::Proxy, "auto", "way to peers added by address; auto: as ALL_PROXY and its sisters say"),
     key(

@@ -27,6 +27,7 @@ use crate::wire::ipc::{Follow, JobRef, Reply, method};
 use crate::wire::output::{RECORD_HEADER, RecordReader};
 
 pub use screen::Look;
+pub(super) use screen::preparing_line;
 pub use summary::{Ending, finish};
 
 /// So long a restarting homied is waited for.

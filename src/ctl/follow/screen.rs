@@ -6,7 +6,9 @@ use super::printer::Printer;
 use crate::ctl::context::{Context, output_error};
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Progress, Style, card};
-use crate::model::{Epoch, JobEvent, JobRecord, JobState, Placement, Stage, visible_controls};
+use crate::model::{
+    BuildProgress, BuildStep, Epoch, JobEvent, JobRecord, JobState, Placement, Stage, format_bytes, visible_controls,
+};
 use crate::wire::output::Source;
 
 /// Bytes of the end of the output that are kept to look for a reason in after a failure.
@@ -32,6 +34,8 @@ pub(super) struct Screen<'a> {
     header_drawn: bool,
     /// The attempt whose beginning the user was told.
     told: Epoch,
+    /// The step of the environment's build that was told last.
+    told_step: u32,
     tail: Vec<u8>,
 }
 
@@ -42,7 +46,17 @@ impl<'a> Screen<'a> {
             if ctx.json { (Box::new(io::stderr()), ctx.err) } else { (Box::new(io::stdout()), ctx.out) };
         let printer = Printer::new((out, style), (Box::new(io::stderr()), ctx.err), look.raw);
         let progress = Progress::new(ctx);
-        Self { ctx, look, printer, progress, record: None, header_drawn: false, told: Epoch(0), tail: Vec::new() }
+        Self {
+            ctx,
+            look,
+            printer,
+            progress,
+            record: None,
+            header_drawn: false,
+            told: Epoch(0),
+            told_step: 0,
+            tail: Vec::new(),
+        }
     }
 
     /// The last lines that the job wrote.
@@ -57,6 +71,7 @@ impl<'a> Screen<'a> {
                 self.show_stage(stage, done, total);
                 Ok(())
             }
+            JobEvent::Preparing { env, progress } => self.preparing(&env, &progress),
             JobEvent::Note { text } => self.note(&text),
         }
     }
@@ -114,6 +129,22 @@ impl<'a> Screen<'a> {
                 Stage::Collecting => "bringing files",
             };
             self.progress.bytes(step, done, total);
+        }
+    }
+
+    /// The worker has the environment made. In a pipe each step is told once.
+    fn preparing(&mut self, env: &str, progress: &BuildProgress) -> Result<(), CtlError> {
+        if !self.look.story {
+            return Ok(());
+        }
+        let text = preparing_line(env, progress);
+        if self.ctx.err.tty {
+            self.progress.spin(visible_controls(text.as_bytes()));
+            return Ok(());
+        }
+        match std::mem::replace(&mut self.told_step, progress.step) != progress.step {
+            true => self.note(&text),
+            false => Ok(()),
         }
     }
 
@@ -175,6 +206,16 @@ impl<'a> Screen<'a> {
         let _ = io::stderr().lock().write_all(text.as_bytes());
         Ok(())
     }
+}
+
+/// `building env ml-demo (step 3/5: installing Python packages, 12.0 MB / 80.1 MB)`
+pub(crate) fn preparing_line(env: &str, progress: &BuildProgress) -> String {
+    let mut step = progress.sentence();
+    if progress.total > 0 {
+        step.push_str(&format!(", {} / {}", format_bytes(progress.done), format_bytes(progress.total)));
+    }
+    let verb = if progress.what == BuildStep::Fetch { "fetching" } else { "building" };
+    format!("{verb} env {env} ({step})")
 }
 
 /// The card that opens a job.

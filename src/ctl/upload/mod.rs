@@ -176,6 +176,21 @@ fn text(word: &OsStr, what: &str) -> Result<String, CtlError> {
     }
 }
 
+/// Texts in memory as files to send.
+///
+/// # Errors
+/// A name is no clean path.
+pub fn texts(texts: &BTreeMap<String, Bytes>) -> Result<Inputs, CtlError> {
+    let mut files = BTreeMap::new();
+    for (name, text) in texts {
+        let clean = CleanPath::new(name.clone())
+            .map_err(|e| CtlError::usage_hint(e.to_string(), "files that a recipe names lie beside it or below"))?;
+        files.insert(clean, Picked { size: text.len() as u64, origin: Origin::Memory(text.clone()), exec: false });
+    }
+    let manifest = hash::manifest(&files)?;
+    Ok(Inputs { manifest, origins: files.into_values().map(|picked| picked.origin).collect() })
+}
+
 /// Sends to homied what it lacks of `inputs`. Gives the manifest's name, which a job refers to.
 ///
 /// # Errors

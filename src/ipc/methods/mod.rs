@@ -1,6 +1,7 @@
 //! The methods, by subject. Each takes the request and gives its answer; the outer error means that the connection
 //! itself is of no more use.
 
+mod envs;
 mod files;
 mod jobs;
 mod machine;
@@ -39,6 +40,11 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::JOB_GET => Ok(jobs::get(session, &request).await),
         method::JOB_CANCEL => Ok(jobs::cancel(session, &request).await),
         method::JOB_FOLLOW => follow::follow(session, &request).await,
+        method::ENV_LIST => envs::list(session, &request).await,
+        method::ENV_SHOW => envs::show(session, &request).await,
+        method::ENV_CREATE => Ok(envs::create(session, &request).await),
+        method::ENV_BUILD => envs::build(session, &request).await,
+        method::ENV_REMOVE => Ok(envs::remove(session, &request).await),
         method::HISTORY => jobs::history(session, &request).await,
         method::HISTORY_STATS => jobs::stats(session, &request).await,
         other => Ok(Err(Refusal::internal(format!("method {other} is allowed but not served")))),

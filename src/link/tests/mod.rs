@@ -214,6 +214,7 @@ fn status(job: JobId, epoch: Epoch, state: HostedState) -> HostedStatus {
         job,
         epoch,
         state,
+        preparing: None,
         output_bytes: 0,
         engine: None,
         usage: Usage::default(),

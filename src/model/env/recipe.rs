@@ -24,7 +24,7 @@ const MAX_DOCKERFILE: usize = 64 << 10;
 pub struct Recipe {
     /// What people call it.
     pub name: String,
-    /// The Python it needs: `3`, `3.11`, or a lower bound `>=3.10` as PEP 723 headers have it.
+    /// The Python it needs: `3`, `3.11`, or specifiers as PEP 723 headers have them (`>=3.10,<3.13`).
     pub python: Option<String>,
     /// Requirements as pip reads them (PEP 508, with `--hash=` behind them where they are locked), one each.
     pub requirements: Vec<String>,
@@ -86,27 +86,43 @@ impl Recipe {
         digest_of(&Self { name: String::new(), ..self.clone() })
     }
 
-    /// Whether a Python of version `have` (`3.11`, `3.11.2`) is one it asks for.
+    /// Whether a Python of version `have` (`3.11`, `3.11.2`) is one it asks for. What a minor version leaves open
+    /// (`>=3.11.5` and a `3.11`) counts as yes.
     pub fn takes_python(&self, have: &str) -> bool {
-        let numbers = |v: &str| -> Vec<u32> { v.split('.').map_while(|n| n.parse().ok()).collect() };
         let have = numbers(have);
-        match self.python.as_deref() {
-            None => true,
-            Some(wanted) => match wanted.strip_prefix(">=") {
-                // `3.11` stands for all of 3.11.x, so a bound below the minor version cannot be judged by it.
-                Some(least) => {
-                    let least = numbers(least.trim());
-                    let length = least.len().min(have.len());
-                    have[..length] >= least[..length]
-                }
-                None => {
-                    let wanted = numbers(wanted);
-                    let length = wanted.len().min(have.len());
-                    have[..length] == wanted[..length]
-                }
-            },
-        }
+        let wanted = self.python.as_deref().unwrap_or_default();
+        wanted.split(',').filter_map(specifier).all(|(op, wanted)| satisfies(&have, op, &wanted))
     }
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map_while(|n| n.parse().ok()).collect()
+}
+
+/// Whether `have` is `op wanted`, as far as both have parts to compare (PEP 440).
+fn satisfies(have: &[u32], op: &str, wanted: &[u32]) -> bool {
+    let common = have.len().min(wanted.len());
+    let order = have[..common].cmp(&wanted[..common]);
+    match op {
+        ">=" => order.is_ge(),
+        "<=" => order.is_le(),
+        ">" => order.is_ge(),
+        "<" => order.is_lt() || (order.is_eq() && wanted.len() > common),
+        "!=" => !order.is_eq() || wanted.len() > common,
+        "~=" => order.is_ge() && have.iter().zip(&wanted[..wanted.len() - 1]).all(|(a, b)| a == b),
+        _ => order.is_eq(),
+    }
+}
+
+/// The operator and the version of one specifier, such as `>=3.10`, `==3.11.*` or a bare `3.11`.
+fn specifier(text: &str) -> Option<(&str, Vec<u32>)> {
+    let text = text.trim();
+    let at = text.find(|c: char| c.is_ascii_digit())?;
+    let (op, version) = text.split_at(at);
+    let op = op.trim();
+    let version = numbers(version.strip_suffix(".*").unwrap_or(version));
+    let known = ["", "==", ">=", "<=", ">", "<", "!=", "~="].contains(&op);
+    (known && !version.is_empty() && (op != "~=" || version.len() > 1)).then_some((op, version))
 }
 
 /// Whether `name` can be the name of an environment: of a file, of an image's tag, of a flag's value. `base` is taken.
@@ -128,13 +144,14 @@ pub fn check_env_name(name: &str) -> Result<(), RecipeProblem> {
     }
 }
 
-/// `3`, `3.11`, `3.11.2` or `>=3.10`.
+/// `3`, `3.11`, or what a header's `requires-python` says: `>=3.10,<3.13`.
 fn is_python(text: &str) -> bool {
-    let version = text.strip_prefix(">=").unwrap_or(text).trim();
-    let parts: Vec<&str> = version.split('.').collect();
-    parts.len() <= 3
-        && parts[0] == "3"
-        && parts.iter().all(|p| (1..=3).contains(&p.len()) && p.chars().all(|c| c.is_ascii_digit()))
+    let known = |part: &str| {
+        let version = part.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
+        let plain = version.strip_suffix(".*").unwrap_or(version);
+        plain.split('.').all(|n| n.parse::<u32>().is_ok()) && specifier(part).is_some()
+    };
+    text.len() <= 100 && text.split(',').all(known) && !text.trim().starts_with('2')
 }
 
 /// A requirement as PEP 508 writes it, maybe with hashes. Options of pip, paths and addresses are not requirements:
@@ -190,6 +207,15 @@ pub struct Target {
     pub system: Option<String>,
 }
 
+impl Target {
+    /// Whether what was locked for this can be built and run on `here`.
+    pub fn runs_on(&self, here: &Self) -> bool {
+        self.arch == here.arch
+            && (self.python.is_none() || self.python == here.python)
+            && (self.system.is_none() || self.system == here.system)
+    }
+}
+
 /// One Python package, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LockedPackage {
@@ -227,6 +253,39 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Whether everything in it can be handed to the programs that carry it out. Locks come from friends.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub fn check(&self) -> Result<(), RecipeProblem> {
+        let problem = |what: &str, text: &str| {
+            let short: String = text.chars().take(60).collect();
+            Err(RecipeProblem(format!("lock: {short:?} is no {what}")))
+        };
+        let word = |text: &str, more: &str| {
+            text.len() <= MAX_NAME * 2
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        let target = [Some(&self.target.arch), self.target.python.as_ref(), self.target.system.as_ref()];
+        if let Some(bad) = target.into_iter().flatten().find(|t| !word(t, "-_.")) {
+            return problem("kind of machine", bad);
+        }
+        for package in &self.packages {
+            if !word(&package.name, "-_.") || !word(&package.version, "-_.+!") {
+                return problem("package", &format!("{} {}", package.name, package.version));
+            }
+            if package.sha256.len() != 64 || !package.sha256.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+                return problem("hash of SHA-256", &package.sha256);
+            }
+        }
+        // The rest is held to the same as in a recipe.
+        let rest = Recipe { name: "lock".into(), apt: self.apt.clone(), ..Recipe::default() };
+        rest.check()?;
+        Recipe { name: "lock".into(), image: self.image.clone(), ..Recipe::default() }.check()?;
+        Recipe { name: "lock".into(), dockerfile: self.dockerfile.clone(), ..Recipe::default() }.check()
+    }
+
     /// The environment's identity: BLAKE3 of its canonical JSON (fields in the order above, no white space).
     pub fn digest(&self) -> Digest {
         let mut sorted = self.clone();
@@ -315,27 +374,44 @@ pub struct WantedEnv {
 }
 
 impl WantedEnv {
-    /// Bytes of it that travel: with the rest of an offer it has to fit into one frame of 64 KiB.
+    /// Bytes of it that travel, usually: with the rest of an offer it has to fit into one frame of 64 KiB.
     pub const MAX_BYTES: usize = 40 << 10;
 
-    /// A wish for the environment of `recipe`. What does not fit stays at home, the recipe first: its lock is what a
-    /// machine of the same kind needs, and a machine that has the environment needs neither.
+    /// A wish for the environment of `recipe`.
     pub fn new(recipe: &Recipe, lock: Option<&Lock>) -> Self {
-        let mut wish = Self { recipe_digest: recipe.digest(), recipe: Some(recipe.clone()), lock: lock.cloned() };
-        if !wish.travels() {
-            wish.recipe = None;
-        }
-        if !wish.travels() {
-            wish = Self { recipe: Some(recipe.clone()), lock: None, ..wish };
-        }
-        if !wish.travels() {
-            wish.recipe = None;
-        }
-        wish
+        Self { recipe_digest: recipe.digest(), recipe: Some(recipe.clone()), lock: lock.cloned() }
     }
 
-    fn travels(&self) -> bool {
-        serde_json::to_vec(self).is_ok_and(|json| json.len() <= Self::MAX_BYTES)
+    /// The same in at most `room` bytes. What does not fit stays at home, the recipe first: its lock is what a machine
+    /// of the same kind needs, and a machine that has the environment needs neither.
+    #[must_use]
+    pub fn fit(self, room: usize) -> Self {
+        let fits = |wish: &Self| serde_json::to_vec(wish).is_ok_and(|json| json.len() <= room);
+        let with = |recipe: bool, lock: bool| Self {
+            recipe_digest: self.recipe_digest,
+            recipe: self.recipe.clone().filter(|_| recipe),
+            lock: self.lock.clone().filter(|_| lock),
+        };
+        [with(true, true), with(false, true), with(true, false)].into_iter().find(fits).unwrap_or(with(false, false))
+    }
+
+    /// Whether it says of itself what is true, and all of it can be used. Wishes come from friends.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub fn check(&self) -> Result<(), RecipeProblem> {
+        if let Some(recipe) = &self.recipe {
+            recipe.check()?;
+        }
+        if let Some(lock) = &self.lock {
+            lock.check()?;
+        }
+        let recipe_is = self.recipe.as_ref().is_none_or(|r| r.digest() == self.recipe_digest);
+        let lock_is = self.lock.as_ref().is_none_or(|l| l.recipe == self.recipe_digest);
+        match recipe_is && lock_is {
+            true => Ok(()),
+            false => Err(RecipeProblem("the environment's recipe and its digest do not belong together".into())),
+        }
     }
 }
 
@@ -418,6 +494,14 @@ mod tests {
             (">=3.10", "3.10", true),
             (">= 3.8", "3.11.2", true),
             (">=3.11.5", "3.11.2", false),
+            (">=3.11.5", "3.11", true),
+            (">=3.10,<3.13", "3.12", true),
+            (">=3.10,<3.13", "3.13.1", false),
+            ("==3.11.*", "3.11.9", true),
+            ("~=3.10", "3.12", true),
+            ("~=3.10.2", "3.11", false),
+            ("!=3.12.*", "3.12", false),
+            ("<4", "3.11", true),
         ] {
             assert_eq!(takes(wanted, have), want, "{wanted} {have}");
         }
@@ -445,13 +529,37 @@ mod tests {
     }
 
     #[test]
+    fn locks_and_wishes_of_friends_are_held_to_their_words() {
+        assert_eq!(lock(3).check(), Ok(()));
+        let bad = |change: fn(&mut Lock)| {
+            let mut lock = lock(1);
+            change(&mut lock);
+            assert!(lock.check().is_err(), "{lock:?}");
+        };
+        bad(|l| l.packages[0].name = "--index-url".into());
+        bad(|l| l.packages[0].name = "a b".into());
+        bad(|l| l.packages[0].version = "1 --hash".into());
+        bad(|l| l.packages[0].sha256 = "0".repeat(63));
+        bad(|l| l.packages[0].sha256 = "A".repeat(64));
+        bad(|l| l.apt = vec!["-o=x".into()]);
+        bad(|l| l.image = Some("--x".into()));
+        bad(|l| l.target.arch = "../..".into());
+        let recipe = recipe(&["numpy"]);
+        let own = Lock { recipe: recipe.digest(), ..lock(1) };
+        assert_eq!(WantedEnv::new(&recipe, Some(&own)).check(), Ok(()));
+        assert!(WantedEnv::new(&recipe, Some(&lock(1))).check().is_err(), "the lock of another recipe");
+        let lie = WantedEnv { recipe_digest: Digest([9; 32]), ..WantedEnv::new(&recipe, None) };
+        assert!(lie.check().is_err());
+    }
+
+    #[test]
     fn a_wish_that_is_too_long_leaves_at_home_what_it_can_do_without() {
         let hashes = " --hash=sha256:0123456789abcdef".repeat(150);
         let long: Vec<String> = (0..20).map(|n| format!("p{n}==1{hashes}")).collect();
         let long = recipe(&long.iter().map(String::as_str).collect::<Vec<_>>());
         let kept = |r: &Recipe, l: usize| {
-            let wish = WantedEnv::new(r, Some(&lock(l)));
-            assert!(wish.travels());
+            let wish = WantedEnv::new(r, Some(&lock(l))).fit(WantedEnv::MAX_BYTES);
+            assert!(serde_json::to_vec(&wish).expect("JSON").len() <= WantedEnv::MAX_BYTES);
             assert_eq!(wish.recipe_digest, r.digest());
             (wish.recipe.is_some(), wish.lock.is_some())
         };

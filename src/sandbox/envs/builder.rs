@@ -128,7 +128,5 @@ pub trait Builder: fmt::Debug + Send + Sync {
 
 /// Whether a lock made for `lock` can be built or run on `here`.
 pub fn fits(lock: &Target, here: &Target) -> bool {
-    lock.arch == here.arch
-        && (lock.python.is_none() || lock.python == here.python)
-        && (lock.system.is_none() || lock.system == here.system)
+    lock.runs_on(here)
 }

@@ -1,10 +1,22 @@
 //! The environments of this machine: recipes its owner named, and what was built or fetched for anybody.
 //!
 //! [`builder`] is the boundary: what it takes to make an environment, as plain data. [`proxy`] is the one road out of a
-//! build. Everything else here keeps the books: which recipes have names, what stands ready on disk, who uses it, what has
-//! to go when the quota is full.
+//! build. [`read`] understands the files people write. [`books`] knows and decides, [`shelf`] is the disk, and
+//! [`keeper`] is the handle that the rest of the room holds: it says what is here, has it brought here, and lets nobody
+//! take away what a job uses.
 
+mod actor;
+mod books;
 pub mod build;
 pub mod builder;
+mod job;
+mod keeper;
 pub mod proxy;
+mod read;
+mod shelf;
 pub mod tree;
+
+pub(super) use books::Key;
+pub(super) use job::{for_job, roads};
+pub use keeper::EnvHeld;
+pub(super) use keeper::{EnvRoad, Keeper};

@@ -90,10 +90,12 @@ impl Job {
         if self.phase == Phase::Following && self.done.is_some() && self.output_in {
             return self.output_and_end_are_in(now);
         }
-        if before == (self.record.state, self.record.engine.clone()) {
-            return Vec::new();
-        }
-        vec![Intent::Persist, Intent::Announce]
+        let mut intents = match before == (self.record.state, self.record.engine.clone()) {
+            true => Vec::new(),
+            false => vec![Intent::Persist, Intent::Announce],
+        };
+        intents.extend(status.preparing.map(|progress| Intent::Preparing(Box::new(progress))));
+        intents
     }
 
     pub(super) fn apply(&mut self, status: &HostedStatus, now: Now) {

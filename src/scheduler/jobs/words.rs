@@ -1,6 +1,6 @@
 //! What a job hears and what it wants done.
 
-use crate::model::{Digest, Epoch, HostedStatus, PeerId, Totals};
+use crate::model::{BuildProgress, Digest, Epoch, HostedStatus, PeerId, Totals};
 use crate::wire::ipc::Candidate;
 use crate::wire::refusal::Refusal;
 
@@ -71,6 +71,8 @@ pub(in crate::scheduler) enum Intent {
     Announce,
     /// Tell the followers a line.
     Note(String),
+    /// Tell the followers how the environment comes about.
+    Preparing(Box<BuildProgress>),
     /// Rank the machines.
     Rank,
     /// Offer the job.

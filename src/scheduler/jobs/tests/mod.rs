@@ -50,6 +50,7 @@ fn status(epoch: u32, state: HostedState) -> HostedStatus {
         job: JobId([7; 16]),
         epoch: Epoch(epoch),
         state,
+        preparing: None,
         output_bytes: 0,
         engine: Some("native".into()),
         usage: Usage::default(),

@@ -1,0 +1,631 @@
+//! Brings environments about and keeps them: what [`super::books`] decides is carried out here, on the
+//! [`super::shelf`] and through the [`Builder`]. A handle that tasks share; nothing waits while the books are open.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::books::{Books, Entry, Key, Make, Stored, who_has};
+use super::builder::{BuildOrder, BuildPolicy, Builder, FetchOrder, ProgressSink, ResolveOrder};
+use super::shelf::Shelf;
+use crate::clock::wall_ms;
+use crate::config::Settings;
+use crate::mailbox::{Outlet, ask_outlet, tell_outlet};
+use crate::model::{
+    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, Digest, EngineKind, EnvBuilt, EnvDetail, EnvOffer,
+    EnvState, EnvView, FailedBuild, Lock, PeerId, PeerView, Recipe, WantedEnv,
+};
+use crate::monitor::messages::SetEnvs;
+use crate::registry::messages::ListPeers;
+use crate::sandbox::SandboxError;
+use crate::sandbox::life::blocking;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// The registry answers in microseconds.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(10);
+/// A build may compile for an hour; one that takes longer hangs.
+const BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// Recipes that were read for one job and not used for so long go away by themselves.
+const AUTO_KEPT_MS: u64 = 30 * 86_400_000;
+/// Most recipes that are kept, so that a loop in a script does not fill the disk with them.
+const MOST_RECIPES: usize = 1_000;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(in crate::sandbox) struct Keeper(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shelf: Shelf,
+    builder: Arc<dyn Builder>,
+    settings: watch::Receiver<Settings>,
+    told: Outlet<SetEnvs>,
+    peers: Outlet<ListPeers>,
+    books: Mutex<Books>,
+    makings: Mutex<HashMap<(Digest, EngineKind), Arc<Making>>>,
+}
+
+/// One recipe being made with one engine. Whoever wants the same waits for the turn and then finds it made.
+#[derive(Debug, Default)]
+struct Making {
+    turn: tokio::sync::Mutex<()>,
+    progress: ProgressSink,
+}
+
+/// What a job or an owner asks for.
+#[derive(Debug, Clone)]
+pub(in crate::sandbox) struct Ask {
+    pub(in crate::sandbox) name: String,
+    /// What it is made of; without it only what has that name here will do.
+    pub(in crate::sandbox) wish: Option<WantedEnv>,
+    pub(in crate::sandbox) engine: EngineKind,
+    /// For which friend; `None` is this machine's owner, whom nothing is forbidden.
+    pub(in crate::sandbox) from: Option<PeerId>,
+    /// Make it although a friend has it.
+    pub(in crate::sandbox) again: bool,
+}
+
+/// How a job's environment would be had here, the best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sandbox) enum EnvRoad {
+    /// It is here.
+    Here,
+    /// A friend has it.
+    Friend,
+    /// It can be built.
+    Build,
+    /// Not at all: why, and what to do.
+    None(String, Option<String>),
+}
+
+/// An environment that stays as long as this lives.
+#[derive(Debug)]
+pub struct EnvHeld {
+    /// What it is.
+    pub built: EnvBuilt,
+    /// Where it lies, with `tree` in it if it is a directory.
+    pub dir: PathBuf,
+    /// The directory that a job sees.
+    pub tree: Option<PathBuf>,
+    _hold: Hold,
+}
+
+#[derive(Debug)]
+struct Hold(Arc<Inner>, Key);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut books = self.0.books();
+        if let Some(count) = books.held.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                books.held.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// A directory that goes away unless it was moved.
+struct Scratch(Arc<Inner>, PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let (inner, dir) = (self.0.clone(), self.1.clone());
+        // Outside of a runtime homied is on its way down; the next start sweeps.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || inner.shelf.discard(&dir));
+        }
+    }
+}
+
+impl Inner {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_of(&self, recipe: &Digest) -> Option<EnvState> {
+        let makings = self.makings.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = makings.iter().find(|((digest, _), m)| digest == recipe && m.turn.try_lock().is_err());
+        busy.map(|(_, m)| EnvState::Building { progress: m.progress.borrow().clone() })
+    }
+}
+
+fn internal(e: &SandboxError) -> BuildFailure {
+    let kind = match e.outcome() {
+        crate::model::Outcome::Failed { reason: crate::model::FailKind::DiskLimit, .. } => FailedBuild::DiskFull,
+        _ => FailedBuild::Internal,
+    };
+    BuildFailure::new(kind, e.to_string())
+}
+
+fn refusal(e: &SandboxError) -> Refusal {
+    Refusal::internal(e.to_string())
+}
+
+impl Keeper {
+    /// Opens what lies below `root`. Blocks.
+    pub(in crate::sandbox) fn open(
+        root: PathBuf,
+        builder: Arc<dyn Builder>,
+        settings: watch::Receiver<Settings>,
+        told: Outlet<SetEnvs>,
+        peers: Outlet<ListPeers>,
+    ) -> Result<Self, SandboxError> {
+        let (shelf, (entries, stored)) = Shelf::open(root)?;
+        let books = Mutex::new(Books { entries, stored, ..Books::default() });
+        let keeper = Self(Arc::new(Inner { shelf, builder, settings, told, peers, books, makings: Mutex::default() }));
+        keeper.forget_old_recipes(wall_ms());
+        keeper.tell();
+        Ok(keeper)
+    }
+
+    fn forget_old_recipes(&self, now: u64) {
+        let old: Vec<String> = {
+            let books = self.0.books();
+            let old = |e: &Entry| e.auto && now.saturating_sub(e.used_ms) > AUTO_KEPT_MS;
+            books.entries.iter().filter(|(_, e)| old(e)).map(|(name, _)| name.clone()).collect()
+        };
+        for name in old {
+            match self.0.shelf.forget(&name) {
+                Ok(()) => drop(self.0.books().entries.remove(&name)),
+                Err(error) => tracing::warn!(%error, "an old recipe stays"),
+            }
+        }
+    }
+
+    /// What is announced: environments, and what can be built.
+    pub(in crate::sandbox) fn offers(&self) -> (Vec<EnvOffer>, Vec<BuildOffer>) {
+        let allow = self.0.settings.borrow().allow_builds;
+        let books = self.0.books();
+        let builds = books.builders.iter().map(|b| BuildOffer { allow, ..b.clone() }).collect();
+        (books.offers(), builds)
+    }
+
+    fn tell(&self) {
+        let (envs, builds) = self.offers();
+        tell_outlet(&self.0.told, SetEnvs { envs, builds });
+    }
+
+    /// Looks what can be built, and whether what engines hold is still there.
+    pub(in crate::sandbox) async fn refresh(&self) {
+        let builders = self.0.builder.offers().await;
+        let in_engines: Vec<EnvBuilt> = {
+            let mut books = self.0.books();
+            books.builders = builders;
+            books.stored.values().map(|s| &s.built).filter(|b| b.image.is_some()).cloned().collect()
+        };
+        for built in in_engines {
+            if !self.0.builder.present(&built).await {
+                tracing::info!(digest = %built.digest, "the image of an environment was removed from its engine");
+                self.drop_key((built.digest, built.engine)).await;
+            }
+        }
+        self.make_room(None).await;
+        self.tell();
+    }
+
+    /// How an environment would be had with an engine.
+    pub(in crate::sandbox) async fn road(&self, ask: &Ask) -> EnvRoad {
+        let make = {
+            let books = self.0.books();
+            if books.find(&ask.name, ask.wish.as_ref(), ask.engine, ask.from).is_some() {
+                return EnvRoad::Here;
+            }
+            let wish = ask.wish.clone().or_else(|| books.wish(&ask.name));
+            let wish = wish.ok_or_else(|| nameless(&ask.name));
+            wish.and_then(|wish| books.make(&ask.name, &wish, ask.engine, self.allowed(ask)))
+        };
+        if who_has(&self.peers().await, &ask.name, ask.wish.as_ref(), ask.engine).is_some() {
+            return EnvRoad::Friend;
+        }
+        match make {
+            Ok(_) => EnvRoad::Build,
+            Err(failure) => EnvRoad::None(failure.message, failure.hint),
+        }
+    }
+
+    fn allowed(&self, ask: &Ask) -> AllowBuilds {
+        if ask.from.is_none() { AllowBuilds::All } else { self.0.settings.borrow().allow_builds }
+    }
+
+    /// What a name of this machine stands for, for a job that is sent out.
+    pub(in crate::sandbox) async fn wish(&self, name: &str) -> Option<WantedEnv> {
+        let (wish, entry) = {
+            let mut books = self.0.books();
+            let wish = books.wish(name)?;
+            let entry = books.entries.get_mut(name)?;
+            entry.used_ms = wall_ms();
+            (wish, entry.clone())
+        };
+        self.save(entry).await.map_err(|error| tracing::warn!(%error, "a use of a recipe is not noted")).ok();
+        Some(wish)
+    }
+
+    async fn save(&self, entry: Entry) -> Result<(), SandboxError> {
+        let inner = self.0.clone();
+        blocking(move || inner.shelf.save(&entry)).await
+    }
+
+    /// Holds what is here under that digest, for whoever is served it or runs it.
+    pub(in crate::sandbox) fn take(&self, key: Key) -> Option<EnvHeld> {
+        let now = wall_ms();
+        let built = {
+            let mut books = self.0.books();
+            let stored = books.stored.get_mut(&key)?;
+            stored.used_ms = now;
+            let built = stored.built.clone();
+            *books.held.entry(key).or_default() += 1;
+            built
+        };
+        let dir = self.0.shelf.place(key);
+        let tree = self.0.shelf.tree(key);
+        Some(EnvHeld { built, dir, tree, _hold: Hold(self.0.clone(), key) })
+    }
+
+    /// Has the environment here: at once, or fetched from a friend, or built.
+    ///
+    /// # Errors
+    /// Why it cannot be had, with the step and its last lines. A future that is dropped stops its work.
+    pub(in crate::sandbox) async fn ensure(&self, ask: &Ask, progress: &ProgressSink) -> Result<EnvHeld, BuildFailure> {
+        if !ask.again
+            && let Some(ready) = self.ready(ask).await
+        {
+            return Ok(ready);
+        }
+        let wish = ask.wish.clone().or_else(|| self.0.books().wish(&ask.name));
+        let id = wish.as_ref().map_or_else(|| Digest::of(ask.name.as_bytes()), |w| w.recipe_digest);
+        let making = {
+            let mut makings = self.0.makings.lock().unwrap_or_else(PoisonError::into_inner);
+            makings.retain(|_, m| Arc::strong_count(m) > 1);
+            makings.entry((id, ask.engine)).or_default().clone()
+        };
+        let mut news = making.progress.subscribe();
+        let turn = {
+            let mut turn = pin!(making.turn.lock());
+            loop {
+                tokio::select! {
+                    turn = &mut turn => break turn,
+                    Ok(()) = news.changed() => drop(progress.send_replace(news.borrow_and_update().clone())),
+                }
+            }
+        };
+        if !ask.again
+            && let Some(ready) = self.ready(ask).await
+        {
+            return Ok(ready);
+        }
+        making.progress.send_replace(BuildProgress::default());
+        let made = {
+            let mut bring = pin!(tokio::time::timeout(BUILD_LIMIT, self.bring(ask, wish, &making.progress)));
+            loop {
+                tokio::select! {
+                    made = &mut bring => break made,
+                    Ok(()) = news.changed() => drop(progress.send_replace(news.borrow_and_update().clone())),
+                }
+            }
+        };
+        let made =
+            made.unwrap_or_else(|_| Err(BuildFailure::new(FailedBuild::TimedOut, "it took longer than two hours")));
+        let last = making.progress.borrow().clone();
+        drop(turn);
+        match made {
+            Ok(ready) => Ok(ready),
+            Err(mut failure) => {
+                if failure.at == BuildProgress::default() {
+                    failure.at = last;
+                }
+                if ask.from.is_none() {
+                    self.note_end(id, None, Some(failure.clone())).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// What is here already. An image that was removed behind our back is not.
+    async fn ready(&self, ask: &Ask) -> Option<EnvHeld> {
+        let key = self.0.books().find(&ask.name, ask.wish.as_ref(), ask.engine, ask.from)?;
+        let ready = self.take(key)?;
+        if ready.built.image.is_some() && !self.0.builder.present(&ready.built).await {
+            drop(ready);
+            self.drop_key(key).await;
+            return None;
+        }
+        let inner = self.0.clone();
+        tokio::task::spawn_blocking(move || inner.shelf.touch(key)).await.ok();
+        Some(ready)
+    }
+
+    async fn bring(
+        &self,
+        ask: &Ask,
+        wish: Option<WantedEnv>,
+        progress: &ProgressSink,
+    ) -> Result<EnvHeld, BuildFailure> {
+        let mut missed = None;
+        if !ask.again {
+            match self.fetch(ask, wish.as_ref(), progress).await {
+                Ok(Some(ready)) => return Ok(ready),
+                Ok(None) => {}
+                Err(failure) if failure.kind == FailedBuild::DiskFull => return Err(failure),
+                Err(failure) => {
+                    tracing::info!(env = ask.name, error = %failure, "a friend's environment could not be fetched");
+                    missed = Some(failure);
+                }
+            }
+        }
+        let made = match wish {
+            None => Err(nameless(&ask.name)),
+            Some(wish) => self.build(ask, &wish, progress).await,
+        };
+        // Why it was not fetched matters where it cannot be built either.
+        made.map_err(|mut failure| {
+            if let Some(missed) = missed {
+                failure.message = format!("{} (it could not be fetched: {})", failure.message, missed.message);
+            }
+            failure
+        })
+    }
+
+    async fn peers(&self) -> Vec<PeerView> {
+        ask_outlet(&self.0.peers, ListPeers { offline: false }, REGISTRY_LIMIT).await.unwrap_or_default()
+    }
+
+    async fn fetch(
+        &self,
+        ask: &Ask,
+        wish: Option<&WantedEnv>,
+        progress: &ProgressSink,
+    ) -> Result<Option<EnvHeld>, BuildFailure> {
+        let Some((digest, peers)) = who_has(&self.peers().await, &ask.name, wish, ask.engine) else { return Ok(None) };
+        let key = (digest, ask.engine);
+        let dir = self.0.shelf.fetch_dir(key).map_err(|e| internal(&e))?;
+        progress.send_replace(BuildProgress { step: 1, steps: 2, what: BuildStep::Fetch, ..BuildProgress::default() });
+        let max_bytes = self.0.settings.borrow().env_bytes;
+        let order = FetchOrder { digest, engine: ask.engine, peers, dir: dir.clone(), max_bytes };
+        let built = self.0.builder.fetch(&order, progress).await?;
+        if (built.digest, built.engine) != key || built.lock.digest() != digest {
+            // Nothing of it is of use for a later try.
+            drop(Scratch(self.0.clone(), dir));
+            return Err(BuildFailure::new(
+                FailedBuild::Integrity,
+                "a friend sent another environment than was asked for",
+            ));
+        }
+        self.keep(dir, built, &ask.name, None).await.map(Some)
+    }
+
+    async fn build(&self, ask: &Ask, wish: &WantedEnv, progress: &ProgressSink) -> Result<EnvHeld, BuildFailure> {
+        let allow = self.allowed(ask);
+        let make = self.0.books().make(&ask.name, wish, ask.engine, allow)?;
+        let policy = {
+            let settings = self.0.settings.borrow();
+            BuildPolicy { allow, hosts: settings.build_hosts.clone(), max_bytes: settings.env_bytes }
+        };
+        let mut giver = None;
+        let lock = match make {
+            Make::Build(lock) => {
+                giver = ask.from;
+                lock
+            }
+            Make::Resolve(recipe) => {
+                let scratch = self.scratch().await?;
+                let order = ResolveOrder { recipe, engine: ask.engine, dir: scratch.1.clone(), policy: policy.clone() };
+                self.0.builder.resolve(&order, progress).await?
+            }
+        };
+        let (digest, engine) = (lock.digest(), ask.engine);
+        if ask.from.is_none() {
+            self.note_end(wish.recipe_digest, Some(lock.clone()), None).await;
+        }
+        if !ask.again
+            && let Some(ready) = self.take((digest, engine))
+        {
+            return Ok(ready);
+        }
+        let scratch = self.scratch().await?;
+        let order = BuildOrder { digest, lock, engine, dir: scratch.1.clone(), policy };
+        let built = self.0.builder.build(&order, progress).await?;
+        self.keep(scratch.1.clone(), built, &ask.name, giver).await
+    }
+
+    async fn scratch(&self) -> Result<Scratch, BuildFailure> {
+        let inner = self.0.clone();
+        let dir = blocking(move || inner.shelf.new_dir()).await.map_err(|e| internal(&e))?;
+        Ok(Scratch(self.0.clone(), dir))
+    }
+
+    /// Puts what was made into its place and makes room for it.
+    async fn keep(
+        &self,
+        dir: PathBuf,
+        built: EnvBuilt,
+        name: &str,
+        giver: Option<PeerId>,
+    ) -> Result<EnvHeld, BuildFailure> {
+        let key = (built.digest, built.engine);
+        let stored = Stored { built, name: name.to_owned(), giver, used_ms: wall_ms() };
+        let (inner, on_disk) = (self.0.clone(), stored.clone());
+        blocking(move || inner.shelf.shelve(&dir, &on_disk)).await.map_err(|e| internal(&e))?;
+        let ready = {
+            self.0.books().stored.insert(key, stored);
+            self.take(key)
+        };
+        self.make_room(Some(key)).await;
+        self.tell();
+        ready.ok_or_else(|| BuildFailure::new(FailedBuild::Internal, "it was removed while it was finished"))
+    }
+
+    async fn make_room(&self, keep: Option<Key>) {
+        let quota = self.0.settings.borrow().env_bytes;
+        let victims = self.0.books().victims(quota, keep.as_ref());
+        for key in victims {
+            tracing::info!(digest = %key.0, engine = key.1.as_str(), "an environment goes, because the quota is full");
+            self.drop_key(key).await;
+        }
+    }
+
+    /// Removes one, unless somebody has begun to use it.
+    async fn drop_key(&self, key: Key) -> bool {
+        let built = {
+            let mut books = self.0.books();
+            if books.held.contains_key(&key) {
+                return false;
+            }
+            books.stored.remove(&key).map(|s| s.built)
+        };
+        if let Some(built) = built
+            && let Err(error) = self.0.builder.remove(&built).await
+        {
+            tracing::warn!(error, digest = %built.digest, "an engine keeps an environment");
+        }
+        let inner = self.0.clone();
+        tokio::task::spawn_blocking(move || inner.shelf.discard(&inner.shelf.place(key))).await.ok();
+        true
+    }
+
+    /// Writes down to what the recipe was resolved, or why it was not.
+    async fn note_end(&self, recipe: Digest, lock: Option<Lock>, failure: Option<BuildFailure>) {
+        let changed: Vec<Entry> = {
+            let mut books = self.0.books();
+            let ours = books.entries.values_mut().filter(|e| e.recipe.digest() == recipe);
+            ours.map(|entry| {
+                entry.failure.clone_from(&failure);
+                if lock.is_some() {
+                    entry.lock.clone_from(&lock);
+                }
+                entry.clone()
+            })
+            .collect()
+        };
+        for entry in changed {
+            if let Err(error) = self.save(entry).await {
+                tracing::warn!(%error, "the end of a build is not written down");
+            }
+        }
+    }
+
+    /// The rows of this machine.
+    pub(in crate::sandbox) fn list(&self) -> Vec<EnvView> {
+        self.0.books().views(|recipe| self.0.state_of(recipe))
+    }
+
+    /// One row.
+    fn view(&self, name: &str) -> Option<EnvView> {
+        self.0.books().view(name, &|recipe: &Digest| self.0.state_of(recipe))
+    }
+
+    /// Everything about a name.
+    pub(in crate::sandbox) fn show(&self, name: &str) -> Result<EnvDetail, Refusal> {
+        let view = self.view(name).ok_or_else(|| self.unknown(name))?;
+        let books = self.0.books();
+        let entry = books.entries.get(name).ok_or_else(|| nobody(name))?;
+        Ok(EnvDetail { view, recipe: entry.recipe.clone(), lock: entry.lock.clone() })
+    }
+
+    fn unknown(&self, name: &str) -> Refusal {
+        let names: Vec<String> = self.0.books().entries.keys().cloned().collect();
+        let near = names
+            .iter()
+            .map(|n| (strsim::jaro_winkler(n, name), n))
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        nobody(name).hint(match near {
+            Some((_, near)) => format!("did you mean {near}?"),
+            None => "`homie env list` shows them, `homie env create` makes one".to_owned(),
+        })
+    }
+
+    /// Notes a recipe under its name. An `auto` one steps aside where its name means something else.
+    pub(in crate::sandbox) async fn create(
+        &self,
+        mut recipe: Recipe,
+        lock: Option<Lock>,
+        auto: bool,
+        replace: bool,
+    ) -> Result<EnvView, Refusal> {
+        let digest = recipe.digest();
+        let entry = {
+            let books = self.0.books();
+            let other = |name: &str| books.entries.get(name).is_some_and(|e| e.recipe.digest() != digest);
+            if auto && other(&recipe.name) {
+                let stem: String = recipe.name.chars().take(50).collect();
+                recipe.name = format!("{stem}-{}", &digest.to_string()[..8]);
+            } else if other(&recipe.name) && !replace {
+                let text = format!("environment {} exists, with another recipe", recipe.name);
+                return Err(Refusal::new(RefusalKind::BadRequest, text)
+                    .hint("`--replace` puts the new one in its place, another name keeps both"));
+            }
+            let before = books.entries.get(&recipe.name).filter(|e| e.recipe.digest() == digest);
+            if before.is_none() && books.entries.len() >= MOST_RECIPES {
+                let text = format!("{MOST_RECIPES} environments have names here");
+                return Err(Refusal::new(RefusalKind::DiskFull, text).hint("remove some with `homie env rm`"));
+            }
+            Entry {
+                lock: lock.or_else(|| before.and_then(|e| e.lock.clone())),
+                auto: auto && before.is_none_or(|e| e.auto),
+                used_ms: wall_ms(),
+                failure: before.and_then(|e| e.failure.clone()),
+                recipe,
+            }
+        };
+        let name = entry.recipe.name.clone();
+        self.save(entry.clone()).await.map_err(|e| refusal(&e))?;
+        self.0.books().entries.insert(name.clone(), entry);
+        self.view(&name).ok_or_else(|| nobody(&name))
+    }
+
+    /// Removes a name and what was built for it.
+    pub(in crate::sandbox) async fn remove(&self, name: &str) -> Result<(), Refusal> {
+        let (known, keys) = {
+            let books = self.0.books();
+            let entry = books.entries.get(name);
+            let recipe = entry.map(|e| e.recipe.digest());
+            let shared = |r: &Digest| books.entries.values().filter(|e| e.recipe.digest() == *r).count() > 1;
+            let gone = |s: &Stored| match &recipe {
+                Some(recipe) => s.built.lock.recipe == *recipe && !shared(recipe),
+                None => s.name == name,
+            };
+            let keys: Vec<Key> = books.stored.iter().filter(|(_, s)| gone(s)).map(|(key, _)| *key).collect();
+            if let Some(key) = keys.iter().find(|key| books.held.contains_key(*key)) {
+                let text = format!("environment {name} is in use with the {} engine", key.1.as_str());
+                return Err(Refusal::new(RefusalKind::Busy, text).hint("wait for its jobs, or cancel them"));
+            }
+            (entry.is_some(), keys)
+        };
+        if !known && keys.is_empty() {
+            return Err(self.unknown(name));
+        }
+        if known {
+            let (inner, which) = (self.0.clone(), name.to_owned());
+            blocking(move || inner.shelf.forget(&which)).await.map_err(|e| refusal(&e))?;
+            self.0.books().entries.remove(name);
+        }
+        for key in keys {
+            self.drop_key(key).await;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Engines a name can be built with here, the preferred first.
+    pub(in crate::sandbox) fn engines(&self) -> Vec<EngineKind> {
+        self.0.books().builders.iter().map(|b| b.engine).collect()
+    }
+}
+
+fn nobody(name: &str) -> Refusal {
+    Refusal::new(RefusalKind::NoEnvironment, format!("no environment is called {name}"))
+}
+
+fn nameless(name: &str) -> BuildFailure {
+    BuildFailure::new(
+        FailedBuild::Cannot,
+        format!("environment {name} is not here, and nothing says what it is made of"),
+    )
+    .hint("the submitter names its recipe: `homie run --env ./homie.env.yaml`")
+}
