@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use homie::blobs::BlobStore;
@@ -102,6 +103,8 @@ impl Room {
             docker_host: None,
             cache: state.join("wheels"),
             limits: limits.clone(),
+            blobs: blobs.clone(),
+            link: Arc::default(),
         })
         .expect("builder");
         let door = sandbox::start(SandboxParts {

@@ -93,12 +93,16 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         facts: facts.clone(),
         state: places.state.clone(),
     })?;
+    // Environments come over the link, which starts after the room that wants them.
+    let link_of_builds = std::sync::Arc::new(std::sync::OnceLock::new());
     let builder = HostBuilder::new(HostBuilderParts {
         exe: "/proc/self/exe".into(),
         node: identity.peer().to_string(),
         docker_host: settings.docker_host.clone(),
         cache: places.state.join("wheels"),
         limits: settings.limits.clone(),
+        blobs: blobs.clone(),
+        link: link_of_builds.clone(),
     })
     .with_context(|| format!("cannot make {}", places.state.join("wheels").display()))?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
@@ -135,6 +139,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         registry: link::RegistryOutlets::of(&registry),
         sandbox: link::SandboxOutlets::of(&sandbox),
     })?;
+    let _ = link_of_builds.set(link.clone().recipient());
     let scheduler = scheduler::start(scheduler::SchedulerParts {
         outlets: scheduler::Outlets {
             put: history.clone().recipient(),

@@ -25,10 +25,11 @@ pub(super) struct Broom {
     pub(super) keep: Duration,
 }
 
-/// Drops pins of sessions of an earlier homied: their clients are gone.
+/// Drops pins of sessions and of fetches of an earlier homied: nobody goes on with them, and what is asked for again is
+/// claimed again.
 pub(super) fn drop_stale_puts(blobs: &BlobStore) {
     let Ok(pins) = blobs.pins() else { return };
-    for pin in pins.iter().filter(|p| p.starts_with("put-")) {
+    for pin in pins.iter().filter(|p| p.starts_with("put-") || p.starts_with("env-")) {
         if let Err(error) = blobs.unpin(pin) {
             tracing::warn!(%error, pin, "cannot drop a stale pin");
         }

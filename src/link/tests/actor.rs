@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::{Actor, Addr, Context, Handler, MessageResult};
 use tokio::sync::watch;
 
 use super::super::handle::Link;
@@ -13,7 +13,7 @@ use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerI
 use crate::pipe::{LogState, OutputLog};
 use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
 use crate::sandbox::messages::{
-    AdmitJob, ForgetJob, HostedFeed, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
 };
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -109,6 +109,13 @@ impl Handler<ForgetJob> for Probe {
     type Result = ();
     fn handle(&mut self, word: ForgetJob, _: &mut Self::Context) {
         self.seen.lock().expect("lock").forgotten.push(word.job);
+    }
+}
+
+impl Handler<FindEnv> for Probe {
+    type Result = MessageResult<FindEnv>;
+    fn handle(&mut self, _: FindEnv, _: &mut Self::Context) -> Self::Result {
+        MessageResult(None)
     }
 }
 

@@ -15,6 +15,8 @@ mod index;
 mod jail;
 mod lines;
 mod python;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt::Display;
