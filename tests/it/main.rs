@@ -21,4 +21,5 @@ mod output;
 mod placement;
 mod refusals;
 mod reload;
+mod soak;
 mod survival;
