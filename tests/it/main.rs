@@ -15,7 +15,6 @@ mod documents;
 mod files;
 mod frames;
 mod jobs;
-mod keys;
 mod meeting;
 mod output;
 mod placement;

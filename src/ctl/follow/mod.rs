@@ -6,7 +6,6 @@
 mod document;
 mod hints;
 mod interrupt;
-mod limits;
 mod lines;
 mod printer;
 mod screen;

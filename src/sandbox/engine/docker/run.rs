@@ -23,7 +23,7 @@ use super::streams::{self, Drained};
 use super::template::{self, Flavour};
 use super::{image_of, seccomp};
 use crate::model::Usage;
-use crate::sandbox::engine::{End, Ended, EngineError, EngineJob, JobLaunch, Started};
+use crate::sandbox::engine::{End, Ended, EngineError, EngineJob, JobLaunch, Meter, Started};
 
 /// A wait lasts as long as its job, whose own limit ends it; the client's limit must only never be the first.
 const WAIT_LIMIT: Duration = Duration::from_secs(400 * 86_400);
@@ -367,6 +367,10 @@ impl EngineJob for DockerJob {
             Some(Ok(())) => Ok(()),
             _ => Err(refused),
         }
+    }
+
+    fn meter(&self) -> Meter {
+        self.cgroup.as_ref().map(|cgroup| cgroup.meter.clone()).unwrap_or_default()
     }
 
     async fn usage(&mut self) -> Usage {

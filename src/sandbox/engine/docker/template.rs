@@ -169,7 +169,7 @@ fn ulimits(launch: &JobLaunch, flavour: &Flavour) -> Vec<ResourcesUlimits> {
 
 /// GPUs by index. Podman's imitation ignores device requests but for CDI names.
 fn gpu_request(launch: &JobLaunch, flavour: &Flavour) -> DeviceRequest {
-    let indices = launch.gpus.iter();
+    let indices = launch.gpus.iter().map(|g| g.index);
     if flavour.podman {
         return DeviceRequest {
             driver: Some("cdi".to_owned()),
@@ -178,7 +178,7 @@ fn gpu_request(launch: &JobLaunch, flavour: &Flavour) -> DeviceRequest {
         };
     }
     DeviceRequest {
-        device_ids: Some(indices.map(u32::to_string).collect()),
+        device_ids: Some(indices.map(|i| i.to_string()).collect()),
         capabilities: Some(vec![vec!["gpu".to_owned()]]),
         ..DeviceRequest::default()
     }
@@ -192,7 +192,7 @@ fn signed(bytes: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EngineKind, Epoch, JobId, Limits};
+    use crate::model::{EngineKind, Epoch, GpuDevice, JobId, Limits};
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
@@ -241,6 +241,7 @@ mod tests {
             format!("HOMIE_JOB={id}"),
             "HOME=/work".to_owned(),
             "LANG=C.UTF-8".to_owned(),
+            "NVIDIA_VISIBLE_DEVICES=void".to_owned(),
             "PATH=/usr/local/bin:/usr/bin:/bin".to_owned(),
             "PYTHONUNBUFFERED=1".to_owned(),
             "SEED=7 8".to_owned(),
@@ -325,7 +326,8 @@ mod tests {
 
     #[test]
     fn gpus_are_asked_for_by_index() {
-        let launch = JobLaunch { gpus: vec![0, 2], ..launch() };
+        let gpu = |index, minor| GpuDevice { index, minor, uuid: format!("GPU-{index}") };
+        let launch = JobLaunch { gpus: vec![gpu(0, 1), gpu(2, 0)], ..launch() };
         let docker = body(&launch, &flavour());
         let want = json!([{"DeviceIDs": ["0", "2"], "Capabilities": [["gpu"]]}]);
         assert_eq!(docker["HostConfig"]["DeviceRequests"], want);
