@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::direct;
 use super::settings::{EngineChoice, Settings};
 use super::shape::{Arity, Given};
-use crate::model::{parse_cpus, parse_duration, parse_size, visible_controls};
+use crate::model::{LEAST_MEMORY, parse_cpus, parse_duration, parse_size_from, visible_controls};
 use crate::secret::Secret;
 
 /// A key.
@@ -60,7 +60,7 @@ pub(super) static KEYS: [Key; 23] = [
         |s, v| parse_cpus(v).map(|v| s.limits.cpu_millis = v).map_err(|e| e.to_string()),
         |s| json!(f64::from(s.limits.cpu_millis) / 1000.0)
     ),
-    one!("container_memory_limit", |s, v| size(v, 4 << 20).map(|v| s.limits.memory_bytes = v), |s| show_size(
+    one!("container_memory_limit", |s, v| size(v, LEAST_MEMORY).map(|v| s.limits.memory_bytes = v), |s| show_size(
         s.limits.memory_bytes
     )),
     one!("container_timeout", |s, v| seconds(v).map(|v| s.limits.timeout_s = v), |s| json!(s.limits.timeout_s)),
@@ -115,14 +115,15 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// A name of a machine or a group. It is printed before every line of output and sent in heartbeats.
+/// A name of a machine or a group. It is printed before every line of output, sent in heartbeats, and given to
+/// commands, so it may not look like a flag.
 fn name(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && text.len() <= MAX_NAME;
+    let fits = !text.is_empty() && text.len() <= MAX_NAME && !text.starts_with('-');
     if fits && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{:?} is not a name; write at most {MAX_NAME} letters, digits, `-`, `_` or `.`, such as raj",
+            "{:?} is not a name; write at most {MAX_NAME} letters, digits, `-` (not in front), `_` or `.`, such as raj",
             excerpt(text)
         ))
     }
@@ -210,14 +211,9 @@ fn seconds(text: &str) -> Result<u64, String> {
     parse_duration(text).map_err(|e| e.to_string())
 }
 
-/// A size of at least `least` bytes: Docker refuses a memory limit under 6 MiB, older ones under 4 MiB, and a limit
-/// of a few bytes is a forgotten unit.
+/// A size of at least `least` bytes.
 fn size(text: &str, least: u64) -> Result<u64, String> {
-    let bytes = parse_size(text).map_err(|e| e.to_string())?;
-    if bytes < least {
-        return Err(format!("{:?} is only {bytes} bytes; write a unit, such as 512m or 4g", excerpt(text)));
-    }
-    Ok(bytes)
+    parse_size_from(text, least)
 }
 
 /// `4g`, `512m`: as it is written in the file.

@@ -25,7 +25,8 @@ pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};
 pub use limits::{
-    Limits, Needs, ParseAmountError, format_bytes, format_duration, parse_cpus, parse_duration, parse_size,
+    LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_cpus,
+    parse_disk, parse_duration, parse_memory, parse_size, parse_size_from,
 };
 pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, PathError};
 pub use outcome::{FailKind, Outcome};

@@ -6,6 +6,7 @@
 mod document;
 mod hints;
 mod interrupt;
+mod limits;
 mod lines;
 mod printer;
 mod screen;

@@ -234,10 +234,7 @@ fn outcome(reason: Option<Reason>, ended: Result<Ended, EngineError>, launch: &J
         (None, Ok(Ended { end, out_of_memory, .. })) => match end {
             End::Signaled(libc::SIGKILL) | End::Exited(KILLED_CHILD) if out_of_memory => Outcome::failed(
                 FailKind::OutOfMemory,
-                format!(
-                    "the job needed more than its {} of memory; ask for more with --memory",
-                    format_bytes(limits.memory_bytes)
-                ),
+                format!("the job needed more than its {} of memory", format_bytes(limits.memory_bytes)),
             ),
             End::Signaled(libc::SIGXFSZ) | End::Exited(FILE_TOO_LARGE) => Outcome::failed(
                 FailKind::DiskLimit,
