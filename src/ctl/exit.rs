@@ -172,8 +172,10 @@ impl From<clap::Error> for CtlError {
         let tips: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ")).collect();
         let hint = if tips.is_empty() { "`--help` shows what can be said".to_owned() } else { tips.join("; ") };
         let message = match error.kind() {
-            // What is printed there is the help itself.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+            // The first prints every command, the second is the help itself.
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "a command is missing".to_owned()
+            }
             _ => {
                 let first = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
                 let words = first.collect::<Vec<_>>().join(" ");

@@ -185,9 +185,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_byte_is_lost_and_no_line_is_endless(
-            parts in proptest::collection::vec(("[a-z\n]{0,20}", 1usize..12_000), 0..12)
+            parts in proptest::collection::vec(("[a-z\n]{0,20}", 0usize..3), 0..8)
         ) {
-            let texts: Vec<String> = parts.iter().map(|(text, times)| text.repeat(*times)).collect();
+            let texts: Vec<String> = parts.iter().map(|(text, n)| format!("{text}{}", "x".repeat(n * 40_000))).collect();
             let given: Vec<_> = texts.iter().map(|t| (1, Source::Stdout, t.as_bytes())).collect();
             let told = document(&given, None);
             let lines: Vec<&str> = told["output"].as_array().expect("a list").iter().map(|l| l["text"].as_str().expect("text")).collect();
