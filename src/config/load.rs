@@ -38,6 +38,20 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+impl Loaded {
+    /// Says with each value that a running homied, started with other settings, cannot take up, that it is not in
+    /// force yet.
+    pub fn note_what_needs_a_restart(&mut self, started_with: &Settings) {
+        for key in self.settings.needing_a_restart(started_with) {
+            let text = "not in force yet, restart needed: `homie down`, then `homie up`".to_owned();
+            self.warnings.push(format!("{key} is {text}"));
+            if let Some(row) = self.rows.iter_mut().find(|row| row.key == key) {
+                row.warning = Some(text);
+            }
+        }
+    }
+}
+
 /// Reads and checks everything. A missing file is an empty one.
 ///
 /// `host_name` is the default of `name` (see [`host_name`]), so that tests need not be this machine. `env` are environment variables (others than `HOMIE_*` are passed over); `flags` are pairs of a key and its value.

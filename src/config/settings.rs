@@ -69,6 +69,17 @@ impl EngineChoice {
 }
 
 impl Settings {
+    /// The keys, as in the file, whose new values homied takes up only when it starts.
+    pub fn needing_a_restart(&self, started_with: &Self) -> Vec<&'static str> {
+        let (old, new) = (started_with, self);
+        let changed = [
+            ("store_limit", old.store_bytes != new.store_bytes),
+            ("keep_results", old.keep_results_s != new.keep_results_s),
+            ("docker_host", old.docker_host != new.docker_host),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+
     /// The settings of a machine that nobody configured.
     pub fn defaults(host_name: &str) -> Self {
         Self {

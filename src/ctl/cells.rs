@@ -153,7 +153,13 @@ mod tests {
 
     #[test]
     fn gpus_read_like_their_boxes() {
-        let gpu = |name: &str| Gpu { name: name.into(), memory_bytes: 10 << 30, memory_free_bytes: 0, busy_percent: 0 };
+        let gpu = |name: &str| Gpu {
+            name: name.into(),
+            memory_bytes: 10 << 30,
+            memory_free_bytes: 0,
+            busy_percent: 0,
+            ..Gpu::default()
+        };
         assert_eq!(gpu_cell(&[], true), "-");
         assert_eq!(gpu_cell(&[gpu("NVIDIA GeForce RTX 3080")], true), "RTX 3080 (10 GB)");
         assert_eq!(gpu_cell(&[gpu("NVIDIA H200"), gpu("NVIDIA H200")], false), "2x H200");

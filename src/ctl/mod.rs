@@ -12,6 +12,7 @@ pub mod connect;
 pub mod context;
 pub mod exit;
 pub mod follow;
+pub mod glob;
 pub mod homied;
 pub mod render;
 pub mod results;

@@ -142,13 +142,15 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     };
     ask(&link, connect, Duration::from_secs(5)).await?;
     let discovery = discovery::start(discovery::DiscoveryParts {
-        keys,
+        says: discovery::messages::StartDiscovery {
+            keys: keys.clone(),
+            boot,
+            name: settings.name.clone(),
+            discovery_port: settings.discovery_port,
+            worker_port: settings.worker_port,
+            broadcast: settings.broadcast,
+        },
         id: identity.peer(),
-        boot,
-        name: settings.name.clone(),
-        discovery_port: settings.discovery_port,
-        worker_port: settings.worker_port,
-        broadcast: settings.broadcast,
         facts: facts.clone(),
         registry: registry.clone().recipient(),
         link: link.clone().recipient(),
@@ -165,7 +167,12 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         remove_direct: link.clone().recipient(),
         direct: link.clone().recipient(),
         listening: link.clone().recipient(),
+        link_self: link.clone().recipient(),
+        registry_self: registry.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
+        start_discovery: discovery.clone().recipient(),
+        stop_discovery: discovery.clone().recipient(),
+        limits: monitor.clone().recipient(),
         hosted: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
         engine_warnings: sandbox.clone().recipient(),
@@ -189,6 +196,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         outlets,
         places: places.clone(),
         loaded,
+        keys,
         flags: options.flags.clone(),
         settings: settings_tx,
         blobs,
@@ -235,8 +243,7 @@ async fn group_keys(settings: &config::Settings) -> anyhow::Result<Option<GroupK
         return Ok(None);
     }
     let (secret, group) = (settings.group_secret.clone(), settings.group.clone());
-    let keys = tokio::task::spawn_blocking(move || GroupKeys::derive(&secret, &group)).await?;
-    Ok(Some(keys))
+    Ok(tokio::task::spawn_blocking(move || GroupKeys::of(&secret, &group)).await?)
 }
 
 fn make_private(dir: &Path) -> anyhow::Result<()> {

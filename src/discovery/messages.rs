@@ -1,6 +1,8 @@
 //! Words discovery understands.
 
 use crate::mailbox::Word;
+use crate::model::BootId;
+use crate::secret::GroupKeys;
 
 /// Sends our own next beat now (at most once in 250 ms), because somebody new was heard.
 #[derive(Debug, Word)]
@@ -11,6 +13,25 @@ pub struct BeatSoon;
 #[derive(Debug, Word)]
 #[rtype(result = "Option<String>")]
 pub struct DiscoveryError;
+
+/// Speaks and listens anew, as somebody whom nobody has heard before. A conversation that goes on ends first, with a
+/// goodbye; answers when that is said.
+#[derive(Debug, Clone, Word)]
+#[rtype(result = "()")]
+pub struct StartDiscovery {
+    /// The group's keys; without them this machine stays alone.
+    pub keys: Option<GroupKeys>,
+    /// This run.
+    pub boot: BootId,
+    /// Its name.
+    pub name: String,
+    /// UDP port of heartbeats, here and everywhere in the group.
+    pub discovery_port: u16,
+    /// Where its worker listens.
+    pub worker_port: u16,
+    /// Whether to beat, or only to listen.
+    pub broadcast: bool,
+}
 
 /// Sends the goodbye beat and closes the socket.
 #[derive(Debug, Word)]

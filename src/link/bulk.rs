@@ -72,7 +72,8 @@ pub(super) async fn dial(room: &Arc<Room>, link: &Link, ticket: TicketId) -> Res
             Ok(Framed::new(Box::new(near), FrameCodec::bulk()))
         }
         Some(target) => {
-            let member = room.member.as_ref().ok_or_else(|| super::error::LinkError::NoGroup.refusal())?;
+            let me = room.me();
+            let member = me.member.as_ref().ok_or_else(|| super::error::LinkError::NoGroup.refusal())?;
             let (stream, _) = room.route.dial(target).await.map_err(super::error::LinkError::refusal)?;
             let secured =
                 member.dial(stream, room.worker_port(), purpose).await.map_err(super::error::LinkError::refusal)?;

@@ -27,12 +27,19 @@ pub struct Needs {
     pub disk_bytes: Option<u64>,
     /// Number of whole GPUs.
     pub gpus: u32,
+    /// The least memory that each of these GPUs must have, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_bytes: Option<u64>,
+    /// What the name of each must contain, whatever the case (`rtx 3080`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_model: Option<String>,
     /// The weakest jail this job may be put in.
     pub isolation: Option<Isolation>,
 }
 
 /// What a job gets: the owner's caps after the job's wishes were clamped to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Processor time, in thousandths of a core.
     pub cpu_millis: u32,
@@ -48,6 +55,9 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Bytes of the tmpfs at /tmp; they count as memory.
     pub tmp_bytes: u64,
+    /// GPUs; `None` is as many as the machine has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
 }
 
 impl Default for Limits {
@@ -62,6 +72,7 @@ impl Default for Limits {
             disk_bytes: 10 << 30,
             output_bytes: 256 << 20,
             tmp_bytes: 1 << 30,
+            gpus: None,
         }
     }
 }

@@ -60,6 +60,7 @@ fn offer(facts: &mut Facts, limits: &Limits) {
     facts.cpu_limit_millis = limits.cpu_millis;
     facts.memory_limit_bytes = limits.memory_bytes;
     facts.timeout_limit_s = limits.timeout_s;
+    facts.gpu_limit = limits.gpus;
 }
 
 impl MonitorActor {
@@ -158,6 +159,7 @@ impl Handler<SetLimits> for MonitorActor {
     type Result = ();
     fn handle(&mut self, m: SetLimits, _: &mut Context<Self>) {
         offer(&mut self.facts, &m.limits);
+        self.facts.job_slots = m.slots;
         self.publish();
     }
 }
@@ -190,8 +192,8 @@ mod tests {
             assert_eq!(until(&mut facts, |f| !f.engines.is_empty()).await.engines, [engine]);
             ask(&door, SetHosting { running: 1, slots: 2 }, LIMIT).await.expect("answer");
             assert_eq!(until(&mut facts, |f| f.jobs_running == 1).await.job_slots, 2);
-            ask(&door, SetLimits { limits: Limits { timeout_s: 5, ..limits } }, LIMIT).await.expect("answer");
-            until(&mut facts, |f| f.timeout_limit_s == 5).await;
+            ask(&door, SetLimits { limits: Limits { timeout_s: 5, ..limits }, slots: 4 }, LIMIT).await.expect("answer");
+            assert_eq!(until(&mut facts, |f| f.timeout_limit_s == 5).await.job_slots, 4);
         });
     }
 

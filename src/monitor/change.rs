@@ -50,7 +50,13 @@ mod tests {
             memory_bytes: 32 << 30,
             memory_free_bytes: 16 << 30,
             disk_free_bytes: 100 << 30,
-            gpus: vec![Gpu { name: "A".into(), memory_bytes: 8 << 30, memory_free_bytes: 8 << 30, busy_percent: 0 }],
+            gpus: vec![Gpu {
+                name: "A".into(),
+                memory_bytes: 8 << 30,
+                memory_free_bytes: 8 << 30,
+                busy_percent: 0,
+                ..Gpu::default()
+            }],
             job_slots: 2,
             ..Facts::default()
         }

@@ -82,10 +82,12 @@ fn all(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
                 Err(e) => return Err(e),
             };
             Ok(Gpu {
+                index,
                 name: device.name()?,
                 memory_bytes: memory.total,
                 memory_free_bytes: memory.free,
                 busy_percent: u8::try_from(busy).unwrap_or(100).min(100),
+                ..Gpu::default()
             })
         })
         .collect()

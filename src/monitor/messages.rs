@@ -27,4 +27,6 @@ pub struct SetHosting {
 pub struct SetLimits {
     /// The caps of a hosted job.
     pub limits: crate::model::Limits,
+    /// Jobs hosted at once.
+    pub slots: u16,
 }

@@ -14,6 +14,9 @@ use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
 use super::adopt::Found;
+use super::assignments::{
+    Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
+};
 use super::engines::{Survey, preferred};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
@@ -21,13 +24,12 @@ use super::messages::{
     AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
     OpenResults, StartJob, StopJob, WatchJob,
 };
-use super::parts::{LOAD_LIMIT, SandboxParts};
+use super::parts::SandboxParts;
 use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
-use crate::history::messages::GetRecord;
-use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId, Role};
+use crate::mailbox::{Door, MAILBOX, Word, ask, tell, tell_outlet};
+use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId};
 use crate::monitor::messages::SetHosting;
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -46,6 +48,7 @@ pub struct SandboxActor {
     lives: JoinSet<()>,
     survey: watch::Receiver<Option<Survey>>,
     draining: bool,
+    turns: Turns,
 }
 
 /// The task of a job has ended; nothing of it is left here.
@@ -69,8 +72,15 @@ pub(super) fn run(
     found: Vec<Found>,
 ) -> Door<SandboxActor> {
     SandboxActor::create(|ctx| {
-        let mut actor =
-            SandboxActor { parts, shared, jobs: HashMap::new(), lives: JoinSet::new(), survey, draining: false };
+        let mut actor = SandboxActor {
+            parts,
+            shared,
+            jobs: HashMap::new(),
+            lives: JoinSet::new(),
+            survey,
+            draining: false,
+            turns: Turns::default(),
+        };
         for found in found {
             actor.adopt(found, &ctx.address());
         }
@@ -85,12 +95,6 @@ impl Actor for SandboxActor {
         ctx.set_mailbox_capacity(MAILBOX);
         self.tell_hosting();
     }
-}
-
-type Status = Result<HostedStatus, Refusal>;
-
-fn unknown(job: JobId) -> Refusal {
-    Refusal::new(RefusalKind::UnknownJob, format!("job {} is not hosted here", job.short()))
 }
 
 impl SandboxActor {
@@ -122,14 +126,15 @@ impl SandboxActor {
                 engines: preferred(settings.engine),
             };
             let trouble = survey.trouble().unwrap_or_default();
-            let taken: Vec<u32> =
-                self.jobs.values().filter(|h| h.is_active()).flat_map(|h| h.grant.gpus.clone()).collect();
+            // An earlier assignment of the same job has ended by now, though its entry may still be here.
+            let active = || self.jobs.iter().filter(|(id, h)| **id != offer.job && h.is_active()).map(|(_, h)| h);
+            let taken: Vec<u32> = active().flat_map(|h| h.grant.gpus.clone()).collect();
             let situation = Situation {
                 draining: self.draining,
                 paused: facts.paused.as_deref(),
                 engines: &survey.offers,
                 engine_trouble: &trouble,
-                hosted: self.jobs.values().filter(|h| h.is_active()).count(),
+                hosted: active().count(),
                 gpus: facts.gpus.len() as u32,
                 gpus_taken: &taken,
                 disk_free: super::free_bytes(&self.parts.dir),
@@ -189,107 +194,49 @@ impl SandboxActor {
     }
 }
 
-fn stale(job: JobId, have: Epoch) -> Refusal {
-    Refusal::new(
-        RefusalKind::StaleEpoch,
-        format!("assignment {have} of job {} is known here; an earlier one is void", job.short()),
-    )
-}
-
-/// Whether acceptance is written down, and how the job stands.
-type Taken = (watch::Receiver<Option<Result<(), Refusal>>>, watch::Receiver<HostedStatus>);
-
-/// What [`AdmitJob`] finds of an earlier assignment.
-enum Earlier {
-    None,
-    Same(Taken),
-    /// To be ended first.
-    Older(watch::Receiver<HostedStatus>),
-}
-
 /// How [`AdmitJob`] goes on.
 enum Next {
     Taken(Taken),
     Decide(Survey),
 }
 
-impl SandboxActor {
-    fn earlier(&self, from: &Borrower, offer: &Offer) -> Result<Earlier, Refusal> {
-        let Some(hosted) = self.jobs.get(&offer.job) else { return Ok(Earlier::None) };
-        if hosted.borrower != from.peer {
-            return Err(Refusal::new(RefusalKind::NotAllowed, "a job of that id belongs to another peer"));
-        }
-        match hosted.base.epoch {
-            have if have == offer.epoch => Ok(Earlier::Same((hosted.accepted.clone(), hosted.status.clone()))),
-            have if have > offer.epoch => Err(stale(offer.job, have)),
-            _ => {
-                hosted.orders.send_modify(|o| {
-                    o.stop.get_or_insert_with(|| from.name.clone());
-                    o.forget = true;
-                });
-                Ok(Earlier::Older(hosted.status.clone()))
-            }
-        }
-    }
-}
-
-/// Once acceptance is on disk, the status.
-async fn when_accepted((mut accepted, status): Taken) -> Status {
-    let known = accepted.wait_for(Option::is_some).await.map_err(|_| shutting_down())?.clone();
-    known.unwrap_or(Ok(()))?;
-    let now = status.borrow().clone();
-    Ok(now)
-}
-
-fn shutting_down() -> Refusal {
-    Refusal::new(RefusalKind::ShuttingDown, "this machine's homied is on its way down")
-}
-
-/// What was once ended here and handed over is not begun again.
-async fn check_past(get: &Outlet<GetRecord>, job: JobId, epoch: Epoch) -> Result<(), Refusal> {
-    let past = ask_outlet(get, GetRecord { job, role: Role::Hosted }, LOAD_LIMIT).await;
-    match past.map_err(|e| Refusal::internal(e.to_string()))?? {
-        Some(record) if record.epoch > epoch => Err(stale(job, record.epoch)),
-        Some(record) if record.epoch == epoch && record.is_terminal() => Err(Refusal::new(
-            RefusalKind::UnknownJob,
-            format!("assignment {epoch} of job {} has ended here and nothing of it is left", job.short()),
-        )),
-        _ => Ok(()),
-    }
-}
-
 impl Handler<AdmitJob> for SandboxActor {
     type Result = ResponseActFuture<Self, Status>;
 
     fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
-        let earlier = self.earlier(&from, &offer);
+        let turn = self.turns.of(offer.job);
         let mut survey = self.survey.clone();
         let get = self.parts.get.clone();
-        let (job, epoch) = (offer.job, offer.epoch);
-        let ready = async move {
-            match earlier? {
-                Earlier::Same(taken) => return Ok(Next::Taken(taken)),
-                Earlier::None => check_past(&get, job, epoch).await?,
-                // Its task drops the status once the directory is gone.
-                Earlier::Older(mut status) => {
-                    let gone = async { while status.changed().await.is_ok() {} };
-                    let limit = tokio::time::timeout(REPLACE_LIMIT, gone).await;
-                    limit.map_err(|_| {
-                        Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here")
-                    })?;
+        let (asker, asked) = (from.clone(), offer.clone());
+        let busy = |_| Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here");
+        let our_turn = async move { tokio::time::timeout(REPLACE_LIMIT, turn.lock_owned()).await.map_err(busy) };
+        let found = our_turn.into_actor(self).map(|turn, actor, _| {
+            let turn = turn?;
+            Ok((turn, earlier(actor.jobs.get(&asked.job), &asker, &asked)?, asker, asked))
+        });
+        let ready = found.then(move |found: Result<_, Refusal>, actor, _| {
+            let ready = async move {
+                let (turn, earlier, asker, asked) = found?;
+                match earlier {
+                    Earlier::Same(taken) => return Ok((turn, Next::Taken(taken))),
+                    Earlier::None => check_past(&get, &asker, &asked).await?,
+                    // Its task drops the status once the directory is gone.
+                    Earlier::Older(mut status) => {
+                        let gone = async { while status.changed().await.is_ok() {} };
+                        tokio::time::timeout(REPLACE_LIMIT, gone).await.map_err(busy)?;
+                    }
                 }
-            }
-            let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
-            Ok(Next::Decide(survey.clone().unwrap_or_default()))
-        };
-        Box::pin(ready.into_actor(self).then(move |ready: Result<Next, Refusal>, actor, ctx| {
-            let decided = ready.and_then(|next| match next {
+                let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
+                Ok((turn, Next::Decide(survey.clone().unwrap_or_default())))
+            };
+            ready.into_actor(actor)
+        });
+        Box::pin(ready.then(move |ready: Result<_, Refusal>, actor, ctx| {
+            // From here on the table tells later offers of this one.
+            let decided = ready.and_then(|(_turn, next)| match next {
                 Next::Taken(taken) => Ok(taken),
                 Next::Decide(survey) => {
-                    // Another offer of the same assignment may have come meanwhile.
-                    if actor.jobs.get(&offer.job).is_none_or(|h| h.base.epoch != offer.epoch) {
-                        actor.decide(&from, &offer, &survey, &ctx.address())?;
-                    }
+                    actor.decide(&from, &offer, &survey, &ctx.address())?;
                     let hosted = actor.find(from.peer, offer.job, offer.epoch)?;
                     Ok((hosted.accepted.clone(), hosted.status.clone()))
                 }

@@ -9,7 +9,7 @@ use super::follow::Orders;
 use super::messages::Borrower;
 use super::results::Results;
 use crate::model::{
-    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Totals, Usage,
+    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Usage,
 };
 use crate::pipe::OutputLog;
 use crate::wire::refusal::Refusal;
@@ -59,15 +59,8 @@ pub(super) fn work_dir(job_dir: &Path) -> PathBuf {
 /// The first record of a job.
 pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now_ms: u64) -> JobRecord {
     JobRecord {
-        id: offer.job,
-        role: Role::Hosted,
-        uid: 0,
-        spec: offer.spec.clone(),
-        home_dir: None,
-        inputs: offer.inputs,
         input_totals: offer.input_totals,
         state: JobState::Uploading,
-        outcome: None,
         epoch: offer.epoch,
         attempts: vec![Attempt {
             epoch: offer.epoch,
@@ -80,15 +73,8 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
         peer: Some(from.peer),
         peer_name: Some(from.name.clone()),
         engine: Some(grant.engine.as_str().to_owned()),
-        created_ms: now_ms,
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: vec![],
+        limits: Some(grant.limits.clone()),
+        ..JobRecord::new(offer.job, Role::Hosted, offer.spec.clone(), offer.inputs, now_ms)
     }
 }
 
@@ -101,6 +87,7 @@ pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
         output_bytes: 0,
         engine: record.engine.clone(),
         usage: Usage::default(),
+        limits: record.limits.clone(),
         outcome: None,
         results: None,
     }
@@ -125,6 +112,7 @@ pub(super) fn record(base: &JobRecord, status: &HostedStatus) -> JobRecord {
     record.outcome.clone_from(&status.outcome);
     record.engine.clone_from(&status.engine);
     record.usage = status.usage;
+    record.limits.clone_from(&status.limits);
     record.output_bytes = status.output_bytes;
     if let Some(results) = &status.results {
         record.results = (results.totals.files > 0).then_some(results.manifest);

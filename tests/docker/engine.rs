@@ -222,12 +222,14 @@ impl TestJob {
                 disk_bytes: 64 << 20,
                 output_bytes: 256 << 20,
                 tmp_bytes: 16 << 20,
+                gpus: None,
             },
             uid,
             gid,
             gpus: vec![],
             engine: EngineKind::Docker,
             image: Some(shared.image.clone()),
+            tree: None,
             warm: None,
         };
         Self { dir, launch }

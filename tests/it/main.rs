@@ -19,4 +19,5 @@ mod meeting;
 mod output;
 mod placement;
 mod refusals;
+mod reload;
 mod survival;

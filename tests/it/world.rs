@@ -319,6 +319,12 @@ impl Host {
         kill_inhabitants(&self.namespace.iter().collect::<Vec<_>>(), &self.state);
     }
 
+    /// Sends homied a signal.
+    #[track_caller]
+    pub fn signal_homied(&self, signal: nix::sys::signal::Signal) {
+        self.homied.as_ref().expect("homied was started").signal(signal);
+    }
+
     /// Ends homied in order.
     #[track_caller]
     pub fn stop(&mut self) -> Finished {
@@ -419,7 +425,7 @@ fn ip(args: &[&str]) {
 }
 
 /// A port that is free for TCP and UDP. It may be taken before it is used; the kernel hands out others meanwhile.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("bound").port();

@@ -29,6 +29,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub gpu: Option<u32>,
+    /// Each of them with at least so much memory (10g)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub gpu_mem: Option<u64>,
+    /// Each of a model whose name has this in it (3080, h200)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub gpu_model: Option<String>,
     /// Cores it needs (2, 0.5)
     #[arg(long, value_name = "CORES", value_parser = parse_cpus)]
     pub cpu: Option<u32>,

@@ -3,6 +3,7 @@
 
 mod actor;
 mod edges;
+mod renewal;
 mod road;
 mod strangers;
 mod time;
@@ -212,6 +213,7 @@ fn status(job: JobId, epoch: Epoch, state: HostedState) -> HostedStatus {
         output_bytes: 0,
         engine: None,
         usage: Usage::default(),
+        limits: None,
         outcome: None,
         results: None,
     }

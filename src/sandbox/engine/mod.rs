@@ -54,6 +54,9 @@ pub struct JobLaunch {
     pub engine: EngineKind,
     /// The image that holds `env`, by digest, for engines that have images.
     pub image: Option<String>,
+    /// The directory that holds `env`, to be seen read-only at [`INSIDE_ENV`]; `None` for `base` and for images.
+    #[serde(default)]
+    pub tree: Option<PathBuf>,
     /// The container that was started ahead and is this job's now, if one was there.
     pub warm: Option<Warm>,
 }
@@ -85,13 +88,18 @@ impl JobLaunch {
         job_name(self.job, self.epoch)
     }
 
+    /// Where its programs are looked up.
+    pub fn search_path(&self) -> &'static str {
+        if self.tree.is_some() { INSIDE_PATH_ENV } else { INSIDE_PATH }
+    }
+
     /// The variables the job starts with: the submitter's, then the fixed few that it may not change.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let mut vars = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
         vars.extend(self.vars.clone());
         vars.extend(
             [
-                ("PATH", INSIDE_PATH),
+                ("PATH", self.search_path()),
                 ("HOME", INSIDE_WORK),
                 ("TMPDIR", "/tmp"),
                 // Python would otherwise hold back lines in a 8 KiB buffer, because its output is no terminal.
@@ -99,6 +107,10 @@ impl JobLaunch {
             ]
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
         );
+        if self.tree.is_some() {
+            // What activating it would set; tools that look for an environment look for this.
+            vars.insert("VIRTUAL_ENV".to_owned(), INSIDE_ENV.to_owned());
+        }
         vars.insert("HOMIE_JOB".to_owned(), self.job.to_string());
         vars.insert("HOMIE_EPOCH".to_owned(), self.epoch.to_string());
         vars
@@ -107,6 +119,10 @@ impl JobLaunch {
 
 /// Where a job's programs are looked up, in every engine.
 pub const INSIDE_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Where a job finds its environment, if it is a directory.
+pub const INSIDE_ENV: &str = "/env";
+/// [`INSIDE_PATH`] behind the programs of an environment.
+pub const INSIDE_PATH_ENV: &str = "/env/bin:/usr/local/bin:/usr/bin:/bin";
 /// Where a job finds its directory, in every engine.
 pub const INSIDE_WORK: &str = "/work";
 

@@ -3,38 +3,19 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{BootId, Digest, Facts, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Usage, Via};
+use crate::model::{
+    BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Totals, Usage,
+    Via,
+};
+use crate::wire::ipc::Candidate;
 
 const RAJ: PeerId = PeerId([1; 32]);
 const MIKE: PeerId = PeerId([2; 32]);
 const RESULTS: Digest = Digest([9; 32]);
 
 fn record() -> JobRecord {
-    JobRecord {
-        id: JobId([7; 16]),
-        role: Role::Sent,
-        uid: 1000,
-        spec: JobSpec { command: vec!["true".into()], ..JobSpec::default() },
-        home_dir: None,
-        inputs: Digest([0; 32]),
-        input_totals: Totals::default(),
-        state: JobState::Queued,
-        outcome: None,
-        epoch: Epoch(0),
-        attempts: Vec::new(),
-        peer: None,
-        peer_name: None,
-        engine: None,
-        created_ms: 1,
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: Vec::new(),
-    }
+    let spec = JobSpec { command: vec!["true".into()], ..JobSpec::default() };
+    JobRecord { uid: 1000, ..JobRecord::new(JobId([7; 16]), Role::Sent, spec, Digest([0; 32]), 1) }
 }
 
 fn candidate(id: PeerId, name: &str, score: Option<f64>, status: PeerStatus, why: &str) -> Candidate {
@@ -69,6 +50,7 @@ fn status(epoch: u32, state: HostedState) -> HostedStatus {
         output_bytes: 0,
         engine: Some("native".into()),
         usage: Usage::default(),
+        limits: None,
         outcome: None,
         results: None,
     }

@@ -64,12 +64,10 @@ pub async fn run(ctx: &Context, args: SetupArgs) -> Result<ExitCode, CtlError> {
         ctx.note(&format!("\n{TRUST}"));
     }
     service::offer(ctx, &args, &around, &places, asking).await?;
-    let other_group = wanted.group.is_some() || !matches!(wanted.secret, SecretChoice::Keep);
     if homied.is_none() {
         ctx.note("\nNext: `homie up`");
-    } else if changed && other_group {
-        // Keys are made from group and secret when homied starts.
-        ctx.note("\nNext: `homie down`, then `homie up`: homied takes a group up when it starts");
+    } else if changed {
+        ctx.note("\nhomied goes by it already. Next: `homie peers`");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -89,6 +89,7 @@ impl Cgroup {
                 wall_ms: 0,
                 cpu_ms: cpu_ms.unwrap_or_default(),
                 peak_memory_bytes: peak.unwrap_or_default(),
+                ..Usage::default()
             },
             oom_killed: kills.is_some_and(|n| n > 0),
         }
@@ -161,12 +162,12 @@ mod tests {
         put("cpu.stat", "usage_usec 1234567\nuser_usec 1\n");
         put("memory.peak", "7340032\n");
         put("memory.events", "low 0\noom 2\noom_kill 1\noom_group_kill 0\n");
-        let usage = Usage { wall_ms: 0, cpu_ms: 1234, peak_memory_bytes: 7 << 20 };
+        let usage = Usage { wall_ms: 0, cpu_ms: 1234, peak_memory_bytes: 7 << 20, ..Usage::default() };
         assert_eq!(cgroup.sample(), Sample { usage, oom_killed: true });
         put("memory.max_usage_in_bytes", "8388608\n");
         put("cpuacct.usage", "2000000000\n");
         put("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
-        let usage = Usage { wall_ms: 0, cpu_ms: 2000, peak_memory_bytes: 8 << 20 };
+        let usage = Usage { wall_ms: 0, cpu_ms: 2000, peak_memory_bytes: 8 << 20, ..Usage::default() };
         assert_eq!(cgroup.sample(), Sample { usage, oom_killed: false });
         put("cgroup.procs", "1\n");
         assert!(!cgroup.is_empty());

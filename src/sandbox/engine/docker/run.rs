@@ -340,7 +340,7 @@ async fn sample_by_api(docker: &Docker, name: &str) -> Sample {
     let Ok(Some(Ok(stats))) = timeout(KILL_LIMIT, stats.next()).await else { return Sample::default() };
     let cpu_ns = stats.cpu_stats.and_then(|c| c.cpu_usage).and_then(|u| u.total_usage).unwrap_or_default();
     let memory = stats.memory_stats.and_then(|m| m.max_usage.or(m.usage)).unwrap_or_default();
-    let usage = Usage { wall_ms: 0, cpu_ms: cpu_ns / 1_000_000, peak_memory_bytes: memory };
+    let usage = Usage { wall_ms: 0, cpu_ms: cpu_ns / 1_000_000, peak_memory_bytes: memory, ..Usage::default() };
     Sample { usage, oom_killed: false }
 }
 

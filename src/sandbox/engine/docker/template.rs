@@ -16,7 +16,7 @@ use bollard::models::{
 
 use super::init::{INIT, PLACE};
 use crate::model::{Epoch, JobId, Limits};
-use crate::sandbox::engine::{INSIDE_WORK, JobLaunch, job_name};
+use crate::sandbox::engine::{INSIDE_ENV, INSIDE_WORK, JobLaunch, job_name};
 
 /// The whole of a job's `/etc/hosts`.
 pub(super) const HOSTS: &str = "127.0.0.1 localhost homie\n::1 localhost\n";
@@ -81,6 +81,8 @@ pub(super) struct Shape {
     pub(super) limits: Limits,
     /// Indices of its GPUs.
     pub(super) gpus: Vec<u32>,
+    /// The directory of its environment, if it is one.
+    pub(super) tree: Option<PathBuf>,
     /// How long init waits for its order, in seconds.
     pub(super) patience_s: u32,
 }
@@ -101,6 +103,7 @@ impl Shape {
             gid: launch.gid,
             limits: launch.limits.clone(),
             gpus: launch.gpus.clone(),
+            tree: launch.tree.clone(),
             patience_s: ORDER_FOLLOWS_S,
         }
     }
@@ -172,12 +175,7 @@ fn host_config(shape: &Shape, flavour: &Flavour) -> HostConfig {
         privileged: Some(false),
         security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", flavour.seccomp)]),
         readonly_rootfs: Some(true),
-        mounts: Some(vec![
-            bind(&work_dir(&shape.dir), INSIDE_WORK, false),
-            // Without its own network setup Docker leaves /etc/hosts empty, and nobody would be `localhost`.
-            bind(&hosts_file(&shape.dir), "/etc/hosts", true),
-            bind(&control_dir(&shape.dir), PLACE, true),
-        ]),
+        mounts: Some(mounts(shape)),
         // Programs may be run from it: compilers of GPU kernels and `cc -o /tmp/a.out` do, and /work is no different.
         // What it holds counts as the job's memory.
         tmpfs: Some(HashMap::from([(
@@ -204,6 +202,17 @@ fn host_config(shape: &Shape, flavour: &Flavour) -> HostConfig {
         device_requests: (!shape.gpus.is_empty()).then(|| vec![gpu_request(&shape.gpus, flavour)]),
         ..HostConfig::default()
     }
+}
+
+fn mounts(shape: &Shape) -> Vec<Mount> {
+    let mut all = vec![
+        bind(&work_dir(&shape.dir), INSIDE_WORK, false),
+        // Without its own network setup Docker leaves /etc/hosts empty, and nobody would be `localhost`.
+        bind(&hosts_file(&shape.dir), "/etc/hosts", true),
+        bind(&control_dir(&shape.dir), PLACE, true),
+    ];
+    all.extend(shape.tree.as_ref().map(|tree| bind(tree, INSIDE_ENV, true)));
+    all
 }
 
 /// The memory limit as the engine takes it.
@@ -292,12 +301,14 @@ mod tests {
                 disk_bytes: 3 << 30,
                 output_bytes: 1 << 20,
                 tmp_bytes: 64 << 20,
+                gpus: None,
             },
             uid: 65534,
             gid: 65533,
             gpus: vec![],
             engine: EngineKind::Docker,
             image: None,
+            tree: None,
             warm: None,
         }
     }
@@ -387,6 +398,17 @@ mod tests {
     #[test]
     fn a_rootless_engine_sees_the_owner_of_the_directory_as_its_root() {
         assert_eq!(body(&launch(), &Flavour { rootless: true, ..flavour() })["User"], "0:0");
+    }
+
+    #[test]
+    fn an_environment_that_is_a_directory_is_seen_and_not_written() {
+        let launch = JobLaunch { tree: Some("/state/envs/built/x/tree".into()), ..launch() };
+        let made = body(&launch, &flavour());
+        let mount = &made["HostConfig"]["Mounts"][3];
+        assert_eq!((&mount["Source"], &mount["Target"]), (&json!("/state/envs/built/x/tree"), &json!("/env")));
+        assert_eq!(mount["ReadOnly"], true);
+        assert_eq!(launch.environment().get("VIRTUAL_ENV").map(String::as_str), Some("/env"));
+        assert!(launch.environment()["PATH"].starts_with("/env/bin:"));
     }
 
     #[test]

@@ -91,6 +91,7 @@ async fn run_true(job_dir: &Path) -> Result<Vec<String>, EngineError> {
         gpus: vec![],
         engine: EngineKind::Native,
         image: None,
+        tree: None,
         warm: None,
     };
     let engine = NativeEngine::new("/proc/self/exe".into(), job_dir.to_path_buf());

@@ -12,7 +12,7 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::sys;
-use crate::sandbox::engine::JobLaunch;
+use crate::sandbox::engine::{INSIDE_ENV, JobLaunch};
 
 /// Top-level directories that hold programs and libraries: bound where they are directories, linked where they are
 /// links into `/usr` (merged-usr systems).
@@ -72,6 +72,8 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(|e| at("/")(e.into()))?;
     let work = sys::open_tree(&c(launch.work_dir())?).map_err(at(launch.work_dir()))?;
     sys::mount_setattr(&work, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, true).map_err(at("work"))?;
+    // Taken before the job's directory is covered: it may lie beside it.
+    let env = launch.tree.as_ref().map(|tree| sys::open_tree(&c(tree)?).map_err(at(tree))).transpose()?;
 
     // The job's own directory is the one path that surely exists and is ours to cover, in this namespace only.
     tmpfs(&launch.job_dir, ROOT_BYTES, "0755")?;
@@ -91,6 +93,13 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     }
     symlink("/tmp", "var/tmp")?;
     sys::move_mount(&work, c"work").map_err(at("work"))?;
+    if let Some(env) = env {
+        let here = INSIDE_ENV.trim_start_matches('/');
+        fs::create_dir(here)?;
+        let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+        sys::mount_setattr(&env, attributes, true).map_err(at(here))?;
+        sys::move_mount(&env, &c(here)?).map_err(at(here))?;
+    }
 
     nix::unistd::pivot_root(".", ".")?;
     // Both roots now lie on one place, the old one on top.

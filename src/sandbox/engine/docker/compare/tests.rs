@@ -15,6 +15,7 @@ fn said(flavour: &Flavour) -> (ContainerCreateBody, Value) {
         gid: 65534,
         limits: Limits::default(),
         gpus: vec![1],
+        tree: None,
         patience_s: 300,
     };
     let body = container(&shape, flavour);

@@ -138,7 +138,7 @@ impl Group {
         let v1_cpu_ms = number(read("cpuacct", "cpuacct.usage")) / 1_000_000;
         let v2_cpu_ms = field(&read("cpu", "cpu.stat"), "usage_usec").unwrap_or(0) / 1000;
         let peak = number(read("memory", "memory.max_usage_in_bytes")).max(number(read("memory", "memory.peak")));
-        Usage { wall_ms: 0, cpu_ms: v1_cpu_ms.max(v2_cpu_ms), peak_memory_bytes: peak }
+        Usage { wall_ms: 0, cpu_ms: v1_cpu_ms.max(v2_cpu_ms), peak_memory_bytes: peak, ..Usage::default() }
     }
 
     /// The processes in it.

@@ -1,0 +1,120 @@
+//! With a worker: inputs there, output and results back.
+
+use super::{Intent, Job, Now, Phase, passing};
+use crate::model::{Delivery, Epoch, HostedState, HostedStatus, PeerId, Totals};
+use crate::scheduler::retry;
+use crate::wire::refusal::{Refusal, RefusalKind};
+
+impl Job {
+    pub(super) fn uploaded(&mut self, result: Result<u64, Refusal>, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer else { return Vec::new() };
+        let epoch = self.record.epoch;
+        match result {
+            // A cancelled job's upload ends one way or another; following it brings its end.
+            Ok(_) | Err(_) if self.cancelled.is_some() => self.follow(peer, epoch),
+            Ok(_) => self.follow(peer, epoch),
+            Err(refusal) if passing(&refusal) => {
+                self.phase = Phase::Offering;
+                self.down(now)
+            }
+            Err(refusal) => {
+                let mut intents = vec![Intent::Abandon(peer, epoch)];
+                intents.extend(self.refused_by(peer, &refusal, now));
+                intents
+            }
+        }
+    }
+
+    pub(super) fn follow(&mut self, peer: PeerId, epoch: Epoch) -> Vec<Intent> {
+        self.phase = Phase::Following;
+        self.output_in = false;
+        vec![Intent::Follow(peer, epoch)]
+    }
+
+    pub(super) fn reported(&mut self, status: HostedStatus, now: Now) -> Vec<Intent> {
+        if status.epoch != self.record.epoch || !matches!(self.phase, Phase::Uploading | Phase::Following) {
+            return Vec::new();
+        }
+        let before = (self.record.state, self.record.engine.clone());
+        self.down_since = None;
+        self.apply(&status, now);
+        if self.phase == Phase::Following && self.done.is_some() && self.output_in {
+            return self.output_and_end_are_in(now);
+        }
+        if before == (self.record.state, self.record.engine.clone()) {
+            return Vec::new();
+        }
+        vec![Intent::Persist, Intent::Announce]
+    }
+
+    pub(super) fn apply(&mut self, status: &HostedStatus, now: Now) {
+        self.record.state = status.state.job_state();
+        self.record.usage = status.usage;
+        if status.engine.is_some() {
+            self.record.engine.clone_from(&status.engine);
+        }
+        if status.state >= HostedState::Running && self.record.started_ms.is_none() {
+            self.record.started_ms = Some(now.wall.saturating_sub(status.usage.wall_ms));
+        }
+        if status.state == HostedState::Done {
+            self.done = Some(status.clone());
+        }
+        let idle = self.phase == Phase::Following && status.state == HostedState::Accepted;
+        self.idle_since = idle.then(|| self.idle_since.unwrap_or(now.mono));
+    }
+
+    pub(super) fn followed(&mut self, result: Result<u64, Refusal>, now: Now) -> Vec<Intent> {
+        let Some(peer) = self.record.peer else { return Vec::new() };
+        match result {
+            Ok(len) => {
+                self.down_since = None;
+                self.output_in = true;
+                self.record.output_bytes = len;
+                if self.done.is_some() {
+                    return self.output_and_end_are_in(now);
+                }
+                // The report of the end may have been lost on its way.
+                self.next_try = Some(now.mono + retry::LINK_MS);
+                vec![Intent::Query(peer, self.record.epoch)]
+            }
+            Err(refusal) => self.follow_broke(&refusal, now),
+        }
+    }
+
+    pub(super) fn follow_broke(&mut self, refusal: &Refusal, now: Now) -> Vec<Intent> {
+        if self.cancelled.is_some() {
+            return self.finish_cancelled(now);
+        }
+        if passing(refusal) {
+            return self.down(now);
+        }
+        if is_gone(refusal) {
+            return self.lost(&refusal.message, now);
+        }
+        // Somebody of this machine follows it already, and will say how that ended.
+        if refusal.kind == RefusalKind::Busy {
+            return Vec::new();
+        }
+        self.trouble_here("output", refusal, now)
+    }
+
+    pub(super) fn fetched(&mut self, result: Result<Totals, Refusal>, now: Now) -> Vec<Intent> {
+        match result {
+            Ok(totals) => {
+                self.record.results = self.done.as_ref().and_then(|d| d.results.as_ref()).map(|r| r.manifest);
+                self.record.result_totals = totals;
+                self.record.delivery = Delivery::Waiting;
+                self.finish_as_reported(now)
+            }
+            Err(_) if self.cancelled.is_some() => self.finish_cancelled(now),
+            Err(refusal) if passing(&refusal) => self.down(now),
+            Err(refusal) => self.trouble_here("results", &refusal, now),
+        }
+    }
+}
+
+/// Whether the worker says that it does not have the job (any more).
+fn is_gone(refusal: &Refusal) -> bool {
+    use RefusalKind::{Integrity, NotAllowed, StaleEpoch, UnknownJob};
+    matches!(refusal.kind, UnknownJob | StaleEpoch | NotAllowed | Integrity)
+}
