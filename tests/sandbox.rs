@@ -15,9 +15,9 @@ use homie::history;
 use homie::mailbox::{Door, ask};
 use homie::model::{
     Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, Limits, Manifest, Needs,
-    Offer, Outcome, PeerId, Totals,
+    Offer, Outcome, PeerId, SeenGpu, Totals,
 };
-use homie::monitor::messages::{SetEngines, SetHosting};
+use homie::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
 use homie::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob};
 use homie::sandbox::{self, SandboxActor, SandboxParts};
 use homie::wire::output::RecordReader;
@@ -35,6 +35,12 @@ impl actix::Actor for Monitor {
 impl actix::Handler<SetEngines> for Monitor {
     type Result = ();
     fn handle(&mut self, _: SetEngines, _: &mut Self::Context) {}
+}
+impl actix::Handler<LookAtGpus> for Monitor {
+    type Result = Vec<SeenGpu>;
+    fn handle(&mut self, _: LookAtGpus, _: &mut Self::Context) -> Self::Result {
+        vec![]
+    }
 }
 impl actix::Handler<SetHosting> for Monitor {
     type Result = ();
@@ -87,8 +93,10 @@ impl Room {
             get: history.clone().recipient(),
             load: history.recipient(),
             engines: monitor.clone().recipient(),
-            hosting: monitor.recipient(),
+            hosting: monitor.clone().recipient(),
+            look_at_gpus: monitor.recipient(),
             facts: facts_rx,
+            gpus: watch::channel(vec![]).1,
         })
         .await
         .expect("started");

@@ -12,7 +12,7 @@ use crate::paths::Places;
 use crate::wire::ipc::ConfigRow;
 
 /// `HOMIE_*` variables that are not settings but say where things are, or what is logged.
-const NOT_SETTINGS: [&str; 4] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "HOMIE_LOG"];
+const NOT_SETTINGS: [&str; 5] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "HOMIE_LOG", "HOMIE_NVML"];
 
 /// A typed secret shorter than this is called weak: 12 random letters and digits are 71 bits, out of reach for a
 /// guesser who has recorded a heartbeat and pays 600,000 rounds of PBKDF2 for each try.

@@ -30,6 +30,8 @@ pub struct Settings {
     pub worker_port: u16,
     /// Caps of a hosted job.
     pub limits: Limits,
+    /// Whether a GPU may be given to more than one job at a time.
+    pub gpu_share: bool,
     /// Jobs hosted at once.
     pub job_slots: u16,
     /// Which engine.
@@ -89,6 +91,7 @@ impl Settings {
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
             limits: Limits::default(),
+            gpu_share: false,
             // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.
             job_slots: 2,
             engine: EngineChoice::Auto,

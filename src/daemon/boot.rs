@@ -78,10 +78,11 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     let (shutdown_tx, mut shutdown_rx) = mpsc::channel(1);
 
     let history = history::start(&places.state.join("homie.db"))?;
-    let (monitor, facts) = monitor::start(monitor::MonitorParts {
+    let monitor::Monitor { door: monitor, facts, gpus } = monitor::start(monitor::MonitorParts {
         limits: settings.limits.clone(),
         slots: settings.job_slots,
         disk: places.state.clone(),
+        nvml: std::env::var_os("HOMIE_NVML").map(Into::into),
     })?;
     let registry = registry::start(registry::RegistryParts {
         id: identity.peer(),
@@ -102,7 +103,9 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         load: history.clone().recipient(),
         engines: monitor.clone().recipient(),
         hosting: monitor.clone().recipient(),
+        look_at_gpus: monitor.clone().recipient(),
         facts: facts.clone(),
+        gpus,
     })
     .await?;
     let link = link::start(link::LinkParts {

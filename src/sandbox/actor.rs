@@ -28,14 +28,16 @@ use super::parts::SandboxParts;
 use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
-use crate::mailbox::{Door, MAILBOX, Word, ask, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId};
-use crate::monitor::messages::SetHosting;
+use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
+use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId, SeenGpu};
+use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
 const REPLACE_LIMIT: Duration = Duration::from_secs(15);
+/// A look at the GPUs takes milliseconds, the first after a start or a sleep a second or two.
+const GPU_LIMIT: Duration = Duration::from_secs(8);
 /// The actor answers in microseconds; one that hangs this long hangs for good.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -100,8 +102,13 @@ impl Actor for SandboxActor {
 impl SandboxActor {
     fn tell_hosting(&self) {
         let running = self.jobs.values().filter(|j| j.is_active()).count() as u16;
-        let slots = self.parts.settings.borrow().job_slots;
-        tell_outlet(&self.parts.hosting, SetHosting { running, slots });
+        let (slots, gpu_share) = {
+            let settings = self.parts.settings.borrow();
+            (settings.job_slots, settings.gpu_share)
+        };
+        let holders = self.jobs.values().filter(|j| j.is_active() && !j.grant.gpus.is_empty());
+        let gpus = holders.map(Hosted::gpu_holder).collect();
+        tell_outlet(&self.parts.hosting, SetHosting { running, slots, gpus, gpu_share });
     }
 
     /// The job, if it is the asker's and of that assignment.
@@ -115,7 +122,8 @@ impl SandboxActor {
     }
 
     /// Takes the job or says why not. Whoever is taken holds its slot from here on.
-    fn decide(&mut self, from: &Borrower, offer: &Offer, survey: &Survey, me: &Door<Self>) -> Result<(), Refusal> {
+    fn decide(&mut self, from: &Borrower, offer: &Offer, seen: &Seen, me: &Door<Self>) -> Result<(), Refusal> {
+        let Seen { survey, gpus } = seen;
         let grant = {
             let settings = self.parts.settings.borrow();
             let facts = self.parts.facts.borrow();
@@ -124,19 +132,21 @@ impl SandboxActor {
                 slots: settings.job_slots,
                 min_isolation: settings.min_isolation,
                 engines: preferred(settings.engine),
+                gpu_share: settings.gpu_share,
             };
             let trouble = survey.trouble().unwrap_or_default();
             // An earlier assignment of the same job has ended by now, though its entry may still be here.
             let active = || self.jobs.iter().filter(|(id, h)| **id != offer.job && h.is_active()).map(|(_, h)| h);
-            let taken: Vec<u32> = active().flat_map(|h| h.grant.gpus.clone()).collect();
+            let taken: Vec<u32> = active().flat_map(|h| h.grant.gpus.iter().map(|g| g.index)).collect();
             let situation = Situation {
                 draining: self.draining,
                 paused: facts.paused.as_deref(),
                 engines: &survey.offers,
                 engine_trouble: &trouble,
                 hosted: active().count(),
-                gpus: facts.gpus.len() as u32,
+                gpus,
                 gpus_taken: &taken,
+                gpu_engines: &survey.gpu_engines,
                 disk_free: super::free_bytes(&self.parts.dir),
                 machine: Machine { cores: facts.cores, memory_bytes: facts.memory_bytes },
             };
@@ -164,6 +174,7 @@ impl SandboxActor {
         let (status_tx, status) = watch::channel(status);
         let (orders_tx, orders) = watch::channel(orders);
         let (accepted_tx, accepted) = watch::channel(None);
+        let (running_tx, running) = watch::channel(None);
         let (announce, log) = OutputLog::new(dir.join(super::supervisor::OUTPUT), log);
         let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, &grant.env));
         let borrower = record.peer.unwrap_or(PeerId([0; 32]));
@@ -177,6 +188,7 @@ impl SandboxActor {
             announce,
             orders,
             accepted: accepted_tx,
+            running: running_tx,
         };
         let me = me.clone();
         self.lives.spawn(async move {
@@ -189,7 +201,10 @@ impl SandboxActor {
             // Unheard only when the actor itself is gone.
             let _ = ask(&me, Gone { job, epoch }, GONE_LIMIT).await;
         });
-        self.jobs.insert(job, Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted });
+        self.jobs.insert(
+            job,
+            Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted, running },
+        );
         while self.lives.try_join_next().is_some() {}
     }
 }
@@ -197,7 +212,24 @@ impl SandboxActor {
 /// How [`AdmitJob`] goes on.
 enum Next {
     Taken(Taken),
-    Decide(Survey),
+    Decide(Seen),
+}
+
+/// What an admission goes by that only others know.
+struct Seen {
+    survey: Survey,
+    gpus: Vec<SeenGpu>,
+}
+
+/// How the GPUs are, if the job wants one.
+async fn look_at_gpus(look: &Outlet<LookAtGpus>, wanted: bool) -> Result<Vec<SeenGpu>, Refusal> {
+    if !wanted {
+        return Ok(Vec::new());
+    }
+    ask_outlet(look, LookAtGpus, GPU_LIMIT).await.map_err(|_| {
+        Refusal::new(RefusalKind::NoGpu, "its GPU driver does not answer")
+            .hint("its owner can look with nvidia-smi, and reload the driver")
+    })
 }
 
 impl Handler<AdmitJob> for SandboxActor {
@@ -206,7 +238,8 @@ impl Handler<AdmitJob> for SandboxActor {
     fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
         let turn = self.turns.of(offer.job);
         let mut survey = self.survey.clone();
-        let get = self.parts.get.clone();
+        let (get, look) = (self.parts.get.clone(), self.parts.look_at_gpus.clone());
+        let wants_gpus = offer.spec.needs.gpus > 0;
         let (asker, asked) = (from.clone(), offer.clone());
         let busy = |_| Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here");
         let our_turn = async move { tokio::time::timeout(REPLACE_LIMIT, turn.lock_owned()).await.map_err(busy) };
@@ -226,8 +259,9 @@ impl Handler<AdmitJob> for SandboxActor {
                         tokio::time::timeout(REPLACE_LIMIT, gone).await.map_err(busy)?;
                     }
                 }
+                let gpus = look_at_gpus(&look, wants_gpus).await?;
                 let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
-                Ok((turn, Next::Decide(survey.clone().unwrap_or_default())))
+                Ok((turn, Next::Decide(Seen { survey: survey.clone().unwrap_or_default(), gpus })))
             };
             ready.into_actor(actor)
         });
@@ -235,8 +269,8 @@ impl Handler<AdmitJob> for SandboxActor {
             // From here on the table tells later offers of this one.
             let decided = ready.and_then(|(_turn, next)| match next {
                 Next::Taken(taken) => Ok(taken),
-                Next::Decide(survey) => {
-                    actor.decide(&from, &offer, &survey, &ctx.address())?;
+                Next::Decide(seen) => {
+                    actor.decide(&from, &offer, &seen, &ctx.address())?;
                     let hosted = actor.find(from.peer, offer.job, offer.epoch)?;
                     Ok((hosted.accepted.clone(), hosted.status.clone()))
                 }

@@ -21,6 +21,8 @@ pub(super) struct Survey {
     trouble: Vec<String>,
     /// What the owner should know of those that are.
     pub(super) warnings: Vec<String>,
+    /// Those that can give a job a GPU.
+    pub(super) gpu_engines: Vec<EngineKind>,
 }
 
 impl Survey {
@@ -39,6 +41,7 @@ impl Survey {
         match probed {
             Ok(ready) => {
                 self.offers.push(ready.offer);
+                self.gpu_engines.extend(ready.gpus.then_some(kind));
                 self.images.extend(ready.images.into_iter().map(|(env, image)| ((name, env), image)));
                 self.warnings.extend(ready.warnings.into_iter().map(|w| format!("{name} engine: {w}")));
             }

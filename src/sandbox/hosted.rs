@@ -8,9 +8,11 @@ use super::admission::Grant;
 use super::follow::Orders;
 use super::messages::Borrower;
 use super::results::Results;
+use super::supervisor::StartedNote;
 use crate::model::{
     Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Usage,
 };
+use crate::monitor::messages::GpuHolder;
 use crate::pipe::OutputLog;
 use crate::wire::refusal::Refusal;
 
@@ -34,12 +36,20 @@ pub(super) struct Hosted {
     pub(super) orders: watch::Sender<Orders>,
     /// Whether its acceptance is written down; `None` until that is known.
     pub(super) accepted: watch::Receiver<Option<Result<(), Refusal>>>,
+    /// What its supervisor said when the program started.
+    pub(super) running: watch::Receiver<Option<StartedNote>>,
 }
 
 impl Hosted {
     /// Whether it holds a slot.
     pub(super) fn is_active(&self) -> bool {
         self.status.borrow().state != HostedState::Done
+    }
+
+    /// Which GPUs it has, and how its processes are known.
+    pub(super) fn gpu_holder(&self) -> GpuHolder {
+        let init = self.running.borrow().as_ref().and_then(|note| note.meter.init);
+        GpuHolder { job: self.base.id, gpus: self.grant.gpus.iter().map(|g| g.index).collect(), init }
     }
 
     /// Its record now.

@@ -80,6 +80,8 @@ pub(super) struct Life {
     pub(super) announce: LogAnnouncer,
     pub(super) orders: watch::Receiver<Orders>,
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
+    /// What the supervisor says when the program runs.
+    pub(super) running: watch::Sender<Option<StartedNote>>,
 }
 
 /// How a job ended, before results are looked at.
@@ -103,7 +105,8 @@ impl End {
 }
 
 impl Life {
-    /// Lives it. Returns when nothing of the job is left here. `changed` is called when it gives up its slot.
+    /// Lives it. Returns when nothing of the job is left here. `changed` is called when its program runs and when
+    /// it gives up its slot.
     pub(super) async fn live(mut self, entry: Entry, changed: impl Fn()) {
         if matches!(entry, Entry::New) {
             let accepted = self.accept().await;
@@ -117,7 +120,7 @@ impl Life {
             self.accepted.send_replace(Some(Ok(())));
         }
         if !matches!(entry, Entry::Done) {
-            let end = match self.run(entry).await {
+            let end = match self.run(entry, &changed).await {
                 Ok(Some(end)) => end,
                 Ok(None) => return self.vanish().await,
                 Err(e) => {
@@ -157,7 +160,7 @@ impl Life {
     }
 
     /// From acceptance to the program's end; `None` when the job is lost without a trace.
-    async fn run(&mut self, entry: Entry) -> Result<Option<End>, SandboxError> {
+    async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<Option<End>, SandboxError> {
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
@@ -179,7 +182,7 @@ impl Life {
             eyes = Some(Eyes::open(&self.dir)?);
             child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
         }
-        let Followed::Ended(report) = self.follow(eyes, child).await? else { return Ok(None) };
+        let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else { return Ok(None) };
         let outcome = match report.outcome {
             Outcome::Cancelled { by } => Outcome::Cancelled { by: self.orders.borrow().stop.clone().unwrap_or(by) },
             other => other,
@@ -189,12 +192,19 @@ impl Life {
 
     /// Follows the supervisor to its end. One that cannot be followed is ended: nobody may be told that a job failed
     /// while its program goes on.
-    async fn follow(&mut self, mut eyes: Option<Eyes>, mut child: Option<Child>) -> Result<Followed, SandboxError> {
+    async fn follow(
+        &mut self,
+        mut eyes: Option<Eyes>,
+        mut child: Option<Child>,
+        changed: impl Fn(),
+    ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let status = &self.status;
-            let started = |_: StartedNote| {
+            let (status, running) = (&self.status, &self.running);
+            let started = |note: StartedNote| {
                 status.send_modify(|s| s.state = HostedState::Running);
+                running.send_replace(Some(note));
+                changed();
             };
             let error = match eyes.take().map_or_else(|| Eyes::open(&self.dir), Ok) {
                 Ok(eyes) => {

@@ -16,8 +16,8 @@ use crate::blobs::BlobStore;
 use crate::config::Settings;
 use crate::history::messages::{GetRecord, LoadOpen, PutRecord};
 use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
-use crate::model::{EngineKind, Facts, PeerId, Role};
-use crate::monitor::messages::{SetEngines, SetHosting};
+use crate::model::{EngineKind, Facts, PeerId, Role, SeenGpu};
+use crate::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
 use crate::wire::refusal::Refusal;
 
 /// How often engines are looked at: a Docker that was just started should be used within a minute, and asking costs a
@@ -53,8 +53,12 @@ pub struct SandboxParts {
     pub engines: Outlet<SetEngines>,
     /// Monitor.
     pub hosting: Outlet<SetHosting>,
+    /// Monitor.
+    pub look_at_gpus: Outlet<LookAtGpus>,
     /// Own load.
     pub facts: watch::Receiver<Facts>,
+    /// The GPUs as last seen.
+    pub gpus: watch::Receiver<Vec<SeenGpu>>,
 }
 
 /// Starts the sandbox: adopts the jobs an earlier homied left, and begins to look for engines.

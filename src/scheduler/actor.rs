@@ -294,13 +294,11 @@ impl Handler<LinkChanged> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, message: LinkChanged, _: &mut Self::Context) {
-        if !message.up {
-            // What breaks with a link is noticed by whoever was using it.
-            return;
-        }
+        let LinkChanged { peer, up, silent } = message;
+        let silent_ms = silent.as_millis() as u64;
         let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
-            self.feed(id, Input::LinkUp(message.peer));
+            self.feed(id, if up { Input::LinkUp(peer) } else { Input::LinkDown(peer, silent_ms) });
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Which machine is best for a job: filter, then score, and the reason for either. Pure.
 
-use crate::model::{Facts, Gpu, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes};
+use crate::model::{
+    Facts, Gpu, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes, format_duration,
+};
 use crate::wire::ipc::Candidate;
 
 /// What the own machine's score is multiplied by. Homie is there to borrow idle machines and to leave the own one
@@ -156,7 +158,8 @@ fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
     if let Some(time) = needs.timeout_s
         && time > facts.timeout_limit_s
     {
-        return Some(format!("lends {} s, {time} s are needed", facts.timeout_limit_s));
+        let text = |s: u64| format_duration(s.saturating_mul(1000));
+        return Some(format!("stops jobs after {}, {} are needed", text(facts.timeout_limit_s), text(time)));
     }
     None
 }
@@ -344,7 +347,7 @@ mod tests {
         let memory = needs(Needs { memory_bytes: Some(20 << 30), ..Needs::default() });
         assert_eq!(why(peer("p", 1), &memory), "lends 16.0 GB of memory, 20.0 GB is needed");
         let time = needs(Needs { timeout_s: Some(601), ..Needs::default() });
-        assert_eq!(why(peer("p", 1), &time), "lends 600 s, 601 s are needed");
+        assert_eq!(why(peer("p", 1), &time), "stops jobs after 10m 00s, 10m 01s are needed");
     }
 
     #[test]

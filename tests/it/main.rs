@@ -15,6 +15,7 @@ mod documents;
 mod files;
 mod frames;
 mod jobs;
+mod keys;
 mod meeting;
 mod output;
 mod placement;

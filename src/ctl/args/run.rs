@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use crate::model::{Isolation, parse_cpus, parse_duration, parse_size};
+use crate::model::{Isolation, parse_cpus, parse_disk, parse_duration, parse_memory, parse_size};
 
 /// `homie run [FLAGS] SCRIPT [ARGS]`
 #[derive(Debug, Args)]
@@ -39,10 +39,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "CORES", value_parser = parse_cpus)]
     pub cpu: Option<u32>,
     /// Memory it needs (512m, 4g)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory: Option<u64>,
     /// Disk it needs (10g)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_disk)]
     pub disk: Option<u64>,
     /// Kill it after this time (600, 10m, 2h)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]

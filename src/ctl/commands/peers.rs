@@ -10,7 +10,7 @@ use crate::ctl::cells::{WIDE, clean, gpu_cell, ip_cell, jobs_cell, load_bar, pai
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
-use crate::model::{Facts, PeerId, PeerStatus, PeerView, Via, format_bytes};
+use crate::model::{Facts, Gpu, GpuUse, PeerId, PeerStatus, PeerView, Via, format_bytes};
 use crate::wire::ipc::{PeersParams, method};
 
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
@@ -133,7 +133,7 @@ pub struct FactsRow<'a> {
     memory_bytes: u64,
     memory_free_bytes: u64,
     disk_free_bytes: u64,
-    gpus: &'a [crate::model::Gpu],
+    gpus: Vec<GpuRow<'a>>,
     engines: &'a [crate::model::EngineOffer],
     jobs_running: u16,
     job_slots: u16,
@@ -141,6 +141,35 @@ pub struct FactsRow<'a> {
     cpu_limit_millis: u32,
     memory_limit_bytes: u64,
     timeout_limit_ms: u64,
+    gpu_limit: Option<u32>,
+}
+
+/// A GPU in `--json`: every field, also those that the wire leaves out.
+#[derive(Debug, Serialize)]
+struct GpuRow<'a> {
+    index: u32,
+    name: &'a str,
+    memory_bytes: u64,
+    memory_free_bytes: u64,
+    busy_percent: u8,
+    temperature_c: Option<u16>,
+    power_watts: Option<u16>,
+    taken: Option<GpuUse>,
+}
+
+impl<'a> GpuRow<'a> {
+    fn of(gpu: &'a Gpu) -> Self {
+        Self {
+            index: gpu.index,
+            name: &gpu.name,
+            memory_bytes: gpu.memory_bytes,
+            memory_free_bytes: gpu.memory_free_bytes,
+            busy_percent: gpu.busy_percent,
+            temperature_c: gpu.temperature_c,
+            power_watts: gpu.power_watts,
+            taken: gpu.taken,
+        }
+    }
 }
 
 impl<'a> PeerRow<'a> {
@@ -170,7 +199,7 @@ impl<'a> FactsRow<'a> {
             memory_bytes: facts.memory_bytes,
             memory_free_bytes: facts.memory_free_bytes,
             disk_free_bytes: facts.disk_free_bytes,
-            gpus: &facts.gpus,
+            gpus: facts.gpus.iter().map(GpuRow::of).collect(),
             engines: &facts.engines,
             jobs_running: facts.jobs_running,
             job_slots: facts.job_slots,
@@ -178,6 +207,7 @@ impl<'a> FactsRow<'a> {
             cpu_limit_millis: facts.cpu_limit_millis,
             memory_limit_bytes: facts.memory_limit_bytes,
             timeout_limit_ms: facts.timeout_limit_s.saturating_mul(1000),
+            gpu_limit: facts.gpu_limit,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod hints;
 mod interrupt;
+mod limits;
 mod lines;
 mod printer;
 mod screen;

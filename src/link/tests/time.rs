@@ -60,8 +60,10 @@ async fn session(dialled: bool, alive: bool, before: impl FnOnce(&Arc<Link>)) ->
         }
     });
     let start = tokio::time::Instant::now();
-    let ending = session::run(room, link, frames, outgoing).await;
+    let ending = session::run(room, link.clone(), frames, outgoing).await;
     other.abort();
+    let silent = link.silent_for();
+    assert!(if ending == Ending::Dead { about(silent, 45) } else { silent < Duration::from_secs(3) }, "{silent:?}");
     (ending, start.elapsed())
 }
 

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod docker;
+mod meter;
 pub mod native;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,9 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
 
-use crate::model::{EngineKind, EngineOffer, Epoch, JobId, Limits, Outcome, Usage};
+use crate::model::{EngineKind, EngineOffer, Epoch, GpuDevice, JobId, Limits, Outcome, Usage};
+
+pub use meter::{Meter, Reading};
 
 /// Everything an engine must know to run a job, written to `launch.json` by homied and read by the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +51,8 @@ pub struct JobLaunch {
     pub uid: u32,
     /// The group it runs as.
     pub gid: u32,
-    /// Indices of the GPUs it may use.
-    pub gpus: Vec<u32>,
+    /// The GPUs it may use.
+    pub gpus: Vec<GpuDevice>,
     /// Which engine runs it.
     pub engine: EngineKind,
     /// The image that holds `env`, by digest, for engines that have images.
@@ -113,6 +116,16 @@ impl JobLaunch {
         }
         vars.insert("HOMIE_JOB".to_owned(), self.job.to_string());
         vars.insert("HOMIE_EPOCH".to_owned(), self.epoch.to_string());
+        // By their own names, which mean the same inside and outside. `void` keeps a container engine whose default
+        // runtime is NVIDIA's from handing over all of them because an image or a submitter says so.
+        let uuids: Vec<&str> = self.gpus.iter().map(|g| g.uuid.as_str()).filter(|u| !u.is_empty()).collect();
+        if self.gpus.is_empty() {
+            vars.insert("NVIDIA_VISIBLE_DEVICES".to_owned(), "void".to_owned());
+        } else if uuids.len() == self.gpus.len() {
+            for name in ["NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"] {
+                vars.insert(name.to_owned(), uuids.join(","));
+            }
+        }
         vars
     }
 }
@@ -161,6 +174,8 @@ pub struct Ready {
     pub images: BTreeMap<String, String>,
     /// What its owner should know (`no memory limit: the cgroup is not delegated`).
     pub warnings: Vec<String>,
+    /// Whether it can give a job a GPU.
+    pub gpus: bool,
 }
 
 /// How the program ended, before the supervisor's own reasons (deadline, cancel, caps) are laid over it.
@@ -269,6 +284,9 @@ pub trait EngineJob {
     /// # Errors
     /// The engine refused or went away.
     fn kill(&mut self) -> impl Future<Output = Result<(), EngineError>>;
+
+    /// Where its counters are, as far as they can be read from here.
+    fn meter(&self) -> Meter;
 
     /// What it used so far (`wall_ms` is not filled); zeros where the engine cannot tell.
     fn usage(&mut self) -> impl Future<Output = Usage>;

@@ -95,7 +95,8 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
     };
     let began = Instant::now();
     let deadline = began + Duration::from_secs(launch.limits.timeout_s);
-    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms() }).map_err(text)?;
+    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms(), meter: job.meter() })
+        .map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes).map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
@@ -240,10 +241,7 @@ fn outcome(reason: Option<Reason>, ended: Result<Ended, EngineError>, launch: &J
         (None, Ok(Ended { end, out_of_memory, .. })) => match end {
             End::Signaled(libc::SIGKILL) | End::Exited(KILLED_CHILD) if out_of_memory => Outcome::failed(
                 FailKind::OutOfMemory,
-                format!(
-                    "the job needed more than its {} of memory; ask for more with --memory",
-                    format_bytes(limits.memory_bytes)
-                ),
+                format!("the job needed more than its {} of memory", format_bytes(limits.memory_bytes)),
             ),
             End::Signaled(libc::SIGXFSZ) | End::Exited(FILE_TOO_LARGE) => Outcome::failed(
                 FailKind::DiskLimit,

@@ -55,9 +55,22 @@ impl Job {
         if self.down_since.is_some() {
             return Vec::new();
         }
-        self.down_since = Some(now.mono);
+        let since = self.silent_since.take().map_or(now.mono, |since| since.min(now.mono));
+        self.down_since = Some(since);
         let name = self.record.peer_name.clone().unwrap_or_default();
-        vec![Intent::Note(format!("{name} is out of reach; the job goes on there, trying to reach it again"))]
+        let text = format!("{name} is out of reach; the job goes on there, trying to reach it again");
+        let mut intents = vec![Intent::Note(text)];
+        intents.extend(self.show_unreachable(since, now));
+        intents
+    }
+
+    /// The state says so once the worker was out of reach for long enough.
+    pub(super) fn show_unreachable(&mut self, since: u64, now: Now) -> Vec<Intent> {
+        if !retry::is_unreachable(since, now.mono) || self.record.state == JobState::Unreachable {
+            return Vec::new();
+        }
+        self.record.state = JobState::Unreachable;
+        vec![Intent::Persist, Intent::Announce]
     }
 
     /// This assignment is lost: the next one elsewhere, or the end.

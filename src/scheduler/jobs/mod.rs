@@ -31,8 +31,10 @@ pub(super) struct Job {
     refused: Vec<(PeerId, String, RefusalKind)>,
     /// Workers that were lost with it; taken again only when nobody else is there.
     lost_workers: Vec<PeerId>,
-    /// When following broke; `None` while all is well.
+    /// Since when the worker is out of reach; `None` while all is well.
     down_since: Option<u64>,
+    /// Since when nothing had been heard over the worker's last link when that went down.
+    silent_since: Option<u64>,
     /// When to try again what failed for a passing reason.
     next_try: Option<u64>,
     /// The worker's last report, once it says that the job ended.
@@ -57,6 +59,7 @@ impl Job {
             refused: Vec::new(),
             lost_workers: Vec::new(),
             down_since: None,
+            silent_since: None,
             next_try: None,
             done: None,
             output_in: false,
@@ -108,6 +111,7 @@ impl Job {
             Input::Followed(result) if self.phase == Phase::Following => self.followed(result, now),
             Input::Fetched(result) if self.phase == Phase::Fetching => self.fetched(result, now),
             Input::LinkUp(peer) => self.link_up(peer, now),
+            Input::LinkDown(peer, silent_ms) => self.link_down(peer, silent_ms, now),
             Input::Cancel(by) => self.cancel(by, now),
             Input::PersistFailed(refusal) => self.persist_failed(&refusal, now),
             Input::Tick => self.tick(now),
@@ -122,11 +126,31 @@ impl Job {
     }
 
     fn link_up(&mut self, peer: PeerId, now: Now) -> Vec<Intent> {
+        if self.record.peer == Some(peer) {
+            self.silent_since = None;
+        }
         if self.record.peer == Some(peer) && self.down_since.is_some() {
             self.next_try = Some(now.mono);
             return self.tick(now);
         }
         Vec::new()
+    }
+
+    /// Whoever was using the link notices by itself that it is down, but not for how long it had been dead; the two may
+    /// come in either order.
+    fn link_down(&mut self, peer: PeerId, silent_ms: u64, now: Now) -> Vec<Intent> {
+        if self.record.peer != Some(peer) {
+            return Vec::new();
+        }
+        let since = now.mono.saturating_sub(silent_ms);
+        self.silent_since = Some(since);
+        match &mut self.down_since {
+            Some(noticed) => {
+                *noticed = since.min(*noticed);
+                self.tick(now)
+            }
+            None => Vec::new(),
+        }
     }
 
     fn cancel(&mut self, by: String, now: Now) -> Vec<Intent> {
@@ -186,10 +210,7 @@ impl Job {
             if retry::is_lost(since, now.mono) {
                 return self.lost("its worker was out of reach for 120 s", now);
             }
-            if retry::is_unreachable(since, now.mono) && self.record.state != JobState::Unreachable {
-                self.record.state = JobState::Unreachable;
-                intents.extend([Intent::Persist, Intent::Announce]);
-            }
+            intents.extend(self.show_unreachable(since, now));
         }
         if self.idle_since.is_some_and(|since| now.mono.saturating_sub(since) >= retry::IDLE_WORKER_MS) {
             // It was restarted between the last byte and the start; what it has is not sent again.

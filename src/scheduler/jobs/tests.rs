@@ -211,6 +211,46 @@ fn a_dead_link_is_unreachable_after_45_s_and_runs_elsewhere_after_120_s() {
 }
 
 #[test]
+fn the_silence_before_a_dead_link_was_noticed_counts() {
+    // Noticed after 45 s of silence (unreachable at once, elsewhere 75 s later), whichever word comes first.
+    for link_first in [true, false] {
+        let mut job = running();
+        let noticed = at(100_000);
+        let words = || {
+            let down = Input::LinkDown(RAJ, 45_000);
+            let broke = Input::Followed(Err(unreachable()));
+            if link_first { [down, broke] } else { [broke, down] }
+        };
+        let intents: Vec<Intent> = words().into_iter().flat_map(|word| job.on(word, noticed)).collect();
+        assert!(intents.contains(&Intent::Announce), "{intents:?}");
+        assert_eq!(job.record().state, JobState::Unreachable);
+        let before = job.on(Input::Tick, at(174_999));
+        assert!(!before.contains(&Intent::Rank), "{before:?}");
+        let after = job.on(Input::Tick, at(175_000));
+        assert!(after.contains(&Intent::Rank), "{after:?}");
+    }
+}
+
+#[test]
+fn a_closed_connection_is_out_of_reach_from_its_last_sign_and_other_links_do_not_matter() {
+    let mut job = running();
+    assert_eq!(job.on(Input::LinkDown(MIKE, 45_000), at(100_000)), []);
+    assert_eq!(job.on(Input::LinkDown(RAJ, 1_000), at(100_000)), []);
+    assert!(matches!(&job.on(Input::Followed(Err(unreachable())), at(100_001))[..], [Intent::Note(_)]), "told at once");
+    job.on(Input::Tick, at(143_999));
+    assert_eq!(job.record().state, JobState::Running);
+    job.on(Input::Tick, at(144_000));
+    assert_eq!(job.record().state, JobState::Unreachable);
+    // A link that came and broke again begins a silence of its own.
+    let mut job = running();
+    job.on(Input::LinkDown(RAJ, 40_000), at(100_000));
+    job.on(Input::LinkUp(RAJ), at(100_100));
+    job.on(Input::Followed(Err(unreachable())), at(110_000));
+    job.on(Input::Tick, at(111_000));
+    assert_eq!(job.record().state, JobState::Running);
+}
+
+#[test]
 fn at_most_once_is_never_run_again() {
     let mut once = record();
     once.spec.at_most_once = true;
@@ -395,6 +435,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         answer.clone().prop_map(|a| Input::Fetched(a.map(|_| Totals { files: 1, bytes: 1 }))),
         (1u32..3).prop_map(|e| Input::Reported(done(e, 1))),
         Just(()).prop_map(|()| Input::LinkUp(RAJ)),
+        (0u64..60_000).prop_map(|silent| Input::LinkDown(RAJ, silent)),
         Just(()).prop_map(|()| Input::Tick),
         Just(()).prop_map(|()| Input::Cancel("you".into())),
     ]

@@ -35,6 +35,8 @@ pub(in crate::scheduler) enum Input {
     Fetched(Result<Totals, Refusal>),
     /// A link to this peer came up.
     LinkUp(PeerId),
+    /// The link to this peer went down, after nothing was heard over it for so many milliseconds.
+    LinkDown(PeerId, u64),
     /// Somebody cancels it.
     Cancel(String),
     /// The record cannot be written.

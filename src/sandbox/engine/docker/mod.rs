@@ -11,6 +11,7 @@ mod compare;
 mod connect;
 mod error;
 mod find;
+mod gpu;
 mod init;
 mod run;
 mod seccomp;
@@ -79,7 +80,8 @@ impl Engine for DockerEngine {
         }
         let envs = images.keys().cloned().collect();
         let offer = EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs };
-        Ok(Ready { offer, images, warnings })
+        let gpus = gpu::given(&info, client.found.pong);
+        Ok(Ready { offer, images, warnings, gpus })
     }
 
     async fn leftovers(&self, node: &str) -> Result<Vec<(JobId, Epoch)>, EngineError> {

@@ -27,7 +27,7 @@ use super::init::{Line, NoAnswer, Order, Said, furnish};
 use super::template::{self, Flavour, Shape};
 use super::{image_of, seccomp};
 use crate::model::Usage;
-use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Started};
+use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started};
 
 /// A kill comes at a deadline: an engine that does not answer it soon is bypassed.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -379,6 +379,10 @@ impl EngineJob for DockerJob {
             Ok(Err(e)) => Err(asked("kill the container", &e)),
             Err(_) => Err(gone("no answer to a kill")),
         }
+    }
+
+    fn meter(&self) -> Meter {
+        self.cgroup.as_ref().map(|cgroup| cgroup.meter.clone()).unwrap_or_default()
     }
 
     async fn usage(&mut self) -> Usage {

@@ -37,6 +37,8 @@ const OPEN_FILES: i64 = 1024;
 /// Podman hands its own (sometimes impossible) default on unless told. The kernel counts this limit per user over all
 /// containers, so it must be generous; the real bound is `pids_limit`.
 const PODMAN_USER_PROCESSES: i64 = 4096;
+/// What keeps NVIDIA's runtime from giving a container GPUs that were not asked for.
+pub(super) const NO_GPUS: &str = "NVIDIA_VISIBLE_DEVICES=void";
 /// Makes the kernel take a job before any process of the owner when memory runs out (range -1000..1000).
 const OOM_SCORE: i64 = 500;
 
@@ -102,7 +104,7 @@ impl Shape {
             uid: launch.uid,
             gid: launch.gid,
             limits: launch.limits.clone(),
-            gpus: launch.gpus.clone(),
+            gpus: launch.gpus.iter().map(|gpu| gpu.index).collect(),
             tree: launch.tree.clone(),
             patience_s: ORDER_FOLLOWS_S,
         }
@@ -147,6 +149,8 @@ pub(super) fn container(shape: &Shape, flavour: &Flavour) -> ContainerCreateBody
         image: Some(shape.image.clone()),
         // With an entrypoint given, an image's own ENTRYPOINT and CMD play no part.
         entrypoint: Some(vec![format!("{PLACE}/{INIT}"), shape.patience_s.to_string()]),
+        // A runtime of NVIDIA's as the engine's default would hand over all GPUs because an image says so.
+        env: shape.gpus.is_empty().then(|| vec![NO_GPUS.to_owned()]),
         working_dir: Some(INSIDE_WORK.to_owned()),
         user: Some(user),
         hostname: Some("homie".to_owned()),
@@ -266,7 +270,7 @@ fn gpu_request(gpus: &[u32], flavour: &Flavour) -> DeviceRequest {
         };
     }
     DeviceRequest {
-        device_ids: Some(indices.map(u32::to_string).collect()),
+        device_ids: Some(indices.map(|i| i.to_string()).collect()),
         capabilities: Some(vec![vec!["gpu".to_owned()]]),
         ..DeviceRequest::default()
     }
@@ -280,7 +284,7 @@ fn signed(bytes: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::EngineKind;
+    use crate::model::{EngineKind, GpuDevice};
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
@@ -327,6 +331,7 @@ mod tests {
         let want = json!({
             "Image": "sha256:1234",
             "Entrypoint": ["/run/homie/init", "300"],
+            "Env": ["NVIDIA_VISIBLE_DEVICES=void"],
             "WorkingDir": "/work",
             "User": "65534:65533",
             "Hostname": "homie",
@@ -413,7 +418,8 @@ mod tests {
 
     #[test]
     fn gpus_are_asked_for_by_index() {
-        let launch = JobLaunch { gpus: vec![0, 2], ..launch() };
+        let gpu = |index, minor| GpuDevice { index, minor, uuid: format!("GPU-{index}") };
+        let launch = JobLaunch { gpus: vec![gpu(0, 1), gpu(2, 0)], ..launch() };
         let docker = body(&launch, &flavour());
         let want = json!([{"DeviceIDs": ["0", "2"], "Capabilities": [["gpu"]]}]);
         assert_eq!(docker["HostConfig"]["DeviceRequests"], want);

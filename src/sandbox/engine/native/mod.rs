@@ -28,7 +28,7 @@ use self::cgroup::{Group, Hierarchies};
 use self::child::{Report, Wires};
 use self::sys::Cloned;
 use super::{
-    Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Ready, Started, job_name, parse_job_name,
+    Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name,
 };
 use crate::model::{Epoch, JobId, Usage};
 
@@ -241,9 +241,16 @@ impl EngineJob for NativeJob {
         sys::pidfd_signal(&self.pidfd, Signal::SIGKILL).map_err(|e| EngineError::Failed(format!("kill: {e}")))
     }
 
+    fn meter(&self) -> Meter {
+        self.group.meter(self.pid)
+    }
+
     async fn usage(&mut self) -> Usage {
-        let mut usage = self.group.usage();
+        let mut usage = self.meter().read().usage;
         if let Some(reaped) = self.reaped {
+            if usage.io_read_bytes == 0 && usage.io_write_bytes == 0 {
+                (usage.io_read_bytes, usage.io_write_bytes) = (reaped.read, reaped.written);
+            }
             if usage.cpu_ms == 0 {
                 usage.cpu_ms = reaped.cpu.as_millis() as u64;
             }

@@ -12,6 +12,7 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::sys;
+use crate::model::GpuDevice;
 use crate::sandbox::engine::{INSIDE_ENV, JobLaunch};
 
 /// Top-level directories that hold programs and libraries: bound where they are directories, linked where they are
@@ -212,13 +213,13 @@ fn dev(launch: &JobLaunch) -> io::Result<()> {
     Ok(())
 }
 
-/// The device nodes of NVIDIA GPUs `indices` and of the driver they share, as far as they exist.
-fn gpu_devices(indices: &[u32]) -> Vec<String> {
-    if indices.is_empty() {
+/// The device nodes of NVIDIA GPUs and of the driver they share, as far as they exist.
+fn gpu_devices(gpus: &[GpuDevice]) -> Vec<String> {
+    if gpus.is_empty() {
         return vec![];
     }
     let shared = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"].map(str::to_owned);
-    let own = indices.iter().map(|i| format!("nvidia{i}"));
+    let own = gpus.iter().map(|gpu| format!("nvidia{}", gpu.minor));
     own.chain(shared).filter(|n| Path::new("/dev").join(n).exists()).collect()
 }
 

@@ -54,7 +54,7 @@ pub(in crate::sandbox) fn tree(init: i32) -> Vec<i32> {
 }
 
 /// Bytes that belong to one process alone; shared libraries and files in the page cache do not count.
-fn anonymous_memory(pid: i32) -> u64 {
+pub(in crate::sandbox) fn anonymous_memory(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let kb = status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kb.unwrap_or(0) * 1024

@@ -150,6 +150,10 @@ impl Compared<'_> {
         if !self.podman && (counts || ids(requests(self.found)) != ids(requests(self.wanted))) {
             all.push(is("HostConfig/DeviceRequests", at(self.found, "HostConfig/DeviceRequests")));
         }
+        let env = texts(at(self.found, "Config/Env"));
+        if texts(at(self.wanted, "Config/Env")).iter().any(|wanted| !env.contains(wanted)) {
+            all.push(is("Config/Env", at(self.found, "Config/Env")));
+        }
         let restart = at(self.found, "HostConfig/RestartPolicy/Name");
         if !is_nothing(restart) && restart != "no" {
             all.push(is("HostConfig/RestartPolicy/Name", restart));

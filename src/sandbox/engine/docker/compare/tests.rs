@@ -164,6 +164,16 @@ fn put(value: &mut Value, path: &str, new: Value) {
 }
 
 #[test]
+fn an_image_cannot_ask_for_gpus() {
+    let (mut body, mut found) = said(&flavour());
+    body.env = Some(vec!["NVIDIA_VISIBLE_DEVICES=void".to_owned()]);
+    found["Config"]["Env"] = json!(["PATH=/bin", "NVIDIA_VISIBLE_DEVICES=void"]);
+    assert_eq!(complaints(&found, &body), Vec::<String>::new());
+    found["Config"]["Env"] = json!(["PATH=/bin", "NVIDIA_VISIBLE_DEVICES=all"]);
+    assert!(!complaints(&found, &body).is_empty());
+}
+
+#[test]
 fn each_weaker_field_is_caught() {
     let (body, found) = said(&flavour());
     for (path, new) in weaker() {
