@@ -115,6 +115,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         boot,
         worker_port: settings.worker_port,
         direct: settings.direct.clone(),
+        proxy: settings.proxy.clone(),
+        proxy_rules: settings.proxy_rules.clone(),
         facts: facts.clone(),
         blobs: blobs.clone(),
         registry: link::RegistryOutlets::of(&registry),

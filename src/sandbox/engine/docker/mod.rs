@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod find;
 mod gpu;
+pub(in crate::sandbox) mod images;
 mod init;
 mod run;
 mod seccomp;
