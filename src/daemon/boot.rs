@@ -175,6 +175,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         link_self: link.clone().recipient(),
         registry_self: registry.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
+        strangers: discovery.clone().recipient(),
         start_discovery: discovery.clone().recipient(),
         stop_discovery: discovery.clone().recipient(),
         limits: monitor.clone().recipient(),
