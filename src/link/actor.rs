@@ -173,13 +173,14 @@ impl PeerLinkActor {
             }
             return;
         }
+        let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
         let change = self.table.put(link, self.room.own);
         self.mark_kept();
         if change == Change::Anew {
-            self.changed(peer, false);
+            self.changed(peer, false, before);
         }
         if change != Change::None {
-            self.changed(peer, true);
+            self.changed(peer, true, Duration::ZERO);
         }
     }
 
@@ -187,9 +188,9 @@ impl PeerLinkActor {
         self.table.mark_kept(|peer| self.direct.keeps(peer));
     }
 
-    fn changed(&self, peer: PeerId, up: bool) {
+    fn changed(&self, peer: PeerId, up: bool, silent: Duration) {
         if let Some(back) = self.room.back.get() {
-            tell_outlet(&back.changed, LinkChanged { peer, up });
+            tell_outlet(&back.changed, LinkChanged { peer, up, silent });
         }
     }
 
@@ -253,7 +254,7 @@ impl Handler<LinkDown> for PeerLinkActor {
             let goodbye = matches!(message.ending, Ending::Goodbye { restart: false });
             tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye });
         }
-        self.changed(peer, false);
+        self.changed(peer, false, link.silent_for());
     }
 }
 
@@ -292,7 +293,7 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
     fn handle(&mut self, message: ConnectScheduler, _: &mut Self::Context) {
         let _ = self.room.back.set(BackEdges { reports: message.reports, changed: message.changed });
         for peer in self.table.peers() {
-            self.changed(peer, true);
+            self.changed(peer, true, Duration::ZERO);
         }
     }
 }

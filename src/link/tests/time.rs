@@ -3,7 +3,7 @@
 use futures_util::SinkExt;
 use tokio_util::codec::Framed;
 
-use super::super::dialer::{Route, Target};
+use super::super::dialer::{Routes, Target};
 use super::super::handle::{Ending, Link};
 use super::super::room::{Me, Own, Room};
 use super::super::secure::Frames;
@@ -21,7 +21,7 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
     let room = Room {
         me: watch::Sender::new(Arc::new(Me { member: None, name: "raj".into(), boot: BootId([1; 16]) })),
         own: PeerId([1; 32]),
-        route: Route::default(),
+        routes: Routes::direct(),
         sandbox: SandboxOutlets::of(&sandbox),
         registry: RegistryOutlets::of(&registry),
         blobs: BlobStore::open(dir.join("blobs"), 1 << 20).expect("store"),
@@ -60,8 +60,10 @@ async fn session(dialled: bool, alive: bool, before: impl FnOnce(&Arc<Link>)) ->
         }
     });
     let start = tokio::time::Instant::now();
-    let ending = session::run(room, link, frames, outgoing).await;
+    let ending = session::run(room, link.clone(), frames, outgoing).await;
     other.abort();
+    let silent = link.silent_for();
+    assert!(if ending == Ending::Dead { about(silent, 45) } else { silent < Duration::from_secs(3) }, "{silent:?}");
     (ending, start.elapsed())
 }
 
