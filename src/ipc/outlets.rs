@@ -7,14 +7,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
-use crate::discovery::messages::{DiscoveryError, StartDiscovery, StopDiscovery};
+use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
-use crate::link::messages::{AddDirect, ChangeSelf, ListDirect, Listening, RemoveDirect};
+use crate::link::messages::{AddDirect, ChangeSelf, Greet, ListDirect, Listening, RemoveDirect};
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
-use crate::registry::messages::{self as registry, ListPeers};
+use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
 use crate::sandbox::messages::{
     BuildEnv, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, ListEnvs, RemoveEnv, ShowEnv,
 };
@@ -46,12 +46,20 @@ pub struct Outlets {
     pub direct: Outlet<ListDirect>,
     /// Link.
     pub listening: Outlet<Listening>,
+    /// Registry.
+    pub pins: Outlet<ListPins>,
+    /// Registry.
+    pub trust: Outlet<TrustNewKey>,
+    /// Link.
+    pub greet: Outlet<Greet>,
     /// Link.
     pub link_self: Outlet<ChangeSelf>,
     /// Registry.
     pub registry_self: Outlet<registry::ChangeSelf>,
     /// Discovery.
     pub discovery_error: Outlet<DiscoveryError>,
+    /// Discovery.
+    pub strangers: Outlet<ListStrangers>,
     /// Discovery.
     pub start_discovery: Outlet<StartDiscovery>,
     /// Discovery.

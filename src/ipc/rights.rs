@@ -26,6 +26,7 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         method::STATUS
         | method::PEERS
         | method::PEERS_DIRECT
+        | method::PEERS_STRANGERS
         | method::FILES_PUT
         | method::JOB_SUBMIT
         | method::JOB_EXPLAIN
@@ -43,7 +44,15 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::ENV_SHOW
         // Whether it may replace another's recipe is decided there.
         | method::ENV_CREATE => Ok(()),
-        method::PEERS_ADD | method::PEERS_REMOVE | method::CONFIG | method::CONFIG_RELOAD | method::SHUTDOWN | method::ENV_BUILD | method::ENV_REMOVE => {
+        method::TRUST
+        | method::TRUST_NEW_KEY
+        | method::PEERS_ADD
+        | method::PEERS_REMOVE
+        | method::CONFIG
+        | method::CONFIG_RELOAD
+        | method::ENV_BUILD
+        | method::ENV_REMOVE
+        | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());
             }
@@ -72,6 +81,8 @@ mod tests {
         for closed in [
             method::ENV_BUILD,
             method::ENV_REMOVE,
+            method::TRUST,
+            method::TRUST_NEW_KEY,
             method::PEERS_ADD,
             method::PEERS_REMOVE,
             method::CONFIG,

@@ -75,8 +75,14 @@ pub mod method {
     pub const PEERS_ADD: &str = "peers.add";
     /// [`super::RemovePeer`] -> [`super::DirectPeer`]
     pub const PEERS_REMOVE: &str = "peers.remove";
+    /// () -> rows of [`super::Stranger`]
+    pub const PEERS_STRANGERS: &str = "peers.strangers";
     /// () -> rows of [`super::DirectPeer`]
     pub const PEERS_DIRECT: &str = "peers.direct";
+    /// () -> rows of [`super::Pin`]
+    pub const TRUST: &str = "trust";
+    /// [`super::TrustName`] -> [`super::TrustedKey`]
+    pub const TRUST_NEW_KEY: &str = "trust.new-key";
     /// () -> rows of [`super::ConfigRow`]
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
@@ -183,6 +189,21 @@ pub struct DirectPeer {
     pub heard_ms_ago: Option<u64>,
 }
 
+/// A machine on the network that cannot be understood: its group or its secret differs. A hint that nothing proves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Where its heartbeats come from.
+    pub addr: std::net::IpAddr,
+    /// Milliseconds since the last.
+    pub heard_ms_ago: u64,
+}
+
+impl std::fmt::Display for Stranger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "heard {}, but its group or secret differs", self.addr)
+    }
+}
+
 /// `homie add`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddPeer {
@@ -197,6 +218,48 @@ pub struct AddPeer {
 pub struct RemovePeer {
     /// The address or the name.
     pub which: String,
+}
+
+/// A name and the key that it stands for on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The name.
+    pub name: String,
+    /// The key's hash.
+    pub id: PeerId,
+    /// Other keys that were lately proven under that name, and refused.
+    pub others: Vec<OtherKey>,
+}
+
+/// A key that was refused because its name belongs to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherKey {
+    /// Its hash.
+    pub id: PeerId,
+    /// Where its machine's worker listens.
+    pub addr: std::net::SocketAddr,
+    /// Milliseconds since it was last shown.
+    pub seen_ms_ago: u64,
+}
+
+/// `homie trust NAME --new-key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustName {
+    /// The name.
+    pub name: String,
+    /// The beginning of the new key's id, needed when more than one was shown.
+    pub key: Option<String>,
+}
+
+/// A name stands for another key now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKey {
+    /// The name.
+    pub name: String,
+    /// The key of before.
+    pub old: PeerId,
+    /// The key from now on.
+    pub new: PeerId,
 }
 
 /// One setting.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::keeper::{Ask, EnvHeld, EnvRoad, Keeper};
+use super::books::who_has;
+use super::keeper::{Ask, EnvHeld, Keeper, nameless};
 use crate::model::{
     BuildFailure, BuildProgress, EngineKind, FailKind, FailedBuild, HostedStatus, JobSpec, Outcome, PeerId,
 };
@@ -18,6 +19,19 @@ const LINES: usize = 3;
 /// Lines that a failed job's message ends with.
 const LAST_LINES: usize = 12;
 
+/// How a job's environment would be had here, the best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sandbox) enum EnvRoad {
+    /// It is here.
+    Here,
+    /// A friend has it.
+    Friend,
+    /// It can be built.
+    Build,
+    /// Not at all: why, and what to do.
+    None(String, Option<String>),
+}
+
 /// The environment that a job names, unless it is `base`.
 fn named(spec: &JobSpec) -> Option<&str> {
     spec.env.as_deref().filter(|name| *name != "base")
@@ -26,6 +40,28 @@ fn named(spec: &JobSpec) -> Option<&str> {
 fn ask(spec: &JobSpec, name: &str, engine: EngineKind, from: Option<PeerId>) -> Ask {
     let wish = spec.wanted.as_deref().cloned();
     Ask { name: name.to_owned(), wish, engine, from, again: false }
+}
+
+impl Keeper {
+    /// How an environment would be had with an engine.
+    async fn road(&self, ask: &Ask) -> EnvRoad {
+        let make = {
+            let books = self.0.books();
+            if books.find(&ask.name, ask.wish.as_ref(), ask.engine, ask.from).is_some() {
+                return EnvRoad::Here;
+            }
+            let wish = ask.wish.clone().or_else(|| books.wish(&ask.name));
+            let wish = wish.ok_or_else(|| nameless(&ask.name));
+            wish.and_then(|wish| books.make(&ask.name, &wish, ask.engine, self.allowed(ask)))
+        };
+        if who_has(&self.peers().await, &ask.name, ask.wish.as_ref(), ask.engine).is_some() {
+            return EnvRoad::Friend;
+        }
+        match make {
+            Ok(_) => EnvRoad::Build,
+            Err(failure) => EnvRoad::None(failure.message, failure.hint),
+        }
+    }
 }
 
 /// How the environment of an offered job would be had, by engine; nothing for `base`. `from` is the friend who asks.

@@ -16,14 +16,13 @@ use crate::clock::wall_ms;
 use crate::config::Settings;
 use crate::mailbox::{Outlet, ask_outlet, tell_outlet};
 use crate::model::{
-    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, Digest, EngineKind, EnvBuilt, EnvDetail, EnvOffer,
-    EnvState, EnvView, FailedBuild, Lock, PeerId, PeerView, Recipe, WantedEnv,
+    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, Digest, EngineKind, EnvBuilt, EnvOffer, EnvState,
+    FailedBuild, Lock, PeerId, PeerView, WantedEnv,
 };
 use crate::monitor::messages::SetEnvs;
 use crate::registry::messages::ListPeers;
 use crate::sandbox::SandboxError;
 use crate::sandbox::life::blocking;
-use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// The registry answers in microseconds.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(10);
@@ -31,16 +30,14 @@ const REGISTRY_LIMIT: Duration = Duration::from_secs(10);
 const BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// Recipes that were read for one job and not used for so long go away by themselves.
 const AUTO_KEPT_MS: u64 = 30 * 86_400_000;
-/// Most recipes that are kept, so that a loop in a script does not fill the disk with them.
-const MOST_RECIPES: usize = 1_000;
 
 /// See the module.
 #[derive(Debug, Clone)]
-pub(in crate::sandbox) struct Keeper(Arc<Inner>);
+pub(in crate::sandbox) struct Keeper(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    shelf: Shelf,
+pub(super) struct Inner {
+    pub(super) shelf: Shelf,
     builder: Arc<dyn Builder>,
     settings: watch::Receiver<Settings>,
     told: Outlet<SetEnvs>,
@@ -67,19 +64,6 @@ pub(in crate::sandbox) struct Ask {
     pub(in crate::sandbox) from: Option<PeerId>,
     /// Make it although a friend has it.
     pub(in crate::sandbox) again: bool,
-}
-
-/// How a job's environment would be had here, the best first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::sandbox) enum EnvRoad {
-    /// It is here.
-    Here,
-    /// A friend has it.
-    Friend,
-    /// It can be built.
-    Build,
-    /// Not at all: why, and what to do.
-    None(String, Option<String>),
 }
 
 /// An environment that stays as long as this lives.
@@ -123,11 +107,11 @@ impl Drop for Scratch {
 }
 
 impl Inner {
-    fn books(&self) -> MutexGuard<'_, Books> {
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state_of(&self, recipe: &Digest) -> Option<EnvState> {
+    pub(super) fn state_of(&self, recipe: &Digest) -> Option<EnvState> {
         let makings = self.makings.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = makings.iter().find(|((digest, _), m)| digest == recipe && m.turn.try_lock().is_err());
         busy.map(|(_, m)| EnvState::Building { progress: m.progress.borrow().clone() })
@@ -140,10 +124,6 @@ fn internal(e: &SandboxError) -> BuildFailure {
         _ => FailedBuild::Internal,
     };
     BuildFailure::new(kind, e.to_string())
-}
-
-fn refusal(e: &SandboxError) -> Refusal {
-    Refusal::internal(e.to_string())
 }
 
 impl Keeper {
@@ -185,7 +165,7 @@ impl Keeper {
         (books.offers(), builds)
     }
 
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let (envs, builds) = self.offers();
         tell_outlet(&self.0.told, SetEnvs { envs, builds });
     }
@@ -208,27 +188,7 @@ impl Keeper {
         self.tell();
     }
 
-    /// How an environment would be had with an engine.
-    pub(in crate::sandbox) async fn road(&self, ask: &Ask) -> EnvRoad {
-        let make = {
-            let books = self.0.books();
-            if books.find(&ask.name, ask.wish.as_ref(), ask.engine, ask.from).is_some() {
-                return EnvRoad::Here;
-            }
-            let wish = ask.wish.clone().or_else(|| books.wish(&ask.name));
-            let wish = wish.ok_or_else(|| nameless(&ask.name));
-            wish.and_then(|wish| books.make(&ask.name, &wish, ask.engine, self.allowed(ask)))
-        };
-        if who_has(&self.peers().await, &ask.name, ask.wish.as_ref(), ask.engine).is_some() {
-            return EnvRoad::Friend;
-        }
-        match make {
-            Ok(_) => EnvRoad::Build,
-            Err(failure) => EnvRoad::None(failure.message, failure.hint),
-        }
-    }
-
-    fn allowed(&self, ask: &Ask) -> AllowBuilds {
+    pub(super) fn allowed(&self, ask: &Ask) -> AllowBuilds {
         if ask.from.is_none() { AllowBuilds::All } else { self.0.settings.borrow().allow_builds }
     }
 
@@ -245,7 +205,7 @@ impl Keeper {
         Some(wish)
     }
 
-    async fn save(&self, entry: Entry) -> Result<(), SandboxError> {
+    pub(super) async fn save(&self, entry: Entry) -> Result<(), SandboxError> {
         let inner = self.0.clone();
         blocking(move || inner.shelf.save(&entry)).await
     }
@@ -371,7 +331,7 @@ impl Keeper {
         })
     }
 
-    async fn peers(&self) -> Vec<PeerView> {
+    pub(super) async fn peers(&self) -> Vec<PeerView> {
         ask_outlet(&self.0.peers, ListPeers { offline: false }, REGISTRY_LIMIT).await.unwrap_or_default()
     }
 
@@ -470,7 +430,7 @@ impl Keeper {
     }
 
     /// Removes one, unless somebody has begun to use it.
-    async fn drop_key(&self, key: Key) -> bool {
+    pub(super) async fn drop_key(&self, key: Key) -> bool {
         let built = {
             let mut books = self.0.books();
             if books.held.contains_key(&key) {
@@ -508,121 +468,9 @@ impl Keeper {
             }
         }
     }
-
-    /// The rows of this machine.
-    pub(in crate::sandbox) fn list(&self) -> Vec<EnvView> {
-        self.0.books().views(|recipe| self.0.state_of(recipe))
-    }
-
-    /// One row.
-    fn view(&self, name: &str) -> Option<EnvView> {
-        self.0.books().view(name, &|recipe: &Digest| self.0.state_of(recipe))
-    }
-
-    /// Everything about a name.
-    pub(in crate::sandbox) fn show(&self, name: &str) -> Result<EnvDetail, Refusal> {
-        let view = self.view(name).ok_or_else(|| self.unknown(name))?;
-        let books = self.0.books();
-        let entry = books.entries.get(name).ok_or_else(|| nobody(name))?;
-        Ok(EnvDetail { view, recipe: entry.recipe.clone(), lock: entry.lock.clone() })
-    }
-
-    fn unknown(&self, name: &str) -> Refusal {
-        let names: Vec<String> = self.0.books().entries.keys().cloned().collect();
-        let near = names
-            .iter()
-            .map(|n| (strsim::jaro_winkler(n, name), n))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        nobody(name).hint(match near {
-            Some((_, near)) => format!("did you mean {near}?"),
-            None => "`homie env list` shows them, `homie env create` makes one".to_owned(),
-        })
-    }
-
-    /// Notes a recipe under its name. An `auto` one steps aside where its name means something else.
-    pub(in crate::sandbox) async fn create(
-        &self,
-        mut recipe: Recipe,
-        lock: Option<Lock>,
-        auto: bool,
-        replace: bool,
-    ) -> Result<EnvView, Refusal> {
-        let digest = recipe.digest();
-        let entry = {
-            let books = self.0.books();
-            let other = |name: &str| books.entries.get(name).is_some_and(|e| e.recipe.digest() != digest);
-            if auto && other(&recipe.name) {
-                let stem: String = recipe.name.chars().take(50).collect();
-                recipe.name = format!("{stem}-{}", &digest.to_string()[..8]);
-            } else if other(&recipe.name) && !replace {
-                let text = format!("environment {} exists, with another recipe", recipe.name);
-                return Err(Refusal::new(RefusalKind::BadRequest, text)
-                    .hint("`--replace` puts the new one in its place, another name keeps both"));
-            }
-            let before = books.entries.get(&recipe.name).filter(|e| e.recipe.digest() == digest);
-            if before.is_none() && books.entries.len() >= MOST_RECIPES {
-                let text = format!("{MOST_RECIPES} environments have names here");
-                return Err(Refusal::new(RefusalKind::DiskFull, text).hint("remove some with `homie env rm`"));
-            }
-            Entry {
-                lock: lock.or_else(|| before.and_then(|e| e.lock.clone())),
-                auto: auto && before.is_none_or(|e| e.auto),
-                used_ms: wall_ms(),
-                failure: before.and_then(|e| e.failure.clone()),
-                recipe,
-            }
-        };
-        let name = entry.recipe.name.clone();
-        self.save(entry.clone()).await.map_err(|e| refusal(&e))?;
-        self.0.books().entries.insert(name.clone(), entry);
-        self.view(&name).ok_or_else(|| nobody(&name))
-    }
-
-    /// Removes a name and what was built for it.
-    pub(in crate::sandbox) async fn remove(&self, name: &str) -> Result<(), Refusal> {
-        let (known, keys) = {
-            let books = self.0.books();
-            let entry = books.entries.get(name);
-            let recipe = entry.map(|e| e.recipe.digest());
-            let shared = |r: &Digest| books.entries.values().filter(|e| e.recipe.digest() == *r).count() > 1;
-            let gone = |s: &Stored| match &recipe {
-                Some(recipe) => s.built.lock.recipe == *recipe && !shared(recipe),
-                None => s.name == name,
-            };
-            let keys: Vec<Key> = books.stored.iter().filter(|(_, s)| gone(s)).map(|(key, _)| *key).collect();
-            if let Some(key) = keys.iter().find(|key| books.held.contains_key(*key)) {
-                let text = format!("environment {name} is in use with the {} engine", key.1.as_str());
-                return Err(Refusal::new(RefusalKind::Busy, text).hint("wait for its jobs, or cancel them"));
-            }
-            (entry.is_some(), keys)
-        };
-        if !known && keys.is_empty() {
-            return Err(self.unknown(name));
-        }
-        if known {
-            let (inner, which) = (self.0.clone(), name.to_owned());
-            blocking(move || inner.shelf.forget(&which)).await.map_err(|e| refusal(&e))?;
-            self.0.books().entries.remove(name);
-        }
-        for key in keys {
-            self.drop_key(key).await;
-        }
-        self.tell();
-        Ok(())
-    }
-
-    /// Engines a name can be built with here, the preferred first.
-    pub(in crate::sandbox) fn engines(&self) -> Vec<EngineKind> {
-        self.0.books().builders.iter().map(|b| b.engine).collect()
-    }
 }
 
-fn nobody(name: &str) -> Refusal {
-    Refusal::new(RefusalKind::NoEnvironment, format!("no environment is called {name}"))
-}
-
-fn nameless(name: &str) -> BuildFailure {
+pub(super) fn nameless(name: &str) -> BuildFailure {
     BuildFailure::new(
         FailedBuild::Cannot,
         format!("environment {name} is not here, and nothing says what it is made of"),

@@ -11,12 +11,13 @@ pub mod build;
 pub mod builder;
 mod job;
 mod keeper;
+mod names;
 pub mod proxy;
 mod read;
 mod shelf;
 pub mod tree;
 
 pub(super) use books::Key;
-pub(super) use job::{for_job, roads};
+pub(super) use job::{EnvRoad, for_job, roads};
 pub use keeper::EnvHeld;
-pub(super) use keeper::{EnvRoad, Keeper};
+pub(super) use keeper::Keeper;
