@@ -1,5 +1,6 @@
 //! Bulk connections: one transfer each, opened with a ticket, dialled by whoever dialled the control connection.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +182,7 @@ async fn give_env(env: EnvHeld, mut frames: Frames) -> Result<(), Refusal> {
     .await
     .map_err(|_| super::room::shutting_down())?;
     let manifest = manifest?;
-    let mut source = ResultsSource::new(env.tree.clone().unwrap_or_default());
+    let mut source = ResultsSource::new(env.tree.clone().unwrap_or_default(), HashMap::new());
     send(&mut frames, &manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
 }
 

@@ -38,7 +38,7 @@ impl Handler<FetchEnv> for Friend {
             let manifest = tree::scan(&tree).map_err(|e| Refusal::internal(e.to_string()))?;
             let (a, b) = tokio::io::duplex(64 << 10);
             let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
-            let mut source = ResultsSource::new(tree);
+            let mut source = ResultsSource::new(tree, std::collections::HashMap::new());
             let mut sink = StoreSink::new(into, env_pin(ask.digest, ask.engine));
             let tell = |done, all| {
                 ask.progress.send_replace((done, all));
