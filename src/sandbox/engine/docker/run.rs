@@ -22,7 +22,7 @@ use super::error::{asked, gone, is_status, spawn_problem, words};
 use super::streams::{self, Drained};
 use super::template::{self, Flavour};
 use super::{image_of, seccomp};
-use crate::model::Usage;
+use crate::model::{Limits, Usage};
 use crate::sandbox::engine::{End, Ended, EngineError, EngineJob, JobLaunch, Meter, Started};
 
 /// A wait lasts as long as its job, whose own limit ends it; the client's limit must only never be the first.
@@ -367,6 +367,11 @@ impl EngineJob for DockerJob {
             Some(Ok(())) => Ok(()),
             _ => Err(refused),
         }
+    }
+
+    async fn limit(&mut self, before: &Limits, after: &Limits) -> Result<(), EngineError> {
+        let body = template::update(before, after);
+        self.docker.update_container(&self.id, body).await.map_err(|e| asked("change the limits", &e))
     }
 
     fn meter(&self) -> Meter {
