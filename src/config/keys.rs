@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::direct;
+use super::proxy;
 use super::settings::{EngineChoice, Settings};
 use super::shape::{Arity, Given};
 use crate::model::{LEAST_MEMORY, parse_cpus, parse_duration, parse_size_from, visible_controls};
@@ -50,7 +51,7 @@ macro_rules! one {
 }
 
 /// All keys, in the order they are shown in. The first seven are those of the first Homie; they stay for ever.
-pub(super) static KEYS: [Key; 23] = [
+pub(super) static KEYS: &[Key] = &[
     one!("name", |s, v| name(v).map(|v| s.name = v), |s| json!(s.name)),
     one!("group_secret", set_secret, |s| if s.group_secret.is_empty() { Value::Null } else { json!("********") }),
     one!("discovery_port", |s, v| port(v).map(|v| s.discovery_port = v), |s| json!(s.discovery_port)),
@@ -93,6 +94,8 @@ pub(super) static KEYS: [Key; 23] = [
     one!("docker_host", set_docker_host, |s| json!(s.docker_host)),
     Key { name: "admins", arity: Arity::Many, set: set_admins, show: |s| json!(s.admins) },
     Key { name: "direct", arity: Arity::Many, set: direct::set, show: direct::show },
+    one!("proxy", proxy::set, proxy::show),
+    Key { name: "proxy_rules", arity: Arity::Many, set: proxy::set_rules, show: proxy::show_rules },
 ];
 
 /// Every key.

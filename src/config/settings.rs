@@ -1,5 +1,6 @@
 //! The validated settings, and the slice of them that each room gets.
 
+use super::proxy::{ProxyChoice, ProxyRule};
 use crate::model::{Isolation, Limits};
 use crate::secret::Secret;
 
@@ -42,6 +43,10 @@ pub struct Settings {
     pub admins: Vec<String>,
     /// Peers to dial: (`HOST:PORT`, label).
     pub direct: Vec<(String, Option<String>)>,
+    /// How named peers are dialled where no rule says otherwise.
+    pub proxy: ProxyChoice,
+    /// How certain peers are dialled; the first that covers one decides.
+    pub proxy_rules: Vec<ProxyRule>,
     /// Whether to broadcast heartbeats.
     pub broadcast: bool,
     /// Bytes that inputs and results may take in homied's store.
@@ -78,6 +83,8 @@ impl Settings {
             ("store_limit", old.store_bytes != new.store_bytes),
             ("keep_results", old.keep_results_s != new.keep_results_s),
             ("docker_host", old.docker_host != new.docker_host),
+            ("proxy", old.proxy != new.proxy),
+            ("proxy_rules", old.proxy_rules != new.proxy_rules),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
@@ -98,6 +105,8 @@ impl Settings {
             min_isolation: Isolation::Namespace,
             admins: Vec::new(),
             direct: Vec::new(),
+            proxy: ProxyChoice::default(),
+            proxy_rules: Vec::new(),
             broadcast: true,
             // Two large jobs of 10 GiB at their disk limit.
             store_bytes: 20 << 30,

@@ -87,15 +87,19 @@ pub fn painted_status(status: PeerStatus, style: &Style) -> String {
 }
 
 /// The address people use: without the port, and an IPv4 address in IPv6 clothes as IPv4.
+///
+/// `-` where a proxy resolved the name and kept the address to itself.
 pub fn ip_cell(peer: &PeerView) -> String {
-    peer.addr.ip().to_canonical().to_string()
+    let ip = peer.addr.ip().to_canonical();
+    if ip.is_unspecified() { "-".to_owned() } else { ip.to_string() }
 }
 
-/// The way to a peer: `lan`, `direct`, `tailnet`.
+/// The way to a peer: `lan`, `direct`, `tailnet`, `proxy`.
 pub fn path_cell(peer: &PeerView) -> &'static str {
     match peer.via {
         Via::Own => "this machine",
         Via::Broadcast => "lan",
+        Via::Proxy => "proxy",
         Via::Direct if is_tailnet(peer.addr.ip().to_canonical()) => "tailnet",
         Via::Direct => "direct",
     }

@@ -1,7 +1,7 @@
 //! The mailbox: owns the tasks and passes words on to them.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Context, Handler, ResponseActFuture, ResponseFuture, WrapFuture};
@@ -13,8 +13,9 @@ use super::beacon::Beacon;
 use super::ear::Ear;
 use super::error::SilenceError;
 use super::lan::Lan;
-use super::messages::{BeatSoon, DiscoveryError, StartDiscovery, StopDiscovery};
+use super::messages::{BeatSoon, DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use super::network::Network;
+use super::strangers::Strangers;
 use super::voice::Voice;
 use super::{herald, listen};
 use crate::link::messages::Greet;
@@ -22,6 +23,7 @@ use crate::mailbox::{Door, MAILBOX, Outlet};
 use crate::model::{Facts, PeerId};
 use crate::registry::messages::PeerHeard;
 use crate::wire::heartbeat::KeyId;
+use crate::wire::ipc::Stranger;
 
 /// How often a port that could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -56,6 +58,7 @@ pub struct DiscoveryActor {
     begin: Begin,
     soon: Arc<Notify>,
     trouble: watch::Receiver<Option<String>>,
+    strangers: Arc<Mutex<Strangers>>,
     stop: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
 }
@@ -76,15 +79,18 @@ pub fn start_on(network: impl Network, parts: DiscoveryParts) -> Door<DiscoveryA
     let soon = Arc::new(Notify::new());
     let (trouble, trouble_seen) = watch::channel(None);
     let network = Arc::new(network);
+    let strangers = Arc::<Mutex<Strangers>>::default();
     let says = parts.says.clone();
     let begin: Begin = {
-        let soon = Arc::clone(&soon);
+        let (soon, strangers) = (Arc::clone(&soon), Arc::clone(&strangers));
         Box::new(move |says, stop| {
             let parts = DiscoveryParts { says, ..parts.clone() };
-            Box::pin(run(Arc::clone(&network), parts, Arc::clone(&soon), trouble.clone(), stop))
+            let (soon, strangers) = (Arc::clone(&soon), Arc::clone(&strangers));
+            Box::pin(run(Arc::clone(&network), parts, soon, strangers, trouble.clone(), stop))
         })
     };
-    let mut actor = DiscoveryActor { begin, soon, trouble: trouble_seen, stop: None, tasks: JoinSet::new() };
+    let tasks = JoinSet::new();
+    let mut actor = DiscoveryActor { begin, soon, trouble: trouble_seen, strangers, stop: None, tasks };
     actor.begin(says);
     actor.start()
 }
@@ -117,6 +123,7 @@ async fn run(
     network: Arc<impl Network>,
     parts: DiscoveryParts,
     soon: Arc<Notify>,
+    strangers: Arc<Mutex<Strangers>>,
     trouble: watch::Sender<Option<String>>,
     mut stop: oneshot::Receiver<()>,
 ) {
@@ -142,12 +149,14 @@ async fn run(
         }
     };
     trouble.send_replace(None);
+    // Those of another group of ours may be friends now.
+    *lock(&strangers) = Strangers::default();
 
     let key = KeyId(keys.beat_key_id());
     let ear = Ear::new(id, key, Instant::now().into_std());
     let (news, heard) = mpsc::channel(NEWS);
     let mut tasks = JoinSet::new();
-    tasks.spawn(listen::listen(Arc::clone(&socket), keys.clone(), ear, news));
+    tasks.spawn(listen::listen(Arc::clone(&socket), keys.clone(), ear, news, strangers));
     tasks.spawn(herald::tell(heard, Arc::clone(&soon), registry, link));
     if says.broadcast {
         let beacon = Beacon { peer: id, boot: says.boot, name: says.name, worker_port: says.worker_port, key, seq: 0 };
@@ -158,6 +167,11 @@ async fn run(
     }
     // The port is free, and nothing more is told, when this has ended.
     tasks.shutdown().await;
+}
+
+/// Nobody panics while it holds the list, and a panic ends the process anyway.
+fn lock(strangers: &Mutex<Strangers>) -> MutexGuard<'_, Strangers> {
+    strangers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Actor for DiscoveryActor {
@@ -181,6 +195,14 @@ impl Handler<DiscoveryError> for DiscoveryActor {
 
     fn handle(&mut self, _: DiscoveryError, _: &mut Self::Context) -> Option<String> {
         self.trouble.borrow().clone()
+    }
+}
+
+impl Handler<ListStrangers> for DiscoveryActor {
+    type Result = Vec<Stranger>;
+
+    fn handle(&mut self, _: ListStrangers, _: &mut Self::Context) -> Vec<Stranger> {
+        lock(&self.strangers).list(Instant::now().into_std())
     }
 }
 

@@ -3,11 +3,18 @@
 use crate::mailbox::Word;
 use crate::model::BootId;
 use crate::secret::GroupKeys;
+use crate::wire::ipc::Stranger;
 
 /// Sends our own next beat now (at most once in 250 ms), because somebody new was heard.
 #[derive(Debug, Word)]
 #[rtype(result = "()")]
 pub struct BeatSoon;
+
+/// Machines that are heard and cannot be understood: their group or their secret differs. A hint, since anybody can
+/// make such a datagram.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<Stranger>")]
+pub struct ListStrangers;
 
 /// Why we do not broadcast, if so.
 #[derive(Debug, Word)]

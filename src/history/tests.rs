@@ -33,6 +33,7 @@ fn record(n: u8) -> JobRecord {
             offered_ms: 5,
             accepted: true,
             end: None,
+            awaited: false,
         }],
         peer: Some(PeerId([9; 32])),
         peer_name: Some("bob".into()),

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
-use crate::discovery::messages::{DiscoveryError, StartDiscovery, StopDiscovery};
+use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
 use crate::link::messages::{AddDirect, ChangeSelf, ListDirect, Listening, RemoveDirect};
 use crate::mailbox::Outlet;
@@ -50,6 +50,8 @@ pub struct Outlets {
     pub registry_self: Outlet<registry::ChangeSelf>,
     /// Discovery.
     pub discovery_error: Outlet<DiscoveryError>,
+    /// Discovery.
+    pub strangers: Outlet<ListStrangers>,
     /// Discovery.
     pub start_discovery: Outlet<StartDiscovery>,
     /// Discovery.

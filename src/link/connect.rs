@@ -24,6 +24,7 @@ const LOOPBACK_BUFFER: usize = 256 << 10;
 
 /// Dials `target` for `why`, tells the actor how it went, and runs the session to its end.
 pub(super) async fn dial(room: Arc<Room>, target: Target, expect: Option<PeerId>, via: Via, why: Cause) {
+    let via = if room.routes.proxy(&target).is_some() { Via::Proxy } else { via };
     let me = room.me();
     let mut closing = room.closing.subscribe();
     let secured = tokio::select! {
@@ -61,7 +62,7 @@ async fn dial_inner(
     expect: Option<PeerId>,
 ) -> Result<(Secured, SocketAddr), LinkError> {
     let member = me.member.as_ref().ok_or(LinkError::NoGroup)?;
-    let (stream, addr) = room.route.dial(target).await?;
+    let (stream, addr) = room.routes.dial(target).await?;
     let secured = member.dial(stream, room.worker_port(), Purpose::Control).await?;
     if let Some(wanted) = expect.filter(|e| *e != secured.peer) {
         return Err(LinkError::Stranger { at: target.to_string(), wanted, found: secured.peer });

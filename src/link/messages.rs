@@ -196,8 +196,8 @@ pub fn inputs_pin(job: JobId, epoch: Epoch) -> String {
 }
 
 /// The owner's name under which a submitter's blob store pins the results of a job that [`FetchResults`] brought.
-pub fn results_pin(job: JobId) -> String {
-    format!("results-{job}")
+pub fn results_pin(job: JobId, epoch: Epoch) -> String {
+    format!("results-{job}-{epoch}")
 }
 
 /// A task of this room has a link that works.

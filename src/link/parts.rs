@@ -7,13 +7,14 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::dialer::Route;
+use super::dialer::Routes;
 use super::direct::{DirectPeers, parse_address};
 use super::room::{Me, NO_GROUP, Own, RegistryOutlets, Room, SandboxOutlets};
 use super::secure::Member;
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::blobs::BlobStore;
+use crate::config::{ProxyChoice, ProxyRule};
 use crate::identity::Identity;
 use crate::model::{BootId, Facts};
 use crate::secret::GroupKeys;
@@ -33,6 +34,10 @@ pub struct LinkParts {
     pub worker_port: u16,
     /// Addresses to keep up: `HOST[:PORT]` and label.
     pub direct: Vec<(String, Option<String>)>,
+    /// How named peers are dialled where no rule says otherwise.
+    pub proxy: ProxyChoice,
+    /// How certain peers are dialled.
+    pub proxy_rules: Vec<ProxyRule>,
     /// The room that hosts jobs.
     pub sandbox: SandboxOutlets,
     /// The room that knows the peers.
@@ -51,7 +56,7 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
     let room = Room {
         me: watch::Sender::new(Arc::new(Me { member, name, boot })),
         own,
-        route: Route::default(),
+        routes: Routes::new(&parts.proxy, parts.proxy_rules, |name| std::env::var(name).ok()),
         sandbox: parts.sandbox,
         registry: parts.registry,
         blobs: parts.blobs,

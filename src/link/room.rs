@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::dialer::Route;
+use super::dialer::Routes;
 use super::handle::Link;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::secure::{Frames, Member};
@@ -127,7 +127,7 @@ pub(super) struct Me {
 pub(super) struct Room {
     pub(super) me: watch::Sender<Arc<Me>>,
     pub(super) own: PeerId,
-    pub(super) route: Route,
+    pub(super) routes: Routes,
     pub(super) sandbox: SandboxOutlets,
     pub(super) registry: RegistryOutlets,
     pub(super) blobs: BlobStore,

@@ -182,6 +182,9 @@ pub struct Attempt {
     pub accepted: bool,
     /// How it ended, or why it was refused or given up.
     pub end: Option<String>,
+    /// Given up only because its worker was out of reach: what that worker still brings counts, if it is the first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
 }
 
 /// Everything that is kept of a job, on the side named by `role`. Times are milliseconds since 1970 (UTC) by the
@@ -206,7 +209,10 @@ pub struct JobRecord {
     pub state: JobState,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// The latest assignment.
+    /// Who wants it to end, from the moment on in which that is promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<String>,
+    /// The latest assignment; of an ended job the one whose end it has.
     pub epoch: Epoch,
     /// Every assignment so far (sent), or the one hosted.
     pub attempts: Vec<Attempt>,
@@ -252,6 +258,7 @@ impl JobRecord {
             input_totals: Totals::default(),
             state: JobState::Queued,
             outcome: None,
+            cancel: None,
             epoch: Epoch(0),
             attempts: Vec::new(),
             peer: None,

@@ -111,6 +111,7 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
             offered_ms: now_ms,
             accepted: true,
             end: None,
+            awaited: false,
         }],
         peer: Some(from.peer),
         peer_name: Some(from.name.clone()),

@@ -278,7 +278,7 @@ fn put_gpu_use(out: &mut Vec<u8>, facts: &Facts, described: usize) {
     }
     out.put_u8(TAG_GPU_USE);
     out.put_u8(1 + described as u8);
-    out.put_u8(facts.gpu_limit.map_or(ALL_GPUS, |n| u8::try_from(n).map_or(ALL_GPUS, |n| n.min(ALL_GPUS))));
+    out.put_u8(facts.gpu_limit.map_or(ALL_GPUS, |n| u8::try_from(n).unwrap_or(ALL_GPUS)));
     for gpu in gpus {
         out.put_u8(match gpu.taken {
             None => 0,

@@ -19,6 +19,7 @@ mod keys;
 mod meeting;
 mod output;
 mod placement;
+mod proxies;
 mod refusals;
 mod reload;
 mod survival;

@@ -164,6 +164,13 @@ impl World {
         self.hosts.iter().find(|h| h.name == name).expect("a host of this world")
     }
 
+    /// Cuts a machine's way to all others that were parted so; those that were not it still reaches.
+    pub fn part(&self, name: &str) {
+        let at = self.hosts.iter().position(|h| h.name == name).expect("a host of this world") + 1;
+        let hub = self.hub.as_ref().expect("namespaces");
+        ip(&["-n", hub, "link", "set", &format!("p{at}"), "type", "bridge_slave", "isolated", "on"]);
+    }
+
     /// A machine by its name, to start or stop it.
     pub fn host_mut(&mut self, name: &str) -> &mut Host {
         self.hosts.iter_mut().find(|h| h.name == name).expect("a host of this world")

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::ctl::args::PeersArgs;
 use crate::ctl::cells::{WIDE, clean, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, status_cell};
@@ -11,7 +12,7 @@ use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
 use crate::model::{Facts, Gpu, GpuUse, PeerId, PeerStatus, PeerView, Via, format_bytes};
-use crate::wire::ipc::{PeersParams, method};
+use crate::wire::ipc::{PeersParams, Stranger, method};
 
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
 const WATCH: Duration = Duration::from_secs(1);
@@ -25,23 +26,33 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
     loop {
         let peers: Vec<PeerView> = homied.call_rows(method::PEERS, &PeersParams { all: args.all }).await?;
         let peers = others(peers);
+        // A homied before this method has none to tell.
+        let strangers: Vec<Stranger> = homied.call_rows(method::PEERS_STRANGERS, &()).await.unwrap_or_default();
         if ctx.json {
             let rows: Vec<PeerRow<'_>> = peers.iter().map(PeerRow::of).collect();
-            ctx.print_list("peers", &rows)?;
+            ctx.print_json(&json!({ "version": 1, "peers": rows, "strangers": strangers }))?;
             return Ok(ExitCode::SUCCESS);
         }
         let text = if peers.is_empty() { nobody(&ctx.out, args.all) } else { table(&ctx.out, &peers) };
         if !args.watch {
             ctx.print(&text)?;
+            note_strangers(ctx, &strangers);
             return Ok(ExitCode::SUCCESS);
         }
         // On a terminal the old picture is wiped; a pipe gets one table after the other.
         let wipe = if ctx.out.tty { "\x1b[H\x1b[2J" } else { "" };
         ctx.print(&format!("{wipe}{text}"))?;
+        note_strangers(ctx, &strangers);
         tokio::select! {
             () = tokio::time::sleep(WATCH) => {}
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+fn note_strangers(ctx: &Context, strangers: &[Stranger]) {
+    for stranger in strangers {
+        ctx.note(&format!("{} {stranger}", ctx.err.yellow("!")));
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Kind {
     Gpus,
     /// A socket's path, with or without `unix://`.
     Socket,
+    /// `auto`, `direct` or the URL of a proxy; homied reads the rest of it.
+    Proxy,
     /// `true` or `false`.
     Switch,
     /// One of these words.
@@ -101,6 +103,13 @@ pub const KEYS: &[Key] = &[
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
     key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
+    key("proxy", Kind::Proxy, "auto", "way to peers added by address; auto: as ALL_PROXY and its sisters say"),
+    key(
+        "proxy_rules",
+        Kind::List,
+        "[]",
+        "ways to certain peers: `- to: 100.64.0.0/10` with `via: socks5h://HOST:PORT`",
+    ),
     key("admins", Kind::List, "[]", "users who may change these settings beside root"),
 ];
 
@@ -184,6 +193,16 @@ impl Key {
             },
             Kind::Socket if text.starts_with('/') || text.starts_with("unix:///") => Ok(quote(text)),
             Kind::Socket => Err(bad(format!("{text:?} is not a local socket; write unix:///var/run/docker.sock"))),
+            Kind::Proxy
+                if matches!(text, "auto" | "direct")
+                    || ["socks5h://", "socks5://", "http://"].iter().any(|s| text.starts_with(s)) =>
+            {
+                Ok(quote(text))
+            }
+            // Never repeats the text: it may hold a password.
+            Kind::Proxy => {
+                Err(bad("that is no proxy; write auto, direct, socks5h://HOST:PORT or http://HOST:PORT".into()))
+            }
             Kind::Switch => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" | "1" => Ok("true".into()),
                 "false" | "no" | "off" | "0" => Ok("false".into()),
@@ -246,6 +265,7 @@ mod tests {
             ("timeout", "10m", "600"),
             ("worker-port", "5556", "5556"),
             ("broadcast", "no", "false"),
+            ("proxy", "socks5h://localhost:1055", "\"socks5h://localhost:1055\""),
             ("gpu", "0", "0"),
             ("gpu", "All", "all"),
             ("disk", "20g", "20g"),
@@ -272,6 +292,7 @@ mod tests {
             ("gpu", "65"),
             ("gpu", "some"),
             ("direct", "a"),
+            ("proxy", "localhost:1055"),
         ] {
             assert!(find(name).and_then(|k| k.yaml(text)).is_err(), "{name}={text}");
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Answer, value};
-use crate::discovery::messages::DiscoveryError;
+use crate::discovery::messages::{DiscoveryError, ListStrangers};
 use crate::ipc::messages::{AddDirectPeer, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use crate::ipc::session::{ROOM, Session, answer, params};
 use crate::link::messages::{ListDirect, Listening};
@@ -26,6 +26,7 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
     let hosted = session.ask(&outlets.hosted, HostedJobs).await?;
     let mut warnings = loaded.warnings.clone();
     warnings.extend(session.ask(&outlets.engine_warnings, EngineWarnings).await?);
+    warnings.extend(session.ask(&outlets.strangers, ListStrangers).await?.iter().map(ToString::to_string));
     let view = StatusView {
         name: loaded.settings.name.clone(),
         id: parts.id,
@@ -52,6 +53,11 @@ pub(super) async fn peers(session: &mut Session, request: &Request) -> Answer {
         Ok(p) => session.ask(&session.shared.parts.outlets.peers, ListPeers { offline: p.all }).await,
         Err(refusal) => Err(refusal),
     };
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn strangers(session: &mut Session, request: &Request) -> Answer {
+    let rows = session.ask(&session.shared.parts.outlets.strangers, ListStrangers).await;
     session.rows(request.id, rows).await
 }
 

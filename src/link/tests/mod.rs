@@ -22,6 +22,7 @@ use tokio::task::LocalSet;
 use super::messages::*;
 use super::{LinkParts, PeerLinkActor, RegistryOutlets, SandboxOutlets, start};
 use crate::blobs::BlobStore;
+use crate::config::{Exit, ProxyChoice};
 use crate::identity::Identity;
 use crate::mailbox::{Door, ask};
 use crate::model::{
@@ -109,6 +110,9 @@ impl Machine {
             boot: BootId::random().expect("random"),
             worker_port: config.port,
             direct: config.direct,
+            // Whatever the environment of the tests says.
+            proxy: ProxyChoice::Given(Exit::Direct),
+            proxy_rules: Vec::new(),
             sandbox: SandboxOutlets::of(&sandbox),
             registry: RegistryOutlets::of(&registry),
             blobs: blobs.clone(),

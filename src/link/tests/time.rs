@@ -3,7 +3,7 @@
 use futures_util::SinkExt;
 use tokio_util::codec::Framed;
 
-use super::super::dialer::{Route, Target};
+use super::super::dialer::{Routes, Target};
 use super::super::handle::{Ending, Link};
 use super::super::room::{Me, Own, Room};
 use super::super::secure::Frames;
@@ -21,7 +21,7 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
     let room = Room {
         me: watch::Sender::new(Arc::new(Me { member: None, name: "raj".into(), boot: BootId([1; 16]) })),
         own: PeerId([1; 32]),
-        route: Route::default(),
+        routes: Routes::direct(),
         sandbox: SandboxOutlets::of(&sandbox),
         registry: RegistryOutlets::of(&registry),
         blobs: BlobStore::open(dir.join("blobs"), 1 << 20).expect("store"),

@@ -4,5 +4,7 @@
 //! build. Everything else here keeps the books: which recipes have names, what stands ready on disk, who uses it, what has
 //! to go when the quota is full.
 
+pub mod build;
 pub mod builder;
 pub mod proxy;
+pub mod tree;

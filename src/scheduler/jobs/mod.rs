@@ -3,6 +3,7 @@
 
 mod ending;
 mod following;
+mod late;
 mod seeking;
 mod words;
 
@@ -10,7 +11,7 @@ use super::retry;
 use crate::model::{Epoch, FailKind, HostedStatus, JobRecord, JobState, Outcome, PeerId};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
-pub(super) use words::{Input, Intent, Now};
+pub(super) use words::{Complete, Input, Intent, Now};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -22,13 +23,23 @@ enum Phase {
     Ended,
 }
 
+/// A peer that did not take the job, and why.
+#[derive(Debug)]
+struct Refused {
+    peer: PeerId,
+    name: String,
+    why: String,
+    busy: bool,
+    /// Not only in this round: files do not get there.
+    for_good: bool,
+}
+
 /// One job.
 #[derive(Debug)]
 pub(super) struct Job {
     record: JobRecord,
     phase: Phase,
-    /// Who refused in this round, and why.
-    refused: Vec<(PeerId, String, RefusalKind)>,
+    refused: Vec<Refused>,
     /// Workers that were lost with it; taken again only when nobody else is there.
     lost_workers: Vec<PeerId>,
     /// Since when the worker is out of reach; `None` while all is well.
@@ -47,17 +58,24 @@ pub(super) struct Job {
     /// Since when a worker that has all inputs says that it still waits for them.
     idle_since: Option<u64>,
     troubles: u32,
+    /// Transfers in a row that broke without getting any further, and since when.
+    stuck: Option<(u32, u64)>,
+    /// What the other side lacked when the last transfer began.
+    lacking: Option<u64>,
     cancelled: Option<(String, u64)>,
     told_waiting: bool,
+    /// The followers know that only a lost worker is waited for.
+    told_awaiting: bool,
 }
 
 impl Job {
     pub(super) fn new(record: JobRecord) -> Self {
+        let lost_workers = record.attempts.iter().filter(|a| a.awaited).map(|a| a.peer).collect();
         Self {
             record,
             phase: Phase::Seeking,
             refused: Vec::new(),
-            lost_workers: Vec::new(),
+            lost_workers,
             down_since: None,
             silent_since: None,
             next_try: None,
@@ -67,8 +85,11 @@ impl Job {
             unwritten: None,
             idle_since: None,
             troubles: 0,
+            stuck: None,
+            lacking: None,
             cancelled: None,
             told_waiting: false,
+            told_awaiting: false,
         }
     }
 
@@ -100,16 +121,20 @@ impl Job {
             return Vec::new();
         }
         match input {
-            Input::Start => self.start(),
+            Input::Start => self.start(now),
             Input::Ranked(candidates) if self.phase == Phase::Seeking => self.ranked(&candidates, now),
             Input::Answered(answer) if self.phase == Phase::Offering => self.answered(answer, now),
             Input::Unanswered(refusal) if self.phase == Phase::Following && self.output_in => {
                 self.follow_broke(&refusal, now)
             }
             Input::Uploaded(result) if self.phase == Phase::Uploading => self.uploaded(result, now),
+            Input::Uploaded(Err(refusal)) if self.phase == Phase::Following => self.sent_again(&refusal, now),
             Input::Reported(status) => self.reported(status, now),
             Input::Followed(result) if self.phase == Phase::Following => self.followed(result, now),
             Input::Fetched(result) if self.phase == Phase::Fetching => self.fetched(result, now),
+            Input::Lacking(bytes) => self.lacking(bytes),
+            Input::Back(epoch, how) => self.back(epoch, how, now),
+            Input::Late(epoch, brought) => self.late(epoch, brought, now),
             Input::LinkUp(peer) => self.link_up(peer, now),
             Input::LinkDown(peer, silent_ms) => self.link_down(peer, silent_ms, now),
             Input::Cancel(by) => self.cancel(by, now),
@@ -155,19 +180,21 @@ impl Job {
 
     fn cancel(&mut self, by: String, now: Now) -> Vec<Intent> {
         if self.cancelled.is_some() {
-            return Vec::new();
+            // Whoever asks again is answered once it is written down.
+            return vec![Intent::Persist];
         }
         if self.fetch_only {
             return self.leave_results("you stopped fetching the results; they stay at the worker", now);
         }
+        self.record.cancel = Some(by.clone());
         self.cancelled = Some((by, now.mono));
         let down = self.down_since.is_some();
         match (self.phase, self.record.peer) {
             (Phase::Uploading | Phase::Following | Phase::Fetching, Some(peer)) if !down => {
-                vec![Intent::Stop(peer, self.record.epoch)]
+                vec![Intent::Stop(peer, self.record.epoch), Intent::Persist]
             }
             // The answer to the offer comes first, so that the worker is not left with the job.
-            (Phase::Offering, _) if !down => Vec::new(),
+            (Phase::Offering, _) if !down => vec![Intent::Persist],
             (Phase::Seeking, _) | (_, None) => self.finish_cancelled(now),
             (_, Some(peer)) => {
                 let mut intents = vec![Intent::Abandon(peer, self.record.epoch)];
@@ -180,11 +207,15 @@ impl Job {
     fn persist_failed(&mut self, refusal: &Refusal, now: Now) -> Vec<Intent> {
         match self.phase {
             // Not given out yet, so nothing is lost by ending here.
-            Phase::Seeking | Phase::Offering if self.record.attempts.last().is_none_or(|a| !a.accepted) => {
+            Phase::Seeking | Phase::Offering
+                if self.record.attempts.last().is_none_or(|a| !a.accepted) && !self.is_anybody_awaited() =>
+            {
                 self.finish(Outcome::failed(FailKind::Internal, refusal.message.clone()), now)
             }
             _ => {
                 self.unwritten = Some(now.mono + retry::LINK_MS);
+                // What was to follow the writing was not begun.
+                self.next_try.get_or_insert(now.mono + retry::LINK_MS);
                 Vec::new()
             }
         }
@@ -208,7 +239,7 @@ impl Job {
         }
         if let Some(since) = self.down_since {
             if retry::is_lost(since, now.mono) {
-                return self.lost("its worker was out of reach for 120 s", now);
+                return self.out_of_reach(now);
             }
             intents.extend(self.show_unreachable(since, now));
         }
@@ -246,6 +277,8 @@ pub(super) fn passing(refusal: &Refusal) -> bool {
     // A worker that was not heard of since this homied started is out of reach, not gone.
     matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::ShuttingDown | RefusalKind::UnknownPeer)
 }
+
+pub(super) use following::is_gone;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Finding a worker: whom the job is offered to, and what becomes of the offer.
 
-use super::{Intent, Job, Now, Phase, passing};
+use super::{Intent, Job, Now, Phase, Refused, passing};
 use crate::model::{Attempt, Epoch, FailKind, HostedState, HostedStatus, JobState, Outcome, PeerId};
 use crate::scheduler::ranking::may_come_free;
 use crate::scheduler::retry;
@@ -8,47 +8,68 @@ use crate::wire::ipc::Candidate;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 impl Job {
-    pub(super) fn start(&mut self) -> Vec<Intent> {
-        let accepted = self.record.attempts.last().is_some_and(|a| a.accepted && a.end.is_none());
-        match self.record.peer {
+    pub(super) fn start(&mut self, now: Now) -> Vec<Intent> {
+        self.cancelled = self.record.cancel.clone().map(|by| (by, now.mono));
+        let mut intents: Vec<Intent> =
+            self.record.attempts.iter().filter(|a| a.awaited).map(|a| Intent::Await(a.peer, a.epoch)).collect();
+        match (self.record.peer, self.present()) {
             // The same offer again: the worker answers how the job stands, whatever happened meanwhile.
-            Some(peer) if accepted => {
+            (Some(peer), Some(Attempt { accepted: true, end: None, .. })) => {
                 self.phase = Phase::Offering;
-                vec![Intent::Offer(peer, self.record.epoch)]
+                intents.push(Intent::Offer(peer, self.record.epoch));
             }
             // Offered, but the answer never came: the worker may hold a slot for it.
-            Some(peer) if self.record.attempts.last().is_some_and(|a| a.end.is_none()) => {
-                vec![Intent::Abandon(peer, self.record.epoch), Intent::Rank]
+            (Some(peer), Some(Attempt { end: None, .. })) => {
+                intents.extend([Intent::Abandon(peer, self.record.epoch), Intent::Rank]);
             }
-            _ => vec![Intent::Rank],
+            _ => intents.push(Intent::Rank),
         }
+        intents
+    }
+
+    /// The assignment that the record speaks of.
+    pub(super) fn present(&self) -> Option<&Attempt> {
+        self.record.attempts.iter().find(|a| a.epoch == self.record.epoch)
+    }
+
+    pub(super) fn present_mut(&mut self) -> Option<&mut Attempt> {
+        self.record.attempts.iter_mut().find(|a| a.epoch == self.record.epoch)
     }
 
     pub(super) fn ranked(&mut self, candidates: &[Candidate], now: Now) -> Vec<Intent> {
         if self.cancelled.is_some() {
             return self.finish_cancelled(now);
         }
-        let fit = |c: &&Candidate| c.score.is_some() && !self.refused.iter().any(|(p, ..)| *p == c.peer.id);
+        // A worker that may still have the job is not given it anew: that would end what runs there.
+        let fit = |c: &&Candidate| {
+            c.score.is_some() && !self.refused.iter().any(|r| r.peer == c.peer.id) && !self.is_awaited(c.peer.id)
+        };
         let fresh = |c: &&Candidate| !self.lost_workers.contains(&c.peer.id);
         let best = candidates.iter().filter(fit).find(fresh).or_else(|| candidates.iter().find(fit));
-        if let Some(best) = best {
+        if let Some(best) = best.filter(|_| self.may_run_again()) {
             let (peer, name) = (best.peer.id, best.peer.name.clone());
             return self.offer(peer, name, now);
         }
-        let waiting =
-            candidates.iter().any(may_come_free) || self.refused.iter().any(|(_, _, kind)| *kind == RefusalKind::Busy);
+        let waiting = candidates.iter().any(may_come_free) || self.refused.iter().any(|r| r.busy);
         let reasons = self.reasons(candidates);
-        self.refused.clear();
+        self.refused.retain(|r| r.for_good);
         if now.mono < retry::SETTLE_MS && !waiting {
             self.next_try = Some(now.mono + retry::SETTLE_PAUSE_MS);
             return Vec::new();
         }
-        if waiting {
+        let may_run = self.may_run_again();
+        if waiting && may_run {
             self.next_try = Some(now.mono + retry::SEEK_MS);
             if std::mem::replace(&mut self.told_waiting, true) {
                 return Vec::new();
             }
             return vec![Intent::Note(format!("waiting for a free slot ({reasons})"))];
+        }
+        if self.is_anybody_awaited() {
+            return self.wait_for_the_lost(now);
+        }
+        if !may_run {
+            return self.finish_lost(now);
         }
         let message = if reasons.is_empty() {
             "no machine is there to run it".to_owned()
@@ -59,20 +80,27 @@ impl Job {
     }
 
     pub(super) fn reasons(&self, candidates: &[Candidate]) -> String {
-        let refused = self.refused.iter().map(|(peer, why, _)| {
-            let name = candidates.iter().find(|c| c.peer.id == *peer).map_or("a peer", |c| c.peer.name.as_str());
-            format!("{name}: {why}")
-        });
+        let refused = self.refused.iter().map(|r| format!("{}: {}", r.name, r.why));
         let unfit = candidates.iter().filter(|c| c.score.is_none()).map(|c| format!("{}: {}", c.peer.name, c.why));
         refused.chain(unfit).collect::<Vec<_>>().join("; ")
     }
 
     pub(super) fn offer(&mut self, peer: PeerId, peer_name: String, now: Now) -> Vec<Intent> {
-        let epoch = Epoch(self.record.epoch.0 + 1);
+        let last = self.record.attempts.iter().map(|a| a.epoch).max().unwrap_or_default();
+        let epoch = Epoch(last.max(self.record.epoch).0 + 1);
         self.record.epoch = epoch;
         self.record.peer = Some(peer);
         self.record.peer_name = Some(peer_name.clone());
-        self.record.attempts.push(Attempt { epoch, peer, peer_name, offered_ms: now.wall, accepted: false, end: None });
+        let offered_ms = now.wall;
+        self.record.attempts.push(Attempt {
+            epoch,
+            peer,
+            peer_name,
+            offered_ms,
+            accepted: false,
+            end: None,
+            awaited: false,
+        });
         self.record.state = JobState::Queued;
         self.record.output_bytes = 0;
         self.phase = Phase::Offering;
@@ -88,7 +116,7 @@ impl Job {
             Ok(status) => {
                 self.down_since = None;
                 self.next_try = None;
-                if let Some(attempt) = self.record.attempts.last_mut() {
+                if let Some(attempt) = self.present_mut() {
                     attempt.accepted = true;
                 }
                 let upload = status.state == HostedState::Accepted && self.cancelled.is_none();
@@ -108,7 +136,7 @@ impl Job {
                 intents
             }
             Err(refusal) => {
-                let accepted = self.record.attempts.last().is_some_and(|a| a.accepted);
+                let accepted = self.present().is_some_and(|a| a.accepted);
                 if accepted && passing(&refusal) {
                     return self.down(now);
                 }
@@ -129,7 +157,7 @@ impl Job {
     /// A peer did not take it, or could not be given what it needs: the next one.
     pub(super) fn refused_by(&mut self, peer: PeerId, refusal: &Refusal, now: Now) -> Vec<Intent> {
         let name = self.record.peer_name.clone().unwrap_or_default();
-        if let Some(attempt) = self.record.attempts.last_mut() {
+        if let Some(attempt) = self.present_mut() {
             attempt.end = Some(refusal.message.clone());
         }
         if self.cancelled.is_some() {
@@ -140,7 +168,8 @@ impl Job {
         }
         // A stale epoch means that this machine's records are older than the worker's; the next number may do.
         if refusal.kind != RefusalKind::StaleEpoch {
-            self.refused.push((peer, refusal.message.clone(), refusal.kind));
+            let (name, why) = (name.clone(), refusal.message.clone());
+            self.refused.push(Refused { peer, name, why, busy: refusal.kind == RefusalKind::Busy, for_good: false });
         }
         self.phase = Phase::Seeking;
         vec![Intent::Note(format!("{name} does not take it: {}", refusal.message)), Intent::Rank]

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod find;
 mod gpu;
+pub(in crate::sandbox) mod images;
 mod run;
 mod seccomp;
 mod streams;

@@ -49,6 +49,21 @@ impl Allowed {
         Ok(Self { host: target.host, below, port: with_port.map(|t| t.port), local })
     }
 
+    /// The host of a URL that the owner configured elsewhere, for the same purpose: it may be near, unless it is one of
+    /// the public ones. `None` for what is no URL of the web.
+    pub fn of_url(url: &str) -> Option<Self> {
+        let (rest, usual) = match url.split_once("://")? {
+            ("https", rest) => (rest, 443),
+            ("http", rest) => (rest, 80),
+            _ => return None,
+        };
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let target = Target::parse(host, Some(usual))?;
+        let local = !DEFAULT_HOSTS.contains(&target.host.as_str());
+        Some(Self { host: target.host, below: false, port: Some(target.port), local })
+    }
+
     fn covers(&self, target: &Target) -> bool {
         let name = if self.below {
             target.host.strip_suffix(&self.host).is_some_and(|front| front.len() > 1 && front.ends_with('.'))
@@ -70,7 +85,7 @@ pub struct Rules {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The owner has not named it.
-    #[error("{0} is not one of the hosts that builds may reach; its owner can add it to index_hosts")]
+    #[error("{0} is not one of the hosts that builds may reach; its owner can add it to build_hosts")]
     Host(String),
     /// It is too near.
     #[error("{host} has the address {ip}, which is {why}; builds reach the internet only")]
