@@ -14,12 +14,15 @@ use homie::config::{EngineChoice, Settings};
 use homie::history;
 use homie::mailbox::{Door, ask};
 use homie::model::{
-    Amount, Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, LimitChange, Limits, Manifest, Needs,
-    Offer, Outcome, PeerId, SeenGpu, Totals,
+    Amount, Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, LimitChange, Limits,
+    Manifest, Needs, Offer, Outcome, PeerId, SeenGpu, Totals,
 };
 use homie::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
-use homie::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedJobs, LimitJob, LiveJobs, OpenResults, StartJob, StopJob, WatchJob};
+use homie::sandbox::messages::{
+    AdmitJob, Borrower, ForgetJob, HostedJobs, LimitJob, LiveJobs, OpenResults, StartJob, StopJob, WatchJob,
+};
 use homie::sandbox::{self, SandboxActor, SandboxParts};
+use homie::wire::ipc::LimitedJob;
 use homie::wire::output::RecordReader;
 use homie::wire::refusal::{Refusal, RefusalKind};
 use tokio::sync::watch;
@@ -409,76 +412,67 @@ fn a_later_room_adopts_what_an_earlier_one_left() {
     }));
 }
 
+async fn limit(room: &Room, job: &str, change: LimitChange) -> Result<LimitedJob, Refusal> {
+    ask(&room.door, LimitJob { job: job.to_owned(), change }, LONG).await.expect("answers")
+}
+
 #[test]
 fn the_owner_changes_the_limits_of_a_running_job() {
-    in_room(|state| async move {
-        let room = Room::open(&state).await;
-        let limit = async |offer: &Offer, change: LimitChange| {
-            let job = offer.job.to_string();
-            ask(&room.door, LimitJob { job, change }, LONG).await.expect("answers")
-        };
-        let memory = |amount| LimitChange { memory_bytes: Some(amount), ..LimitChange::default() };
-        let time = |amount| LimitChange { timeout_s: Some(amount), ..LimitChange::default() };
-
+    let state = tempfile::tempdir().expect("tempdir");
+    let memory = |amount| LimitChange { memory_bytes: Some(amount), ..LimitChange::default() };
+    let time = |amount| LimitChange { timeout_s: Some(amount), ..LimitChange::default() };
+    let (offer, given) = actix::System::new().block_on(async {
+        let room = Room::open(state.path()).await;
         // Twice what it was given at first; it allocates once it is told to.
         let script = "while [ ! -e go ]; do sleep 0.05; done; python3 -c 'bytearray(800 << 20)' && echo fits";
         let greedy = room.offer(&["sh", "-c", script], &[], Needs::default());
+        let job = greedy.job.to_string();
         room.admit(&greedy).await.expect("admitted");
-        let early = limit(&greedy, memory(Amount::To(1 << 30))).await.expect_err("it does not run yet");
+        let early = limit(&room, &job, memory(Amount::To(1 << 30))).await.expect_err("it does not run yet");
         assert_eq!(early.kind, RefusalKind::Busy);
         room.begin(&greedy).await;
         room.until(&greedy, |s| s.state == HostedState::Running).await;
-        let refused = limit(&greedy, memory(Amount::To(1 << 20))).await.expect_err("too little");
-        assert!(refused.message.contains("too little") && refused.hint.is_some(), "{refused:?}");
-        let given = limit(&greedy, memory(Amount::More(1 << 30))).await.expect("given");
+        let refused = limit(&room, &job, memory(Amount::To(1 << 20))).await.expect_err("too little");
+        assert!(refused.kind == RefusalKind::Limits && refused.hint.is_some(), "{refused:?}");
+        let given = limit(&room, &job, memory(Amount::More(1 << 30))).await.expect("given");
         assert_eq!((given.before.memory_bytes, given.after.memory_bytes), (512 << 20, 1536 << 20));
         let told = room.until(&greedy, |s| s.limits.as_ref() == Some(&given.after)).await;
         assert_eq!(told.state, HostedState::Running);
         let live = ask(&room.door, LiveJobs, LONG).await.expect("answers");
         assert_eq!((live.len(), &live[0].limits), (1, &given.after));
         assert!(live[0].processes >= 1 && live[0].memory_bytes > 0, "{live:?}");
-
-        // A homied that comes later holds on to it, and may change it again.
-        let job_dir = state.join("jobs").join(format!("{}-1", greedy.job));
-        let (orders, answer) = (job_dir.join("limits.json"), job_dir.join("limited.json"));
-        assert!(orders.exists() && answer.exists());
-        let later = Room::open(&state).await;
-        assert_eq!(later.until(&greedy, |s| s.limits.is_some()).await.limits.as_ref(), Some(&given.after));
-        let again = LimitJob { job: greedy.job.short(), change: time(Amount::To(3600)) };
+        (greedy, given)
+    });
+    // A homied that comes later holds on to it, and may change it again.
+    actix::System::new().block_on(async {
+        let room = Room::open(state.path()).await;
+        let job = offer.job.short();
+        assert_eq!(room.until(&offer, |s| s.limits.is_some()).await.limits.as_ref(), Some(&given.after));
         let again = loop {
             // Until it has seen that the program runs.
-            match ask(&later.door, LimitJob { ..again.clone() }, LONG).await.expect("answers") {
+            match limit(&room, &job, time(Amount::To(3600))).await {
                 Err(refusal) if refusal.kind == RefusalKind::Busy => tokio::task::yield_now().await,
                 answer => break answer.expect("given"),
             }
         };
-        assert_eq!((again.before, again.after.timeout_s), (given.after, 3600));
-        std::fs::write(job_dir.join("work/go"), "").expect("write");
-        let (text, ..) = later.harvest(&greedy).await;
-        assert_eq!(text, "fits\n");
-        let done = later.done(&greedy).await;
-        assert_eq!(done.outcome, Some(Outcome::Exited { code: 0 }));
-        let over = ask(&later.door, again_of(&greedy), LONG).await.expect("answers").expect_err("it has ended");
+        assert_eq!((again.before, again.after.timeout_s), (given.after.clone(), 3600));
+        let work = state.path().join("jobs").join(format!("{}-1", offer.job)).join("work");
+        std::fs::write(work.join("go"), "").expect("write");
+        let done = room.done(&offer).await;
+        assert_eq!(done.outcome, Some(Outcome::Exited { code: 0 }), "{}", room.harvest(&offer).await.0);
+        let over = limit(&room, &job, time(Amount::More(5))).await.expect_err("it has ended");
         assert!(over.message.contains("has ended"), "{over:?}");
 
         // Less time: its end comes sooner, without a new start.
-        let endless = later.offer(&["sleep", "1000"], &[], Needs::default());
-        later.begin(&endless).await;
-        later.until(&endless, |s| s.state == HostedState::Running).await;
-        let shorter = LimitJob { job: endless.job.to_string(), change: time(Amount::To(5)) };
-        let shorter = ask(&later.door, shorter, LONG).await.expect("answers").expect("given");
+        let endless = room.offer(&["sleep", "1000"], &[], Needs::default());
+        room.begin(&endless).await;
+        room.until(&endless, |s| s.state == HostedState::Running).await;
+        let shorter = limit(&room, &endless.job.to_string(), time(Amount::To(5))).await.expect("given");
         assert_eq!((shorter.before.timeout_s, shorter.after.timeout_s), (600, 5));
-        assert_eq!(later.done(&endless).await.outcome, Some(Outcome::TimedOut));
-
-        let nobody = LimitJob { job: "ffffffff".into(), change: time(Amount::To(5)) };
-        let unknown = ask(&later.door, nobody, LONG).await.expect("answers").expect_err("no such job");
+        assert_eq!(room.done(&endless).await.outcome, Some(Outcome::TimedOut));
+        let unknown = limit(&room, "ffffffff", time(Amount::To(5))).await.expect_err("no such job");
         assert_eq!(unknown.kind, RefusalKind::UnknownJob);
     });
-}
-
-fn again_of(offer: &Offer) -> LimitJob {
-    let change = LimitChange { pids: Some(Amount::To(999)), ..LimitChange::default() };
-    LimitJob { job: offer.job.to_string(), change }
 }
 
 #[test]

@@ -21,7 +21,8 @@ impl Amount {
     /// Those of the parser.
     pub fn parse(text: &str, parse: impl Fn(&str) -> Result<u64, ParseAmountError>) -> Result<Self, ParseAmountError> {
         match text.trim().strip_prefix('+') {
-            Some(more) => parse(more).map(Self::More),
+            // Numbers may have a sign of their own, but not a second one.
+            Some(more) => parse(if more.starts_with('+') { "++" } else { more }).map(Self::More),
             None => parse(text).map(Self::To),
         }
     }

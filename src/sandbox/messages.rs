@@ -118,7 +118,7 @@ pub struct ForgetJob {
 pub struct HostedJobs;
 
 /// Changes the limits of a running job, by the owner's wish. Answers when they hold.
-#[derive(Debug, Clone, Word)]
+#[derive(Debug, Word)]
 #[rtype(result = "Result<LimitedJob, Refusal>")]
 pub struct LimitJob {
     /// Its id or a unique beginning of it.
