@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ctl::args::TopArgs;
-use crate::ctl::cells::{WIDE, clean};
+use crate::ctl::cells::{WIDE, clean, round_bytes, uptime};
 use crate::ctl::connect::Connection;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
@@ -66,7 +66,7 @@ fn table(style: &Style, jobs: &[LiveJob], before: &[LiveJob]) -> String {
     let wide = !style.tty || style.width >= WIDE;
     let (script, peer) = match (style.tty, wide) {
         (false, _) => (usize::MAX, usize::MAX),
-        (true, true) => (18, 12),
+        (true, true) => (14, 10),
         (true, false) => (12, 8),
     };
     let mut heads = vec!["JOB", "SCRIPT", "FROM", "CPU", "MEMORY", "GPU", "TIME"];
@@ -77,19 +77,19 @@ fn table(style: &Style, jobs: &[LiveJob], before: &[LiveJob]) -> String {
     for job in jobs {
         let (usage, limits) = (&job.record.usage, &job.limits);
         let cpu = cpu_percent(job, before).map_or_else(|| "-".into(), |p| format!("{p}%"));
-        let left = format_duration(limits.timeout_s.saturating_mul(1000));
+        let whole = uptime(limits.timeout_s.saturating_mul(1000));
         let mut cells = vec![
             job.record.id.short(),
             shorten(&clean(&job.record.spec.name), script, style),
             shorten(&clean(job.record.peer_name.as_deref().unwrap_or("-")), peer, style),
             if wide { format!("{cpu} of {}%", limits.cpu_millis / 10) } else { cpu },
             match wide {
-                true => format!("{} of {}", format_bytes(job.memory_bytes), format_bytes(limits.memory_bytes)),
+                true => format!("{} of {}", format_bytes(job.memory_bytes), round_bytes(limits.memory_bytes)),
                 false => format_bytes(job.memory_bytes),
             },
             gpus(job),
             match job.record.started_ms {
-                Some(_) if wide => format!("{} of {left}", format_duration(usage.wall_ms)),
+                Some(_) if wide => format!("{} of {whole}", format_duration(usage.wall_ms)),
                 Some(_) => format_duration(usage.wall_ms),
                 None => job.record.state.as_str().to_owned(),
             },
