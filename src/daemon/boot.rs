@@ -195,7 +195,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     let broom = Broom {
         blobs: blobs.clone(),
         sent_dir: sent_dir.clone(),
-        records: history.clone().recipient(),
+        get: history.clone().recipient(),
         put: history.clone().recipient(),
         keep: Duration::from_secs(settings.keep_results_s),
     };

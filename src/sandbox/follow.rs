@@ -153,7 +153,7 @@ pub(super) async fn follow(
                 return Ok(Followed::Vanished);
             }
             announce.grown(report.output_bytes);
-            reap(child).await;
+            // It may still tidy up; tokio reaps a child that nobody holds.
             return Ok(Followed::Ended(report));
         }
         if gone {
@@ -204,14 +204,6 @@ pub(super) async fn follow(
                 told_at = Some(Instant::now());
             }
         }
-    }
-}
-
-/// Waits for a child that has written its report; it has nothing left to do but to end.
-async fn reap(child: &mut Option<Child>) {
-    if let Some(child) = child {
-        // tokio reaps it later if it should dawdle.
-        let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
     }
 }
 

@@ -16,7 +16,7 @@ use crate::blobs::BlobStore;
 use crate::config::Settings;
 use crate::history::messages::{GetRecord, LoadOpen, PutRecord};
 use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
-use crate::model::{Facts, PeerId, Role, SeenGpu};
+use crate::model::{EngineKind, Facts, PeerId, Role, SeenGpu};
 use crate::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
 use crate::wire::refusal::Refusal;
 
@@ -112,15 +112,15 @@ fn make_dir(dir: PathBuf) -> Result<PathBuf, SandboxError> {
     made.and_then(|()| dir.canonicalize()).map_err(SandboxError::io("make", &dir))
 }
 
-/// Looks at the engines now and then, tells the monitor, and once removes what nobody knows.
+/// Looks at the engines now and then, tells the monitor, and removes what nobody knows.
 async fn look_after_engines(
     parts: SandboxParts,
     engines: Engines,
     node: String,
-    orphans: Vec<PathBuf>,
+    mut orphans: Vec<PathBuf>,
     into: watch::Sender<Option<Survey>>,
 ) {
-    let mut swept = false;
+    let mut swept: Vec<EngineKind> = Vec::new();
     let mut warned = Vec::new();
     loop {
         let choice = parts.settings.borrow().engine;
@@ -141,11 +141,13 @@ async fn look_after_engines(
             *s = Some(survey.clone());
             news
         });
-        if !swept {
-            swept = true;
-            remove_dirs(orphans.clone()).await;
+        remove_dirs(std::mem::take(&mut orphans)).await;
+        // At the start, and for every engine that is back: it may hold what nobody could remove meanwhile.
+        let ready: Vec<EngineKind> = survey.offers.iter().map(|offer| offer.kind).collect();
+        if ready.iter().any(|kind| !swept.contains(kind)) {
             engines.sweep(&node, &parts.dir, &survey).await;
         }
+        swept = ready;
         tokio::select! {
             () = tokio::time::sleep(SURVEY_EVERY) => {}
             () = into.closed() => return,

@@ -17,6 +17,7 @@ pub mod native;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
@@ -59,8 +60,24 @@ pub struct JobLaunch {
     /// The directory that holds `env`, to be seen read-only at [`INSIDE_ENV`]; `None` for `base` and for images.
     #[serde(default)]
     pub tree: Option<PathBuf>,
-    /// The name of something that the engine made ahead for this directory (a created container), if it did.
-    pub warm: Option<String>,
+    /// The container that was started ahead and is this job's now, if one was there.
+    pub warm: Option<Warm>,
+}
+
+/// A container that was started before its job was known. Its init waits in it for one order, ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// Its label.
+    pub id: String,
+    /// The engine's name for it, which stays when it is renamed.
+    pub container: String,
+    /// Where its directories were when it was made; they belong to the job's directory now. The engine still tells the
+    /// old place.
+    pub made_in: PathBuf,
+    /// The limits it was made with.
+    pub limits: Limits,
+    /// How long its init was told to wait, in seconds.
+    pub patience_s: u32,
 }
 
 impl JobLaunch {
@@ -233,6 +250,10 @@ pub trait Engine {
     fn start(&self, launch: &JobLaunch) -> impl Future<Output = Result<Started<Self::Job>, EngineError>>;
 }
 
+/// What the supervisor still does once it has reported the job's end. Bounded; whatever it fails at is left to homied's
+/// next look at the leftovers.
+pub type Afterwards = Pin<Box<dyn Future<Output = ()>>>;
+
 /// A job that was just started.
 pub struct Started<J> {
     /// What it writes. Reading nothing makes the job block: that is how the output cap holds it.
@@ -277,11 +298,12 @@ pub trait EngineJob {
     /// What it used so far (`wall_ms` is not filled); zeros where the engine cannot tell.
     fn usage(&mut self) -> impl Future<Output = Usage>;
 
-    /// After `wait`: checks that no process is left and frees what the engine holds.
+    /// After `wait`: checks that no process is left and frees what can be freed at once. What takes longer and concerns
+    /// nobody (a container's record) is left to the future that is returned.
     ///
     /// # Errors
     /// A process survived, or something could not be removed.
-    fn remove(self) -> impl Future<Output = Result<(), EngineError>>;
+    fn remove(self) -> impl Future<Output = Result<Afterwards, EngineError>>;
 }
 
 #[cfg(test)]

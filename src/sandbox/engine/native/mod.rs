@@ -27,7 +27,9 @@ use tokio::net::unix::pipe;
 use self::cgroup::{Group, Hierarchies};
 use self::child::{Report, Wires};
 use self::sys::Cloned;
-use super::{End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name};
+use super::{
+    Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name,
+};
 use crate::model::{Epoch, JobId, Limits, Usage};
 
 pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
@@ -113,7 +115,7 @@ impl Engine for NativeEngine {
                 job.kill().await?;
                 // What it says of its end is of no interest; that it is gone is.
                 let _ = job.wait().await;
-                job.remove().await?;
+                job.remove().await?.await;
                 Err(e)
             }
         }
@@ -279,11 +281,13 @@ impl EngineJob for NativeJob {
         usage
     }
 
-    async fn remove(self) -> Result<(), EngineError> {
-        retry(|| self.group.remove()).await.map_err(|e| {
+    async fn remove(self) -> Result<Afterwards, EngineError> {
+        let removed = retry(|| self.group.remove()).await;
+        removed.map_err(|e| {
             let left = self.group.processes();
             EngineError::Failed(format!("processes {left:?} of the job survived in its control group: {e}"))
-        })
+        })?;
+        Ok(Box::pin(std::future::ready(())))
     }
 }
 

@@ -100,7 +100,7 @@ async fn run_true(job_dir: &Path) -> Result<Vec<String>, EngineError> {
     let mut started = engine.start(&launch).await?;
     let ended = started.job.wait().await?;
     let mut warnings: Vec<String> = started.job.missing_limits().to_vec();
-    started.job.remove().await?;
+    started.job.remove().await?.await;
     if ended.end != End::Exited(0) {
         return Err(EngineError::Failed(format!("`true` ended with {:?} in the jail", ended.end)));
     }
