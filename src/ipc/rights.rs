@@ -40,7 +40,9 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::RESULTS_DELIVERED
         | method::HISTORY
         | method::HISTORY_STATS => Ok(()),
-        method::PEERS_ADD
+        method::TRUST
+        | method::TRUST_NEW_KEY
+        | method::PEERS_ADD
         | method::PEERS_REMOVE
         | method::CONFIG
         | method::CONFIG_RELOAD
@@ -73,6 +75,8 @@ mod tests {
             assert!(check(user, open).is_ok() && check(admin, open).is_ok(), "{open}");
         }
         for closed in [
+            method::TRUST,
+            method::TRUST_NEW_KEY,
             method::PEERS_ADD,
             method::PEERS_REMOVE,
             method::CONFIG,
