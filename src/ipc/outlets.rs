@@ -16,7 +16,7 @@ use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
 use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
 use crate::sandbox::messages::{
-    BuildEnv, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, ListEnvs, RemoveEnv, ShowEnv,
+    BuildEnv, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, LimitJob, ListEnvs, LiveJobs, RemoveEnv, ShowEnv,
 };
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 use crate::secret::GroupKeys;
@@ -68,6 +68,10 @@ pub struct Outlets {
     pub limits: Outlet<SetLimits>,
     /// Sandbox.
     pub hosted: Outlet<HostedJobs>,
+    /// Sandbox.
+    pub limit: Outlet<LimitJob>,
+    /// Sandbox.
+    pub live: Outlet<LiveJobs>,
     /// Sandbox.
     pub engine_trouble: Outlet<EngineTrouble>,
     /// Sandbox.

@@ -52,6 +52,8 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::CONFIG_RELOAD
         | method::ENV_BUILD
         | method::ENV_REMOVE
+        | method::JOB_LIMIT
+        | method::JOB_TOP
         | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());
@@ -87,6 +89,8 @@ mod tests {
             method::PEERS_REMOVE,
             method::CONFIG,
             method::CONFIG_RELOAD,
+            method::JOB_LIMIT,
+            method::JOB_TOP,
             method::SHUTDOWN,
         ] {
             assert_eq!(check(user, closed).map_err(|r| r.kind), Err(RefusalKind::NotAllowed), "{closed}");

@@ -117,6 +117,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         engines: engines.clone(),
         docker_host,
         envs: envs.clone(),
+        gpus: parts.gpus.clone(),
         keep,
     });
     let (survey_tx, mut survey) = watch::channel(None);
