@@ -32,6 +32,7 @@ const NAMES: &[(&[&str], &str, Source)] = &[
     (&["results"], "job", names::jobs),
     (&["cancel"], "jobs", names::open_jobs),
     (&["remove"], "which", names::direct),
+    (&["trust"], "name", names::peers),
     (&["config", "get"], "key", names::keys),
     (&["config", "set"], "key", names::keys),
     (&["config", "unset"], "key", names::keys),
