@@ -7,6 +7,7 @@
 mod actor;
 mod effects;
 mod environment;
+mod farewell;
 mod jobs;
 pub mod messages;
 mod outlets;
