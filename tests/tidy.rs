@@ -58,6 +58,7 @@ const TOP_LEVEL: &[&str] = &[
     "README.md",
     "SECURITY.md",
     "benches",
+    "build.rs",
     "clippy.toml",
     "deny.toml",
     "docs",

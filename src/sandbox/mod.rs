@@ -10,6 +10,7 @@ mod adopt;
 pub mod engine;
 mod engines;
 mod error;
+pub mod escape;
 mod follow;
 mod hosted;
 mod life;

@@ -12,6 +12,7 @@
 
 pub mod docker;
 pub mod native;
+mod seccomp;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -232,6 +233,12 @@ pub trait EngineJob {
     /// # Errors
     /// The engine refused or went away.
     fn kill(&mut self) -> impl Future<Output = Result<(), EngineError>>;
+
+    /// A file of this machine that lists the job's processes, one number a line (`cgroup.procs`), where the engine has
+    /// them elsewhere than below the supervisor.
+    fn roster(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// What it used so far (`wall_ms` is not filled); zeros where the engine cannot tell.
     fn usage(&mut self) -> impl Future<Output = Usage>;

@@ -19,6 +19,8 @@ mod files;
 mod log;
 mod run;
 
+pub(in crate::sandbox) use disk::max_files;
+
 use std::path::Path;
 use std::process::ExitCode;
 

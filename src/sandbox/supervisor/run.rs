@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::disk::Watchdog;
+use super::disk::{Holders, Watchdog};
 use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
 use super::log::{Log, Room};
 use crate::clock::wall_ms;
@@ -96,7 +96,8 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<Exi
     let deadline = began + Duration::from_secs(launch.limits.timeout_s);
     write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms() }).map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
-    let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes).map_err(text)?;
+    let holders = job.roster().map_or(Holders::Below, Holders::Listed);
+    let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes, holders).map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
 
     let natural = {

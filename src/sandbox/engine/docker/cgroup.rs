@@ -94,6 +94,11 @@ impl Cgroup {
         }
     }
 
+    /// The file that lists its processes.
+    pub(super) fn roster(&self) -> PathBuf {
+        self.procs.clone()
+    }
+
     /// Whether no process is in it any more.
     pub(super) fn is_empty(&self) -> bool {
         self.pids().is_ok_and(|pids| pids.is_empty())

@@ -369,6 +369,10 @@ impl EngineJob for DockerJob {
         }
     }
 
+    fn roster(&self) -> Option<std::path::PathBuf> {
+        self.cgroup.as_ref().map(Cgroup::roster)
+    }
+
     async fn usage(&mut self) -> Usage {
         if let Some(cgroup) = &self.cgroup {
             self.sample.lock().unwrap_or_else(PoisonError::into_inner).merge(cgroup.sample());
