@@ -44,7 +44,8 @@ mod programs {
             .filter(|path| path.extension().is_some_and(|e| e == "c"))
             .collect();
         sources.sort();
-        let compiler = cc::Build::new().opt_level_str("s").debug(false).try_get_compiler().map_err(|e| e.to_string())?;
+        let compiler =
+            cc::Build::new().opt_level_str("s").debug(false).try_get_compiler().map_err(|e| e.to_string())?;
         let mut command: Command = compiler.to_command();
         command.args(["-std=gnu17", "-Wall", "-Wextra", "-Werror", "-fno-pie", "-no-pie", "-static", "-s", "-o"]);
         let output = command.arg(program).args(sources).output().map_err(|e| format!("{command:?}: {e}"))?;

@@ -14,7 +14,7 @@ use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::paths::Places;
 use crate::registry::messages::ListPeers;
-use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
+use crate::sandbox::messages::{CheckEngines, EngineTrouble, EngineWarnings, HostedJobs, TryJails};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 
 /// The words the sessions say, and to whom.
@@ -50,6 +50,10 @@ pub struct Outlets {
     pub engine_trouble: Outlet<EngineTrouble>,
     /// Sandbox.
     pub engine_warnings: Outlet<EngineWarnings>,
+    /// Sandbox.
+    pub check_engines: Outlet<CheckEngines>,
+    /// Sandbox.
+    pub try_jails: Outlet<TryJails>,
     /// History.
     pub find: Outlet<FindJob>,
     /// History.

@@ -38,7 +38,8 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::RESULTS_PLACED
         | method::RESULTS_DELIVERED
         | method::HISTORY
-        | method::HISTORY_STATS => Ok(()),
+        | method::HISTORY_STATS
+        | method::DOCTOR => Ok(()),
         method::PEERS_ADD | method::PEERS_REMOVE | method::CONFIG | method::CONFIG_RELOAD | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());

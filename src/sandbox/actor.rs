@@ -9,17 +9,18 @@ use std::time::Duration;
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
 use super::adopt::Found;
 use super::engines::{Survey, preferred};
+use super::escape::{self, Ground};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
 use super::messages::{
-    AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
-    OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, Borrower, CheckEngines, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs,
+    HostedResults, OpenResults, StartJob, StopJob, TryJails, WatchJob,
 };
 use super::parts::{LOAD_LIMIT, SandboxParts};
 use super::policy::Machine;
@@ -30,6 +31,7 @@ use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_ou
 use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId, Role};
 use crate::monitor::messages::SetHosting;
 use crate::pipe::{LogState, OutputLog};
+use crate::wire::doctor::DoctorRow;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
@@ -46,6 +48,8 @@ pub struct SandboxActor {
     lives: JoinSet<()>,
     survey: watch::Receiver<Option<Survey>>,
     draining: bool,
+    /// One escape suite at a time.
+    suite: Arc<Mutex<()>>,
 }
 
 /// The task of a job has ended; nothing of it is left here.
@@ -69,8 +73,15 @@ pub(super) fn run(
     found: Vec<Found>,
 ) -> Door<SandboxActor> {
     SandboxActor::create(|ctx| {
-        let mut actor =
-            SandboxActor { parts, shared, jobs: HashMap::new(), lives: JoinSet::new(), survey, draining: false };
+        let mut actor = SandboxActor {
+            parts,
+            shared,
+            jobs: HashMap::new(),
+            lives: JoinSet::new(),
+            survey,
+            draining: false,
+            suite: Arc::default(),
+        };
         for found in found {
             actor.adopt(found, &ctx.address());
         }
@@ -407,6 +418,38 @@ impl Handler<EngineWarnings> for SandboxActor {
 
     fn handle(&mut self, _: EngineWarnings, _: &mut Self::Context) -> Self::Result {
         self.survey.borrow().as_ref().map(|survey| survey.warnings.clone()).unwrap_or_default()
+    }
+}
+
+impl Handler<CheckEngines> for SandboxActor {
+    type Result = MessageResult<CheckEngines>;
+
+    fn handle(&mut self, _: CheckEngines, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.survey.borrow().as_ref().map(Survey::checks).unwrap_or_default())
+    }
+}
+
+impl Handler<TryJails> for SandboxActor {
+    type Result = Result<mpsc::Receiver<DoctorRow>, Refusal>;
+
+    fn handle(&mut self, _: TryJails, _: &mut Self::Context) -> Self::Result {
+        let Ok(turn) = Arc::clone(&self.suite).try_lock_owned() else {
+            return Err(Refusal::new(RefusalKind::Busy, "the escape probes are running already"));
+        };
+        let engines = self.survey.borrow().as_ref().map(Survey::engines).unwrap_or_default();
+        let ground = Ground {
+            exe: self.parts.exe.clone(),
+            jobs_dir: self.parts.dir.clone(),
+            node: self.shared.node.clone(),
+            docker_host: self.shared.docker_host.clone(),
+            engines,
+        };
+        let (to, rows) = mpsc::channel(MAILBOX);
+        self.lives.spawn(async move {
+            escape::suite(ground, to).await;
+            drop(turn);
+        });
+        Ok(rows)
     }
 }
 

@@ -22,14 +22,17 @@ async fn a_plain_container_lets_many_of_them_through() {
     let Some(image) = ready.images.get("base").cloned() else {
         return absent("environment base is not built");
     };
-    let docker = bollard::Docker::connect_with_defaults().expect("an engine").negotiate_version().await.expect("answers");
+    let docker =
+        bollard::Docker::connect_with_defaults().expect("an engine").negotiate_version().await.expect("answers");
     let dir = tempfile::tempdir().expect("tempdir");
     let yard = Yard::plant(&dir.path().canonicalize().expect("there")).await.expect("planted");
     let list = std::process::Command::new(yard.program()).arg("list").output().expect("runs").stdout;
-    let bombs = parse_list(&String::from_utf8_lossy(&list)).into_iter().filter(|p| p.kind == Kind::Bomb).map(|p| p.name);
+    let bombs =
+        parse_list(&String::from_utf8_lossy(&list)).into_iter().filter(|p| p.kind == Kind::Bomb).map(|p| p.name);
     let bombs: Vec<String> = bombs.collect();
     // Its own network, unless the engine was started without one.
-    let networks = docker.list_networks(None::<bollard::query_parameters::ListNetworksOptions>).await.expect("networks");
+    let networks =
+        docker.list_networks(None::<bollard::query_parameters::ListNetworksOptions>).await.expect("networks");
     let bridge = std::path::Path::new("/sys/class/net/docker0").exists() && networks.len() > 2;
     let network = (!bridge).then(|| "none".to_owned());
     let mut reached = BTreeSet::new();

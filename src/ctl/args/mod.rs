@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
 pub use machine::{
-    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
-    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
+    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DoctorArgs, DownArgs, EnvAction, EnvArgs,
+    ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 
@@ -80,6 +80,8 @@ pub enum Command {
     ListDirect(ListDirectArgs),
     /// The environments that jobs run in
     Env(EnvArgs),
+    /// Say what works here and what this machine cannot give; with --sandbox, try to break out of it
+    Doctor(DoctorArgs),
     /// Two homied on this machine, one real job from one to the other
     Demo(DemoArgs),
     /// Print completions for a shell
@@ -112,7 +114,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct demo completions env"
+                     list-direct demo completions env doctor"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

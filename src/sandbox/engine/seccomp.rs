@@ -137,13 +137,13 @@ pub(super) const ALLOWED: &[Group] = &[
 /// Calls of the same kinds that only the older table of x86-64 has.
 #[cfg(target_arch = "x86_64")]
 const LEGACY: Group = group! {
-        "older forms of the calls above":
-        SYS_access SYS_alarm SYS_arch_prctl SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create
-        SYS_epoll_wait SYS_eventfd SYS_fork SYS_futimesat SYS_getdents SYS_getpgrp SYS_inotify_init SYS_lchown
-        SYS_link SYS_lstat SYS_mkdir SYS_mknod SYS_open SYS_pause SYS_pipe SYS_poll SYS_readlink SYS_rename
-        SYS_rmdir SYS_select SYS_set_thread_area SYS_signalfd SYS_stat SYS_symlink SYS_time SYS_unlink SYS_utime
-        SYS_utimes SYS_vfork
-    };
+    "older forms of the calls above":
+    SYS_access SYS_alarm SYS_arch_prctl SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create
+    SYS_epoll_wait SYS_eventfd SYS_fork SYS_futimesat SYS_getdents SYS_getpgrp SYS_inotify_init SYS_lchown
+    SYS_link SYS_lstat SYS_mkdir SYS_mknod SYS_open SYS_pause SYS_pipe SYS_poll SYS_readlink SYS_rename
+    SYS_rmdir SYS_select SYS_set_thread_area SYS_signalfd SYS_stat SYS_symlink SYS_time SYS_unlink SYS_utime
+    SYS_utimes SYS_vfork
+};
 #[cfg(not(target_arch = "x86_64"))]
 const LEGACY: Group = Group { why: "older forms of the calls above", calls: &[] };
 
@@ -167,7 +167,11 @@ pub(super) const LIMITED: &[Limited] = &[
         call: ("clone", libc::SYS_clone),
         if_any: &[&[Argument { index: 0, mask: NEW_NAMESPACES, value: 0 }]],
     },
-    Limited { why: "TCP and UDP (loopback), and sockets inside the jail", call: ("socket", libc::SYS_socket), if_any: SOCKETS },
+    Limited {
+        why: "TCP and UDP (loopback), and sockets inside the jail",
+        call: ("socket", libc::SYS_socket),
+        if_any: SOCKETS,
+    },
     Limited {
         why: "pairs between a job's processes",
         call: ("socketpair", libc::SYS_socketpair),

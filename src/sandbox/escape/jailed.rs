@@ -156,8 +156,7 @@ impl Jail<'_> {
         let ran = self.run(names.collect(), limits.clone()).await?;
         let attempts = parse_attempts(&ran.output);
         let (work, inputs, started) = (ran.dir.join("work"), ran.inputs.clone(), ran.started);
-        let results: Results =
-            blocking(move || results::collect(&work, &inputs, started, limits.disk_bytes)).await?;
+        let results: Results = blocking(move || results::collect(&work, &inputs, started, limits.disk_bytes)).await?;
         let mut judged = BTreeMap::new();
         for attempt in attempts {
             let name = String::from_utf8_lossy(planted_name(&attempt.name)).into_owned();

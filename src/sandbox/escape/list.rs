@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn lines_of_probes_are_found_among_anything() {
-        let output = b"\x1b[2J junk\nmount\theld\tmount: Operation not permitted\nx\tmaybe\ty\nraw\treached\t\nhalf\thel";
+        let output =
+            b"\x1b[2J junk\nmount\theld\tmount: Operation not permitted\nx\tmaybe\ty\nraw\treached\t\nhalf\thel";
         let names: Vec<_> = parse_attempts(output).into_iter().map(|a| (a.name, a.verdict)).collect();
         assert_eq!(names, [("mount".to_owned(), Verdict::Held), ("raw".to_owned(), Verdict::Reached)]);
         let list = parse_list("mount\ttry\tmounts\tmount a file system\nbad\n\tx\ty\tz\n");
@@ -137,9 +138,8 @@ mod tests {
     fn a_probe_that_proves_nothing_outside_never_counts_as_held() {
         let probe = Probe { name: "p".into(), kind: Kind::Try, group: "g".into(), why: "w".into() };
         let free = |verdict| Attempt { name: "p".into(), verdict, note: String::new() };
-        let result = |f: Option<Verdict>, inside: Inside| {
-            row(EngineKind::Native, &probe, f.map(free).as_ref(), inside).result
-        };
+        let result =
+            |f: Option<Verdict>, inside: Inside| row(EngineKind::Native, &probe, f.map(free).as_ref(), inside).result;
         let held = || Ok((Verdict::Held, String::new()));
         assert_eq!(result(Some(Verdict::Reached), held()), ProbeResult::Held);
         assert_eq!(result(Some(Verdict::Reached), Ok((Verdict::Unsupported, String::new()))), ProbeResult::Held);

@@ -19,7 +19,7 @@ pub use yard::Yard;
 
 use super::error::SandboxError;
 use crate::model::{EngineKind, Limits};
-use crate::wire::doctor::ProbeRow;
+use crate::wire::doctor::{Check, DoctorRow, Level, ProbeRow};
 
 /// Where the suite runs.
 #[derive(Debug, Clone)]
@@ -46,6 +46,25 @@ pub fn bomb_limits() -> Limits {
         disk_bytes: 16 << 20,
         output_bytes: 1 << 20,
         tmp_bytes: 8 << 20,
+    }
+}
+
+/// Runs the suite for somebody who listens, and says what prevented it if something does.
+pub(super) async fn suite(ground: Ground, to: mpsc::Sender<DoctorRow>) {
+    let (rows, mut coming) = mpsc::channel(1);
+    let pass_on = async {
+        while let Some(row) = coming.recv().await {
+            if to.send(DoctorRow::Probe(row)).await.is_err() {
+                break;
+            }
+        }
+        // Closed here, the suite sees that nobody listens.
+        coming.close();
+    };
+    let (ran, ()) = tokio::join!(run(ground, rows), pass_on);
+    if let Err(error) = ran {
+        let check = Check { subject: "escape probes".into(), level: Level::Bad, text: error.to_string() };
+        let _ = to.send(DoctorRow::Check(check)).await;
     }
 }
 

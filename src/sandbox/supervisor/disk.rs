@@ -103,28 +103,30 @@ impl Walk {
         }
         drop(dir);
         for name in below {
-            if let Some(next) = step_down(&here, &name) {
-                self.directory(next, depth + 1);
+            match nix::fcntl::openat(&here, name.as_c_str(), DOWN, Mode::empty()) {
+                Ok(next) => self.directory(next, depth + 1),
+                Err(Errno::EACCES) => self.closed(&here, &name, depth + 1),
+                Err(_) => {}
             }
         }
     }
-}
 
-/// Opens a directory, also one that the job has closed to its own user, who is ours too when homied is not root.
-fn step_down(dir: &OwnedFd, name: &CString) -> Option<OwnedFd> {
-    match nix::fcntl::openat(dir, name.as_c_str(), DOWN, Mode::empty()) {
-        Err(Errno::EACCES) => {}
-        opened => return opened.ok(),
+    /// Looks into a directory that the job has closed to its own user, who is ours too when homied is not root. Closed
+    /// again when this returns.
+    fn closed(&mut self, above: &OwnedFd, name: &CString, depth: usize) {
+        // By descriptor, so that it is this directory's mode that changes and no other's.
+        let Ok(place) = nix::fcntl::openat(above, name.as_c_str(), DOWN | OFlag::O_PATH, Mode::empty()) else { return };
+        let Ok(stat) = nix::sys::stat::fstat(&place) else { return };
+        let mode = Mode::from_bits_truncate(stat.st_mode & 0o7777);
+        let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+        let change = |mode| fchmodat(above, path.as_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink);
+        if change(mode | Mode::S_IRUSR | Mode::S_IXUSR).is_ok() {
+            if let Ok(next) = nix::fcntl::open(path.as_str(), DOWN.difference(OFlag::O_NOFOLLOW), Mode::empty()) {
+                self.directory(next, depth);
+            }
+            let _ = change(mode);
+        }
     }
-    // By descriptor, so that it is this directory's mode that changes and no other's.
-    let place = nix::fcntl::openat(dir, name.as_c_str(), DOWN | OFlag::O_PATH, Mode::empty()).ok()?;
-    let mode = Mode::from_bits_truncate(nix::sys::stat::fstat(&place).ok()?.st_mode & 0o7777);
-    let path = format!("/proc/self/fd/{}", place.as_raw_fd());
-    let change = |mode| fchmodat(dir, path.as_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink);
-    change(mode | Mode::S_IRUSR | Mode::S_IXUSR).ok()?;
-    let opened = nix::fcntl::open(path.as_str(), DOWN.difference(OFlag::O_NOFOLLOW), Mode::empty());
-    let _ = change(mode);
-    opened.ok()
 }
 
 /// Which processes may hold files that no walk finds.
@@ -193,19 +195,20 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches `dir`, which may grow by `limit` bytes from now on. The receiver hears why the job must end.
+    /// Watches `dir`, which may grow by `limit` bytes beyond `began`. The receiver hears why the job must end.
     ///
     /// # Errors
     /// No thread can be had.
     pub(super) fn start(
         dir: PathBuf,
+        began: Occupied,
         limit: u64,
         holders: Holders,
     ) -> std::io::Result<(Self, oneshot::Receiver<String>)> {
         let (stop, stopped) = mpsc::channel();
         let (bark, heard) = oneshot::channel();
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
-            if let Some(reason) = watch(&dir, limit, &holders, &stopped) {
+            if let Some(reason) = watch(&dir, began, limit, &holders, &stopped) {
                 // The supervisor may have ended meanwhile.
                 let _ = bark.send(reason);
             }
@@ -223,8 +226,7 @@ impl Drop for Watchdog {
     }
 }
 
-fn watch(dir: &Path, limit: u64, holders: &Holders, stopped: &mpsc::Receiver<()>) -> Option<String> {
-    let began = occupied(dir);
+fn watch(dir: &Path, began: Occupied, limit: u64, holders: &Holders, stopped: &mpsc::Receiver<()>) -> Option<String> {
     let mut next_walk = Instant::now();
     let mut free_at_walk = free_bytes(dir);
     loop {
@@ -331,8 +333,9 @@ nonsense (deleted)\n";
     #[tokio::test]
     async fn it_barks_when_the_directory_outgrows_its_limit() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let (_watchdog, heard) = Watchdog::start(dir.path().to_path_buf(), 1 << 20, Holders::Below).expect("started");
-        // The first look happens in the thread; what is written before it counts as there from the beginning.
+        let began = occupied(dir.path());
+        let (_watchdog, heard) =
+            Watchdog::start(dir.path().to_path_buf(), began, 1 << 20, Holders::Below).expect("started");
         let path = dir.path().to_path_buf();
         let writer = tokio::task::spawn_blocking(move || {
             for i in 0.. {

@@ -95,7 +95,8 @@ static int clone_tree(void)
 {
     if (room_for_mounts() < 0)
         return refused("open_tree");
-    return verdict_of(syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE), "open_tree");
+    /* A user namespace may copy only what hides nothing from it: all mounts or none. */
+    return verdict_of(syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | AT_RECURSIVE), "open_tree");
 }
 
 static int new_filesystem(void)

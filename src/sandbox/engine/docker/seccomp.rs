@@ -12,10 +12,8 @@ use crate::sandbox::engine::seccomp::{ALLOWED, Argument, IOCTL, LIMITED, NEVER, 
 /// No architecture is named: the engine then filters for the machine's own, and a 32-bit or x32 call, whose arguments
 /// mean other things, ends the process.
 pub(super) fn profile() -> Value {
-    let mut rules: Vec<Value> = ALLOWED
-        .iter()
-        .map(|group| allow(&group.calls.iter().map(name).collect::<Vec<_>>(), &[], group.why))
-        .collect();
+    let mut rules: Vec<Value> =
+        ALLOWED.iter().map(|group| allow(&group.calls.iter().map(name).collect::<Vec<_>>(), &[], group.why)).collect();
     rules.push(allow(&[IOCTL.0], &[], "devices and pipes; a container has no terminal to type into"));
     for limited in LIMITED {
         for all in limited.if_any {
