@@ -52,6 +52,11 @@ pub struct GroupKeys {
 }
 
 impl GroupKeys {
+    /// The keys of a group; none without a secret, since everybody would know them. As slow as [`Self::derive`].
+    pub fn of(secret: &Secret, group: &str) -> Option<Self> {
+        (!secret.is_empty()).then(|| Self::derive(secret, group))
+    }
+
     /// Derives the keys of group `group` from its secret. Takes about a tenth of a second of one core, on purpose.
     pub fn derive(secret: &Secret, group: &str) -> Self {
         let salt = [LABEL, b"/", group.as_bytes()].concat();

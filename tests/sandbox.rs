@@ -15,9 +15,9 @@ use homie::history;
 use homie::mailbox::{Door, ask};
 use homie::model::{
     Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, Limits, Manifest, Needs,
-    Offer, Outcome, PeerId, Totals,
+    Offer, Outcome, PeerId, SeenGpu, Totals,
 };
-use homie::monitor::messages::{SetEngines, SetHosting};
+use homie::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
 use homie::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob};
 use homie::sandbox::{self, SandboxActor, SandboxParts};
 use homie::wire::output::RecordReader;
@@ -35,6 +35,12 @@ impl actix::Actor for Monitor {
 impl actix::Handler<SetEngines> for Monitor {
     type Result = ();
     fn handle(&mut self, _: SetEngines, _: &mut Self::Context) {}
+}
+impl actix::Handler<LookAtGpus> for Monitor {
+    type Result = Vec<SeenGpu>;
+    fn handle(&mut self, _: LookAtGpus, _: &mut Self::Context) -> Self::Result {
+        vec![]
+    }
 }
 impl actix::Handler<SetHosting> for Monitor {
     type Result = ();
@@ -57,6 +63,10 @@ fn friend() -> Borrower {
 
 impl Room {
     async fn open(state: &Path) -> Self {
+        Self::open_with(state, PathBuf::from(env!("CARGO_BIN_EXE_homied"))).await
+    }
+
+    async fn open_with(state: &Path, exe: PathBuf) -> Self {
         use actix::Actor;
         let limits = Limits { memory_bytes: 512 << 20, ..Limits::default() };
         let settings = Settings {
@@ -74,7 +84,7 @@ impl Room {
         let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
         let (facts, facts_rx) = watch::channel(Facts::default());
         let door = sandbox::start(SandboxParts {
-            exe: PathBuf::from(env!("CARGO_BIN_EXE_homied")),
+            exe,
             node,
             dir: state.join("jobs"),
             settings: settings_rx,
@@ -83,8 +93,10 @@ impl Room {
             get: history.clone().recipient(),
             load: history.recipient(),
             engines: monitor.clone().recipient(),
-            hosting: monitor.recipient(),
+            hosting: monitor.clone().recipient(),
+            look_at_gpus: monitor.recipient(),
             facts: facts_rx,
+            gpus: watch::channel(vec![]).1,
         })
         .await
         .expect("started");
@@ -311,6 +323,60 @@ fn an_assignment_has_one_answer_and_one_owner() {
         assert_eq!(room.admit(&offer).await.expect_err("stale").kind, RefusalKind::StaleEpoch);
         let hosted = ask(&room.door, HostedJobs, LONG).await.expect("answers");
         assert_eq!(hosted.iter().map(|r| r.epoch).collect::<Vec<_>>(), [Epoch(2)]);
+    });
+}
+
+#[test]
+fn of_assignments_offered_at_once_the_newest_runs_alone() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let first = room.offer(&["sleep", "1000"], &[], Needs::default());
+        let epochs = [2, 5, 1, 4, 3].map(|n| Offer { epoch: Epoch(n), ..first.clone() });
+        let answers = futures_util::future::join_all(epochs.iter().map(|offer| room.admit(offer))).await;
+        for (offer, answer) in epochs.iter().zip(answers) {
+            match answer {
+                Ok(status) => assert_eq!(status.epoch, offer.epoch),
+                Err(refusal) => assert_eq!(refusal.kind, RefusalKind::StaleEpoch, "{refusal}"),
+            }
+        }
+        let hosted = ask(&room.door, HostedJobs, LONG).await.expect("answers");
+        assert_eq!(hosted.iter().map(|r| r.epoch).collect::<Vec<_>>(), [Epoch(5)]);
+        room.begin(&epochs[1]).await;
+        room.until(&epochs[1], |s| s.state == HostedState::Running).await;
+        // Every other one has ended: nothing of it is left, and nothing of it is known.
+        wait_until(|| std::fs::read_dir(state.join("jobs")).expect("jobs").count() == 1).await;
+        for stale in epochs.iter().filter(|o| o.epoch != Epoch(5)) {
+            assert_eq!(room.admit(stale).await.expect_err("stale").kind, RefusalKind::StaleEpoch);
+        }
+        let stop = StopJob { from: FRIEND, job: first.job, epoch: Epoch(5) };
+        ask(&room.door, stop, LONG).await.expect("answers").expect("known");
+        room.done(&epochs[1]).await;
+    });
+}
+
+#[test]
+fn a_job_that_cannot_be_followed_is_ended_before_it_is_called_failed() {
+    in_room(|state| async move {
+        // The first thing this supervisor leaves is a report that nobody can read.
+        let exe = state.join("homied");
+        let homied = env!("CARGO_BIN_EXE_homied");
+        let spoil = "[ \"$1\" = __supervise ] && echo nonsense > \"$2/exit.json\"";
+        std::fs::write(&exe, format!("#!/bin/sh\n{spoil}\nexec {homied} \"$@\"\n")).expect("written");
+        std::fs::set_permissions(&exe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
+        let room = Room::open_with(&state, exe).await;
+        let offer = room.offer(&["sh", "-c", "echo said before; sleep 1000"], &[], Needs::default());
+        room.begin(&offer).await;
+        let status = room.done(&offer).await;
+        assert_eq!(failed(&status), FailKind::Internal, "{status:?}");
+        let ours = |pid: &std::path::Path| {
+            let words = std::fs::read(pid.join("cmdline")).unwrap_or_default();
+            let dir = state.join("jobs");
+            let dir = dir.as_os_str().as_encoded_bytes();
+            words.windows(dir.len()).any(|w| w == dir)
+        };
+        let left = std::fs::read_dir("/proc").expect("proc").flatten().filter(|e| ours(&e.path())).count();
+        assert_eq!(left, 0, "its supervisor goes on");
+        assert_eq!(room.harvest(&offer).await.0, "said before\n");
     });
 }
 

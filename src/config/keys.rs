@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::direct;
+use super::proxy;
 use super::settings::{EngineChoice, Settings};
 use super::shape::{Arity, Given};
-use crate::model::{parse_cpus, parse_duration, parse_size, visible_controls};
+use crate::model::{LEAST_MEMORY, parse_cpus, parse_duration, parse_size_from, visible_controls};
 use crate::secret::Secret;
 
 /// A key.
@@ -50,7 +51,7 @@ macro_rules! one {
 }
 
 /// All keys, in the order they are shown in. The first seven are those of the first Homie; they stay for ever.
-pub(super) static KEYS: [Key; 21] = [
+pub(super) static KEYS: &[Key] = &[
     one!("name", |s, v| name(v).map(|v| s.name = v), |s| json!(s.name)),
     one!("group_secret", set_secret, |s| if s.group_secret.is_empty() { Value::Null } else { json!("********") }),
     one!("discovery_port", |s, v| port(v).map(|v| s.discovery_port = v), |s| json!(s.discovery_port)),
@@ -60,7 +61,7 @@ pub(super) static KEYS: [Key; 21] = [
         |s, v| parse_cpus(v).map(|v| s.limits.cpu_millis = v).map_err(|e| e.to_string()),
         |s| json!(f64::from(s.limits.cpu_millis) / 1000.0)
     ),
-    one!("container_memory_limit", |s, v| size(v, 4 << 20).map(|v| s.limits.memory_bytes = v), |s| show_size(
+    one!("container_memory_limit", |s, v| size(v, LEAST_MEMORY).map(|v| s.limits.memory_bytes = v), |s| show_size(
         s.limits.memory_bytes
     )),
     one!("container_timeout", |s, v| seconds(v).map(|v| s.limits.timeout_s = v), |s| json!(s.limits.timeout_s)),
@@ -74,6 +75,11 @@ pub(super) static KEYS: [Key; 21] = [
     one!("container_tmp_limit", |s, v| size(v, 1 << 20).map(|v| s.limits.tmp_bytes = v), |s| show_size(
         s.limits.tmp_bytes
     )),
+    one!("container_gpu_limit", |s, v| gpus(v).map(|v| s.limits.gpus = v), |s| s
+        .limits
+        .gpus
+        .map_or_else(|| json!("all"), |n| json!(n))),
+    one!("gpu_share", |s, v| truth(v).map(|v| s.gpu_share = v), |s| json!(s.gpu_share)),
     one!("group", |s, v| name(v).map(|v| s.group = v), |s| json!(s.group)),
     one!(
         "job_slots",
@@ -88,6 +94,8 @@ pub(super) static KEYS: [Key; 21] = [
     one!("docker_host", set_docker_host, |s| json!(s.docker_host)),
     Key { name: "admins", arity: Arity::Many, set: set_admins, show: |s| json!(s.admins) },
     Key { name: "direct", arity: Arity::Many, set: direct::set, show: direct::show },
+    one!("proxy", proxy::set, proxy::show),
+    Key { name: "proxy_rules", arity: Arity::Many, set: proxy::set_rules, show: proxy::show_rules },
 ];
 
 /// Every key.
@@ -110,14 +118,15 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// A name of a machine or a group. It is printed before every line of output and sent in heartbeats.
+/// A name of a machine or a group. It is printed before every line of output, sent in heartbeats, and given to
+/// commands, so it may not look like a flag.
 fn name(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && text.len() <= MAX_NAME;
+    let fits = !text.is_empty() && text.len() <= MAX_NAME && !text.starts_with('-');
     if fits && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{:?} is not a name; write at most {MAX_NAME} letters, digits, `-`, `_` or `.`, such as raj",
+            "{:?} is not a name; write at most {MAX_NAME} letters, digits, `-` (not in front), `_` or `.`, such as raj",
             excerpt(text)
         ))
     }
@@ -178,6 +187,17 @@ fn count(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{:?} is not a count; write a number from 1 to {MAX_COUNT}", excerpt(text)))
 }
 
+/// A number of GPUs; `None` is all of them.
+fn gpus(text: &str) -> Result<Option<u32>, String> {
+    /// What one machine can hold, as on the command line of `run`.
+    const MOST: u32 = 64;
+    match (text, text.parse()) {
+        ("all", _) => Ok(None),
+        (_, Ok(n)) if n <= MOST => Ok(Some(n)),
+        _ => Err(format!("{:?} is not a number of GPUs; write all, or a number from 0 to {MOST}", excerpt(text))),
+    }
+}
+
 fn slots_problem(text: &str) -> String {
     format!("{text} jobs at once are too many; write a number from 1 to {}", u16::MAX)
 }
@@ -194,14 +214,9 @@ fn seconds(text: &str) -> Result<u64, String> {
     parse_duration(text).map_err(|e| e.to_string())
 }
 
-/// A size of at least `least` bytes: Docker refuses a memory limit under 6 MiB, older ones under 4 MiB, and a limit
-/// of a few bytes is a forgotten unit.
+/// A size of at least `least` bytes.
 fn size(text: &str, least: u64) -> Result<u64, String> {
-    let bytes = parse_size(text).map_err(|e| e.to_string())?;
-    if bytes < least {
-        return Err(format!("{:?} is only {bytes} bytes; write a unit, such as 512m or 4g", excerpt(text)));
-    }
-    Ok(bytes)
+    parse_size_from(text, least)
 }
 
 /// `4g`, `512m`: as it is written in the file.

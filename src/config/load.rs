@@ -12,7 +12,7 @@ use crate::paths::Places;
 use crate::wire::ipc::ConfigRow;
 
 /// `HOMIE_*` variables that are not settings but say where things are, or what is logged.
-const NOT_SETTINGS: [&str; 4] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "HOMIE_LOG"];
+const NOT_SETTINGS: [&str; 5] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "HOMIE_LOG", "HOMIE_NVML"];
 
 /// A typed secret shorter than this is called weak: 12 random letters and digits are 71 bits, out of reach for a
 /// guesser who has recorded a heartbeat and pays 600,000 rounds of PBKDF2 for each try.
@@ -36,6 +36,20 @@ pub struct Loaded {
     pub rows: Vec<ConfigRow>,
     /// What its owner should know: unknown keys, a file that others can read, a weak secret.
     pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// Says with each value that a running homied, started with other settings, cannot take up, that it is not in
+    /// force yet.
+    pub fn note_what_needs_a_restart(&mut self, started_with: &Settings) {
+        for key in self.settings.needing_a_restart(started_with) {
+            let text = "not in force yet, restart needed: `homie down`, then `homie up`".to_owned();
+            self.warnings.push(format!("{key} is {text}"));
+            if let Some(row) = self.rows.iter_mut().find(|row| row.key == key) {
+                row.warning = Some(text);
+            }
+        }
+    }
 }
 
 /// Reads and checks everything. A missing file is an empty one.

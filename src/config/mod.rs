@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod keys;
 mod load;
+mod proxy;
 mod settings;
 mod shape;
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use direct::{Direct, address};
 pub use edit::{add_direct, remove_direct};
 pub use error::ConfigError;
 pub use load::{Loaded, host_name, load};
+pub use proxy::{Destination, Exit, ProxyChoice, ProxyRule, without_login};
 pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};

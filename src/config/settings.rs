@@ -1,5 +1,6 @@
 //! The validated settings, and the slice of them that each room gets.
 
+use super::proxy::{ProxyChoice, ProxyRule};
 use crate::model::{Isolation, Limits};
 use crate::secret::Secret;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub worker_port: u16,
     /// Caps of a hosted job.
     pub limits: Limits,
+    /// Whether a GPU may be given to more than one job at a time.
+    pub gpu_share: bool,
     /// Jobs hosted at once.
     pub job_slots: u16,
     /// Which engine.
@@ -40,6 +43,10 @@ pub struct Settings {
     pub admins: Vec<String>,
     /// Peers to dial: (`HOST:PORT`, label).
     pub direct: Vec<(String, Option<String>)>,
+    /// How named peers are dialled where no rule says otherwise.
+    pub proxy: ProxyChoice,
+    /// How certain peers are dialled; the first that covers one decides.
+    pub proxy_rules: Vec<ProxyRule>,
     /// Whether to broadcast heartbeats.
     pub broadcast: bool,
     /// Bytes that inputs and results may take in homied's store.
@@ -69,6 +76,19 @@ impl EngineChoice {
 }
 
 impl Settings {
+    /// The keys, as in the file, whose new values homied takes up only when it starts.
+    pub fn needing_a_restart(&self, started_with: &Self) -> Vec<&'static str> {
+        let (old, new) = (started_with, self);
+        let changed = [
+            ("store_limit", old.store_bytes != new.store_bytes),
+            ("keep_results", old.keep_results_s != new.keep_results_s),
+            ("docker_host", old.docker_host != new.docker_host),
+            ("proxy", old.proxy != new.proxy),
+            ("proxy_rules", old.proxy_rules != new.proxy_rules),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+
     /// The settings of a machine that nobody configured.
     pub fn defaults(host_name: &str) -> Self {
         Self {
@@ -78,12 +98,15 @@ impl Settings {
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
             limits: Limits::default(),
+            gpu_share: false,
             // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.
             job_slots: 2,
             engine: EngineChoice::Auto,
             min_isolation: Isolation::Namespace,
             admins: Vec::new(),
             direct: Vec::new(),
+            proxy: ProxyChoice::default(),
+            proxy_rules: Vec::new(),
             broadcast: true,
             // Two large jobs of 10 GiB at their disk limit.
             store_bytes: 20 << 30,

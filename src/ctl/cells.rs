@@ -43,19 +43,31 @@ pub fn short_gpu(name: &str) -> &str {
     name.strip_prefix("GeForce ").unwrap_or(name)
 }
 
-/// All GPUs in one cell: `RTX 3080`, `2x RTX 3080`, `RTX 3080 + 1`, or `-`.
+/// All GPUs in one cell: `RTX 3080`, `2x RTX 3080`, `RTX 3080 + 1`, `RTX 3080 in use`, or `-`.
 pub fn gpu_cell(gpus: &[Gpu], with_memory: bool) -> String {
     let Some(first) = gpus.first() else { return "-".into() };
     let name = short_gpu(&first.name);
     let alike = gpus.iter().filter(|g| g.name == first.name).count();
     let mut text = if alike > 1 { format!("{alike}x {}", clean(name)) } else { clean(name) };
-    if with_memory {
+    if gpus.iter().all(|g| g.taken.is_some()) {
+        text.push_str(" in use");
+    } else if with_memory {
         text.push_str(&format!(" ({})", round_bytes(first.memory_bytes)));
     }
     if alike < gpus.len() {
         text.push_str(&format!(" + {}", gpus.len() - alike));
     }
     text
+}
+
+/// How a GPU is: `3% ▓░, 9.0 GB free, 45 °C, 30 W, taken by a job`.
+pub fn gpu_state(gpu: &Gpu, cells: usize, style: &Style) -> String {
+    let mut parts =
+        vec![load_bar(gpu.busy_percent, cells, style), format!("{} free", format_bytes(gpu.memory_free_bytes))];
+    parts.extend(gpu.temperature_c.map(|c| format!("{c} {}C", style.pick("°", ""))));
+    parts.extend(gpu.power_watts.map(|w| format!("{w} W")));
+    parts.extend(gpu.taken.map(|t| t.as_text().to_owned()));
+    parts.join(", ")
 }
 
 /// `● idle`.
@@ -75,15 +87,19 @@ pub fn painted_status(status: PeerStatus, style: &Style) -> String {
 }
 
 /// The address people use: without the port, and an IPv4 address in IPv6 clothes as IPv4.
+///
+/// `-` where a proxy resolved the name and kept the address to itself.
 pub fn ip_cell(peer: &PeerView) -> String {
-    peer.addr.ip().to_canonical().to_string()
+    let ip = peer.addr.ip().to_canonical();
+    if ip.is_unspecified() { "-".to_owned() } else { ip.to_string() }
 }
 
-/// The way to a peer: `lan`, `direct`, `tailnet`.
+/// The way to a peer: `lan`, `direct`, `tailnet`, `proxy`.
 pub fn path_cell(peer: &PeerView) -> &'static str {
     match peer.via {
         Via::Own => "this machine",
         Via::Broadcast => "lan",
+        Via::Proxy => "proxy",
         Via::Direct if is_tailnet(peer.addr.ip().to_canonical()) => "tailnet",
         Via::Direct => "direct",
     }
@@ -137,6 +153,7 @@ pub fn uptime(ms: u64) -> String {
 mod tests {
     use super::*;
     use crate::ctl::sample;
+    use crate::model::GpuUse;
     use proptest::prelude::*;
 
     const UNICODE: Style = Style { tty: true, color: false, unicode: true, width: 80 };
@@ -153,11 +170,27 @@ mod tests {
 
     #[test]
     fn gpus_read_like_their_boxes() {
-        let gpu = |name: &str| Gpu { name: name.into(), memory_bytes: 10 << 30, memory_free_bytes: 0, busy_percent: 0 };
+        let gpu = |name: &str| Gpu {
+            name: name.into(),
+            memory_bytes: 10 << 30,
+            memory_free_bytes: 0,
+            busy_percent: 0,
+            ..Gpu::default()
+        };
         assert_eq!(gpu_cell(&[], true), "-");
         assert_eq!(gpu_cell(&[gpu("NVIDIA GeForce RTX 3080")], true), "RTX 3080 (10 GB)");
         assert_eq!(gpu_cell(&[gpu("NVIDIA H200"), gpu("NVIDIA H200")], false), "2x H200");
         assert_eq!(gpu_cell(&[gpu("NVIDIA H200"), gpu("NVIDIA T4")], false), "H200 + 1");
+        let used = Gpu {
+            taken: Some(GpuUse::Owner),
+            temperature_c: Some(45),
+            power_watts: Some(30),
+            memory_free_bytes: 9 << 30,
+            ..gpu("NVIDIA T4")
+        };
+        assert_eq!(gpu_cell(&[used.clone(), used.clone()], true), "2x T4 in use");
+        assert_eq!(gpu_cell(&[used.clone(), gpu("NVIDIA T4")], true), "2x T4 (10 GB)");
+        assert_eq!(gpu_state(&used, 2, &ASCII), "0% .., 9.0 GB free, 45 C, 30 W, in use by its owner");
     }
 
     #[test]

@@ -12,9 +12,7 @@ use tokio_util::codec::Framed;
 
 use super::context::Context;
 use super::render::Style;
-use crate::model::{
-    CleanPath, Delivery, Digest, FileEntry, JobEvent, JobId, JobRecord, JobState, Manifest, Outcome, Role, Totals,
-};
+use crate::model::{CleanPath, Digest, FileEntry, JobEvent, JobId, JobRecord, JobState, Manifest, Outcome, Role};
 use crate::transfer::{self, ChunkAt, ChunkSink, ChunkSource, chunks};
 use crate::wire::frame::{Frame, FrameCodec};
 use crate::wire::ipc::{
@@ -93,30 +91,17 @@ impl FakeHomied {
 
 /// A job that ended well.
 pub(super) fn record(id: JobId) -> JobRecord {
+    let spec = crate::model::JobSpec { name: "train.py".into(), ..Default::default() };
     JobRecord {
-        id,
-        role: Role::Sent,
-        uid: 0,
-        spec: crate::model::JobSpec { name: "train.py".into(), ..Default::default() },
-        home_dir: None,
-        inputs: Digest([0; 32]),
-        input_totals: Totals::default(),
         state: JobState::Succeeded,
         outcome: Some(Outcome::Exited { code: 0 }),
         epoch: crate::model::Epoch(1),
-        attempts: Vec::new(),
-        peer: None,
         peer_name: Some("raj".into()),
         engine: Some("native".into()),
-        created_ms: 1_700_000_000_000,
         started_ms: Some(1_700_000_001_000),
         ended_ms: Some(1_700_000_002_100),
         usage: crate::model::Usage { wall_ms: 1100, ..Default::default() },
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: Vec::new(),
+        ..JobRecord::new(id, Role::Sent, spec, Digest([0; 32]), 1_700_000_000_000)
     }
 }
 

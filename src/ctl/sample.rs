@@ -1,7 +1,5 @@
 //! Fixed data for the tests: the machines and jobs of the sources' pictures.
 
-use std::collections::BTreeMap;
-
 use crate::model::{
     BootId, Delivery, Digest, EngineKind, EngineOffer, Epoch, Facts, Gpu, Isolation, JobId, JobRecord, JobSpec,
     JobState, Outcome, PeerId, PeerStatus, PeerView, Role, Totals, Usage, Via,
@@ -25,6 +23,7 @@ pub(crate) fn facts() -> Facts {
             memory_bytes: 10 * GIB,
             memory_free_bytes: 9 * GIB,
             busy_percent: 3,
+            ..Gpu::default()
         }],
         engines: vec![
             EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs: vec!["base".into()] },
@@ -36,6 +35,7 @@ pub(crate) fn facts() -> Facts {
         cpu_limit_millis: 2000,
         memory_limit_bytes: 4 * GIB,
         timeout_limit_s: 600,
+        ..Facts::default()
     }
 }
 
@@ -107,35 +107,31 @@ pub(crate) fn status() -> StatusView {
 }
 
 pub(crate) fn jobs() -> Vec<JobRecord> {
+    let spec = JobSpec {
+        name: "train.py".into(),
+        command: ["python3", "train.py", "--epochs", "10"].map(str::to_owned).to_vec(),
+        ..JobSpec::default()
+    };
+    let id = JobId([0xa1, 0xb2, 0xc3, 0xd4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     let train = JobRecord {
-        id: JobId([0xa1, 0xb2, 0xc3, 0xd4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
-        role: Role::Sent,
         uid: 1000,
-        spec: JobSpec {
-            name: "train.py".into(),
-            command: ["python3", "train.py", "--epochs", "10"].map(str::to_owned).to_vec(),
-            vars: BTreeMap::new(),
-            ..JobSpec::default()
-        },
         home_dir: Some("/home/mike/work".into()),
-        inputs: Digest([5; 32]),
         input_totals: Totals { files: 2, bytes: 700_000 },
         state: JobState::Succeeded,
         outcome: Some(Outcome::Exited { code: 0 }),
         epoch: Epoch(1),
-        attempts: Vec::new(),
         peer: Some(PeerId([7; 32])),
         peer_name: Some("raj".into()),
         engine: Some("docker".into()),
-        created_ms: NOW_MS - 300_000,
         started_ms: Some(NOW_MS - 299_000),
         ended_ms: Some(NOW_MS - 95_000),
-        usage: Usage { wall_ms: 204_000, cpu_ms: 401_000, peak_memory_bytes: 900 << 20 },
+        usage: Usage { wall_ms: 204_000, cpu_ms: 401_000, peak_memory_bytes: 900 << 20, ..Usage::default() },
+        limits: None,
         output_bytes: 4000,
         results: Some(Digest([6; 32])),
         result_totals: Totals { files: 3, bytes: 2_500_000 },
         delivery: Delivery::Delivered,
-        skipped: Vec::new(),
+        ..JobRecord::new(id, Role::Sent, spec, Digest([5; 32]), NOW_MS - 300_000)
     };
     let sweep = JobRecord {
         id: JobId([0x0f; 16]),
@@ -145,7 +141,7 @@ pub(crate) fn jobs() -> Vec<JobRecord> {
         peer_name: Some("bob-in-new-york-city".into()),
         engine: Some("native".into()),
         created_ms: NOW_MS - 8_000_000,
-        usage: Usage { wall_ms: 1100, cpu_ms: 900, peak_memory_bytes: 0 },
+        usage: Usage { wall_ms: 1100, cpu_ms: 900, ..Usage::default() },
         delivery: Delivery::Waiting,
         ..train.clone()
     };

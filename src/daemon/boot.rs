@@ -78,10 +78,11 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     let (shutdown_tx, mut shutdown_rx) = mpsc::channel(1);
 
     let history = history::start(&places.state.join("homie.db"))?;
-    let (monitor, facts) = monitor::start(monitor::MonitorParts {
+    let monitor::Monitor { door: monitor, facts, gpus } = monitor::start(monitor::MonitorParts {
         limits: settings.limits.clone(),
         slots: settings.job_slots,
         disk: places.state.clone(),
+        nvml: std::env::var_os("HOMIE_NVML").map(Into::into),
     })?;
     let registry = registry::start(registry::RegistryParts {
         id: identity.peer(),
@@ -102,7 +103,9 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         load: history.clone().recipient(),
         engines: monitor.clone().recipient(),
         hosting: monitor.clone().recipient(),
+        look_at_gpus: monitor.clone().recipient(),
         facts: facts.clone(),
+        gpus,
     })
     .await?;
     let link = link::start(link::LinkParts {
@@ -112,6 +115,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         boot,
         worker_port: settings.worker_port,
         direct: settings.direct.clone(),
+        proxy: settings.proxy.clone(),
+        proxy_rules: settings.proxy_rules.clone(),
         facts: facts.clone(),
         blobs: blobs.clone(),
         registry: link::RegistryOutlets::of(&registry),
@@ -142,13 +147,15 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     };
     ask(&link, connect, Duration::from_secs(5)).await?;
     let discovery = discovery::start(discovery::DiscoveryParts {
-        keys,
+        says: discovery::messages::StartDiscovery {
+            keys: keys.clone(),
+            boot,
+            name: settings.name.clone(),
+            discovery_port: settings.discovery_port,
+            worker_port: settings.worker_port,
+            broadcast: settings.broadcast,
+        },
         id: identity.peer(),
-        boot,
-        name: settings.name.clone(),
-        discovery_port: settings.discovery_port,
-        worker_port: settings.worker_port,
-        broadcast: settings.broadcast,
         facts: facts.clone(),
         registry: registry.clone().recipient(),
         link: link.clone().recipient(),
@@ -165,7 +172,13 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         remove_direct: link.clone().recipient(),
         direct: link.clone().recipient(),
         listening: link.clone().recipient(),
+        link_self: link.clone().recipient(),
+        registry_self: registry.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
+        strangers: discovery.clone().recipient(),
+        start_discovery: discovery.clone().recipient(),
+        stop_discovery: discovery.clone().recipient(),
+        limits: monitor.clone().recipient(),
         hosted: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
         engine_warnings: sandbox.clone().recipient(),
@@ -191,6 +204,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         outlets,
         places: places.clone(),
         loaded,
+        keys,
         flags: options.flags.clone(),
         settings: settings_tx,
         blobs,
@@ -237,8 +251,7 @@ async fn group_keys(settings: &config::Settings) -> anyhow::Result<Option<GroupK
         return Ok(None);
     }
     let (secret, group) = (settings.group_secret.clone(), settings.group.clone());
-    let keys = tokio::task::spawn_blocking(move || GroupKeys::derive(&secret, &group)).await?;
-    Ok(Some(keys))
+    Ok(tokio::task::spawn_blocking(move || GroupKeys::of(&secret, &group)).await?)
 }
 
 fn make_private(dir: &Path) -> anyhow::Result<()> {

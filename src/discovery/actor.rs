@@ -1,9 +1,10 @@
 //! The mailbox: owns the tasks and passes words on to them.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, ResponseFuture};
+use actix::{Actor, ActorFutureExt, Context, Handler, ResponseActFuture, ResponseFuture, WrapFuture};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -12,16 +13,17 @@ use super::beacon::Beacon;
 use super::ear::Ear;
 use super::error::SilenceError;
 use super::lan::Lan;
-use super::messages::{BeatSoon, DiscoveryError, StopDiscovery};
+use super::messages::{BeatSoon, DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use super::network::Network;
+use super::strangers::Strangers;
 use super::voice::Voice;
 use super::{herald, listen};
 use crate::link::messages::Greet;
 use crate::mailbox::{Door, MAILBOX, Outlet};
-use crate::model::{BootId, Facts, PeerId};
+use crate::model::{Facts, PeerId};
 use crate::registry::messages::PeerHeard;
-use crate::secret::GroupKeys;
 use crate::wire::heartbeat::KeyId;
+use crate::wire::ipc::Stranger;
 
 /// How often a port that could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -31,22 +33,12 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const NEWS: usize = 1024;
 
 /// What discovery is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DiscoveryParts {
-    /// The group's keys; without them this machine stays alone.
-    pub keys: Option<GroupKeys>,
+    /// What it says at first.
+    pub says: StartDiscovery,
     /// This machine's key hash.
     pub id: PeerId,
-    /// This run.
-    pub boot: BootId,
-    /// Its name.
-    pub name: String,
-    /// UDP port of heartbeats, here and everywhere in the group.
-    pub discovery_port: u16,
-    /// Where its worker listens.
-    pub worker_port: u16,
-    /// Whether to beat, or only to listen.
-    pub broadcast: bool,
     /// Its load.
     pub facts: watch::Receiver<Facts>,
     /// Who is told what was heard.
@@ -55,13 +47,26 @@ pub struct DiscoveryParts {
     pub link: Outlet<Greet>,
 }
 
+/// One conversation with the group, from the hello to the goodbye.
+type Conversation = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Begins one, until the sender of the last argument says that it ends.
+type Begin = Box<dyn Fn(StartDiscovery, oneshot::Receiver<()>) -> Conversation>;
+
 /// Says that we are there and hears who else is.
-#[derive(Debug)]
 pub struct DiscoveryActor {
+    begin: Begin,
     soon: Arc<Notify>,
     trouble: watch::Receiver<Option<String>>,
+    strangers: Arc<Mutex<Strangers>>,
     stop: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for DiscoveryActor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiscoveryActor").field("trouble", &self.trouble).finish_non_exhaustive()
+    }
 }
 
 /// Starts discovery, inside the System. It always starts; whether it works is what [`DiscoveryError`] tells.
@@ -72,27 +77,63 @@ pub fn start(parts: DiscoveryParts) -> Door<DiscoveryActor> {
 /// [`start`] on another network than this machine's.
 pub fn start_on(network: impl Network, parts: DiscoveryParts) -> Door<DiscoveryActor> {
     let soon = Arc::new(Notify::new());
-    let (stop, stopped) = oneshot::channel();
     let (trouble, trouble_seen) = watch::channel(None);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(run(network, parts, Arc::clone(&soon), trouble, stopped));
-    DiscoveryActor { soon, trouble: trouble_seen, stop: Some(stop), tasks }.start()
+    let network = Arc::new(network);
+    let strangers = Arc::<Mutex<Strangers>>::default();
+    let says = parts.says.clone();
+    let begin: Begin = {
+        let (soon, strangers) = (Arc::clone(&soon), Arc::clone(&strangers));
+        Box::new(move |says, stop| {
+            let parts = DiscoveryParts { says, ..parts.clone() };
+            let (soon, strangers) = (Arc::clone(&soon), Arc::clone(&strangers));
+            Box::pin(run(Arc::clone(&network), parts, soon, strangers, trouble.clone(), stop))
+        })
+    };
+    let tasks = JoinSet::new();
+    let mut actor = DiscoveryActor { begin, soon, trouble: trouble_seen, strangers, stop: None, tasks };
+    actor.begin(says);
+    actor.start()
+}
+
+impl DiscoveryActor {
+    fn begin(&mut self, says: StartDiscovery) {
+        let (stop, stopped) = oneshot::channel();
+        self.stop = Some(stop);
+        self.tasks.spawn((self.begin)(says, stopped));
+    }
+
+    /// Says goodbye, if there is anybody to say it to; done when it is said.
+    fn end(&mut self) -> impl Future<Output = ()> + use<> {
+        if let Some(stop) = self.stop.take() {
+            // The task is gone already if nobody hears it; then there is nobody to say goodbye to.
+            let _ = stop.send(());
+        }
+        let mut tasks = std::mem::take(&mut self.tasks);
+        async move {
+            let ended = async { while tasks.join_next().await.is_some() {} };
+            if tokio::time::timeout(GOODBYE, ended).await.is_err() {
+                tracing::debug!("the goodbye took too long");
+            }
+        }
+    }
 }
 
 /// Opens the port and runs voice, ear and herald on it until `stop`.
 async fn run(
-    network: impl Network,
+    network: Arc<impl Network>,
     parts: DiscoveryParts,
     soon: Arc<Notify>,
+    strangers: Arc<Mutex<Strangers>>,
     trouble: watch::Sender<Option<String>>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let Some(keys) = parts.keys else {
+    let DiscoveryParts { says, id, facts, registry, link } = parts;
+    let Some(keys) = says.keys else {
         trouble.send_replace(Some(SilenceError::NoGroup.to_string()));
         let _ = stop.await;
         return;
     };
-    let port = parts.discovery_port;
+    let port = says.discovery_port;
     let socket = loop {
         match network.open(port).await {
             Ok(socket) => break Arc::new(socket),
@@ -108,21 +149,29 @@ async fn run(
         }
     };
     trouble.send_replace(None);
+    // Those of another group of ours may be friends now.
+    *lock(&strangers) = Strangers::default();
 
     let key = KeyId(keys.beat_key_id());
-    let ear = Ear::new(parts.id, key, Instant::now().into_std());
+    let ear = Ear::new(id, key, Instant::now().into_std());
     let (news, heard) = mpsc::channel(NEWS);
     let mut tasks = JoinSet::new();
-    tasks.spawn(listen::listen(Arc::clone(&socket), keys.clone(), ear, news));
-    tasks.spawn(herald::tell(heard, Arc::clone(&soon), parts.registry, parts.link));
-    if !parts.broadcast {
+    tasks.spawn(listen::listen(Arc::clone(&socket), keys.clone(), ear, news, strangers));
+    tasks.spawn(herald::tell(heard, Arc::clone(&soon), registry, link));
+    if says.broadcast {
+        let beacon = Beacon { peer: id, boot: says.boot, name: says.name, worker_port: says.worker_port, key, seq: 0 };
+        Voice { network, socket, port, keys, beacon, facts, soon, trouble }.run(stop).await;
+    } else {
         trouble.send_replace(Some(SilenceError::SwitchedOff.to_string()));
         let _ = stop.await;
-        return;
     }
-    let beacon =
-        Beacon { peer: parts.id, boot: parts.boot, name: parts.name, worker_port: parts.worker_port, key, seq: 0 };
-    Voice { network, socket, port, keys, beacon, facts: parts.facts, soon, trouble }.run(stop).await;
+    // The port is free, and nothing more is told, when this has ended.
+    tasks.shutdown().await;
+}
+
+/// Nobody panics while it holds the list, and a panic ends the process anyway.
+fn lock(strangers: &Mutex<Strangers>) -> MutexGuard<'_, Strangers> {
+    strangers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Actor for DiscoveryActor {
@@ -149,21 +198,28 @@ impl Handler<DiscoveryError> for DiscoveryActor {
     }
 }
 
+impl Handler<ListStrangers> for DiscoveryActor {
+    type Result = Vec<Stranger>;
+
+    fn handle(&mut self, _: ListStrangers, _: &mut Self::Context) -> Vec<Stranger> {
+        lock(&self.strangers).list(Instant::now().into_std())
+    }
+}
+
 impl Handler<StopDiscovery> for DiscoveryActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: StopDiscovery, _: &mut Self::Context) -> Self::Result {
-        if let Some(stop) = self.stop.take() {
-            // The task is gone already if nobody hears it; then there is nobody to say goodbye to.
-            let _ = stop.send(());
-        }
-        let mut tasks = std::mem::take(&mut self.tasks);
-        Box::pin(async move {
-            let ended = async { while tasks.join_next().await.is_some() {} };
-            if tokio::time::timeout(GOODBYE, ended).await.is_err() {
-                tracing::debug!("the goodbye took too long");
-            }
-        })
+        Box::pin(self.end())
+    }
+}
+
+impl Handler<StartDiscovery> for DiscoveryActor {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, says: StartDiscovery, _: &mut Self::Context) -> Self::Result {
+        let ended = self.end().into_actor(self);
+        Box::pin(ended.map(|(), actor, _| actor.begin(says)))
     }
 }
 
@@ -182,10 +238,10 @@ mod tests {
     use super::*;
     use crate::discovery::interfaces::LOOPBACK;
     use crate::mailbox::{ask, probe};
-    use crate::model::{PeerView, Via};
+    use crate::model::{BootId, PeerView, Via};
     use crate::registry::messages::{ListPeers, PeerLinked};
     use crate::registry::{PeerRegistryActor, RegistryParts};
-    use crate::secret::Secret;
+    use crate::secret::{GroupKeys, Secret};
     use crate::wire::heartbeat::MAX_BEAT;
 
     /// The bar is 300 ms from the start of a peer to its row in the list; ten times that on a busy test machine.
@@ -230,18 +286,9 @@ mod tests {
             };
             let registry = crate::registry::start(own).expect("starts");
             let (link, greets) = probe(|_: &Greet| ());
-            let discovery = start(DiscoveryParts {
-                keys,
-                id,
-                boot,
-                name,
-                discovery_port: port,
-                worker_port: 1000 + u16::from(number),
-                broadcast: true,
-                facts,
-                registry: registry.clone().recipient(),
-                link,
-            });
+            let worker_port = 1000 + u16::from(number);
+            let says = StartDiscovery { keys, boot, name, discovery_port: port, worker_port, broadcast: true };
+            let discovery = start(DiscoveryParts { says, id, facts, registry: registry.clone().recipient(), link });
             Self { number, registry, discovery, greets, _facts: facts_tx, _state: state }
         }
 

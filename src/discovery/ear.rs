@@ -93,6 +93,11 @@ impl Ear {
         Ok(Heard { beat, new_run })
     }
 
+    /// Whether right beats come from there.
+    pub(super) fn is_friend(&self, from: IpAddr, now: Instant) -> bool {
+        self.sources.is_friend(from, now)
+    }
+
     /// Remembers its number. Returns whether its run is new.
     fn note(&mut self, beat: &Beat, now: Instant) -> Result<bool, Dropped> {
         if !self.runs.contains_key(&beat.peer) && self.runs.len() >= MAX_PEERS {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::ear::{Dropped, Ear, Heard};
 use super::network::Datagrams;
+use super::strangers::Strangers;
 use crate::secret::GroupKeys;
 use crate::wire::heartbeat::MAX_BEAT;
 
@@ -22,7 +23,13 @@ const MAX_NAMED: usize = 16;
 pub(super) type News = (Heard, IpAddr);
 
 /// Listens for ever. What does not fit into `news` is dropped: the next beat says it again.
-pub(super) async fn listen(socket: Arc<impl Datagrams>, keys: GroupKeys, mut ear: Ear, news: mpsc::Sender<News>) {
+pub(super) async fn listen(
+    socket: Arc<impl Datagrams>,
+    keys: GroupKeys,
+    mut ear: Ear,
+    news: mpsc::Sender<News>,
+    strangers: Arc<Mutex<Strangers>>,
+) {
     // One byte more than a beat may have, so that a longer datagram is not cut to the size of one.
     let mut buffer = [0; MAX_BEAT + 1];
     let mut named = HashSet::new();
@@ -40,7 +47,13 @@ pub(super) async fn listen(socket: Arc<impl Datagrams>, keys: GroupKeys, mut ear
             Ok(heard) => {
                 let _ = news.try_send((heard, from.ip()));
             }
-            Err(dropped) => say_once(&mut named, dropped, from),
+            Err(dropped) => {
+                if dropped == Dropped::OtherGroup {
+                    let friend = ear.is_friend(from.ip(), now);
+                    strangers.lock().unwrap_or_else(PoisonError::into_inner).heard(from.ip(), friend, now);
+                }
+                say_once(&mut named, dropped, from);
+            }
         }
     }
 }

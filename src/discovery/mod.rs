@@ -18,6 +18,7 @@ mod listen;
 pub mod messages;
 mod network;
 mod sources;
+mod strangers;
 mod voice;
 
 pub use actor::{DiscoveryActor, DiscoveryParts, start, start_on};

@@ -79,6 +79,11 @@ impl Sources {
         }
     }
 
+    /// Whether right beats come from there.
+    pub(super) fn is_friend(&self, from: IpAddr, now: Instant) -> bool {
+        self.each.get(&from).is_some_and(|source| source.is_trusted(now))
+    }
+
     /// The MAC was checked.
     pub(super) fn checked(&mut self, from: IpAddr, right: bool, now: Instant) {
         if !right {

@@ -15,7 +15,7 @@ use crate::secret::GroupKeys;
 
 /// What the voice needs.
 pub(super) struct Voice<N: Network> {
-    pub(super) network: N,
+    pub(super) network: Arc<N>,
     pub(super) socket: Arc<N::Socket>,
     pub(super) port: u16,
     pub(super) keys: GroupKeys,

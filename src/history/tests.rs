@@ -19,16 +19,12 @@ use crate::wire::refusal::RefusalKind;
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn record(n: u8) -> JobRecord {
+    let spec = JobSpec { name: format!("job{n}.py"), command: vec!["python3".into()], ..JobSpec::default() };
     JobRecord {
-        id: JobId([n; 16]),
-        role: Role::Sent,
         uid: 1000,
-        spec: JobSpec { name: format!("job{n}.py"), command: vec!["python3".into()], ..JobSpec::default() },
         home_dir: Some("/home/raj".into()),
-        inputs: Digest([1; 32]),
         input_totals: Totals { files: 1, bytes: 100 },
         state: JobState::Running,
-        outcome: None,
         epoch: Epoch(1),
         attempts: vec![Attempt {
             epoch: Epoch(1),
@@ -37,19 +33,12 @@ fn record(n: u8) -> JobRecord {
             offered_ms: 5,
             accepted: true,
             end: None,
+            awaited: false,
         }],
         peer: Some(PeerId([9; 32])),
         peer_name: Some("bob".into()),
         engine: Some("native".into()),
-        created_ms: 1_000 + u64::from(n),
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: Vec::new(),
+        ..JobRecord::new(JobId([n; 16]), Role::Sent, spec, Digest([1; 32]), 1_000 + u64::from(n))
     }
 }
 
@@ -59,7 +48,7 @@ fn ended(n: u8, code: i32) -> JobRecord {
         state: outcome.state(),
         outcome: Some(outcome),
         ended_ms: Some(9_000 + u64::from(n)),
-        usage: Usage { wall_ms: 10, cpu_ms: 7, peak_memory_bytes: 1 },
+        usage: Usage { wall_ms: 10, cpu_ms: 7, peak_memory_bytes: 1, ..Usage::default() },
         result_totals: Totals { files: 2, bytes: 20 },
         ..record(n)
     }

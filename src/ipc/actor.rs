@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::listener::Socket;
 use super::messages::{AddDirectPeer, CloseSocket, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use super::outlets::IpcParts;
+use super::reload::Standing;
 use super::session::{self, Shared};
 use crate::config::{self, ConfigError, Loaded};
 use crate::link::messages::{AddDirect, RemoveDirect};
@@ -24,17 +25,18 @@ const MAX_CLIENTS: usize = 256;
 pub struct IpcActor {
     shared: Arc<Shared>,
     socket: Option<Socket>,
-    /// One change of the file at a time, also while an answer is awaited.
-    file: Arc<Mutex<()>>,
+    /// One change of the file at a time, until the rooms go by it.
+    standing: Arc<Mutex<Standing>>,
     closing: Arc<Notify>,
 }
 
 /// Starts answering on `socket`.
 pub fn start(parts: IpcParts, socket: Socket) -> Door<IpcActor> {
+    let standing = Standing::new(parts.loaded.settings.clone(), parts.keys.clone());
     let actor = IpcActor {
         shared: Arc::new(Shared::new(parts)),
         socket: Some(socket),
-        file: Arc::default(),
+        standing: Arc::new(Mutex::new(standing)),
         closing: Arc::default(),
     };
     actor.start()
@@ -71,30 +73,41 @@ async fn accept(socket: Socket, shared: Arc<Shared>, actor: Door<IpcActor>, clos
     }
 }
 
+/// What a change of the file brought.
+struct Changed<T> {
+    edited: T,
+    loaded: Arc<Loaded>,
+    /// Direct peers that are there no longer.
+    gone: Vec<DirectPeer>,
+}
+
 impl IpcActor {
-    /// Changes the file off this thread, reads it again and tells the rooms.
-    fn change<T, E>(&self, edit: E) -> impl Future<Output = Result<(T, Arc<Loaded>), Refusal>> + use<T, E>
+    /// Changes the file off this thread, reads it again and makes the rooms go by it.
+    fn change<T, E>(&self, edit: E) -> impl Future<Output = Result<Changed<T>, Refusal>> + use<T, E>
     where
         T: Send + 'static,
         E: FnOnce(&crate::paths::Places) -> Result<T, ConfigError> + Send + 'static,
     {
-        let (shared, file) = (self.shared.clone(), self.file.clone());
-        let work = tokio::task::spawn_blocking({
-            let shared = shared.clone();
-            move || {
-                let _one_at_a_time = file.blocking_lock();
-                let edited = edit(&shared.parts.places)?;
-                let flags = &shared.parts.flags;
-                let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-                let loaded = config::load(&shared.parts.places, &config::host_name(), env, flags)?;
-                Ok::<_, ConfigError>((edited, loaded))
-            }
-        });
+        let (shared, standing) = (self.shared.clone(), self.standing.clone());
         async move {
-            let (edited, loaded) = work.await.map_err(|_| Refusal::internal("homied is shutting down"))??;
+            let mut standing = standing.lock().await;
+            let work = tokio::task::spawn_blocking({
+                let shared = shared.clone();
+                move || {
+                    let edited = edit(&shared.parts.places)?;
+                    let flags = &shared.parts.flags;
+                    let env =
+                        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+                    let loaded = config::load(&shared.parts.places, &config::host_name(), env, flags)?;
+                    Ok::<_, ConfigError>((edited, loaded))
+                }
+            });
+            let (edited, mut loaded) = work.await.map_err(|_| Refusal::internal("homied is shutting down"))??;
+            loaded.note_what_needs_a_restart(&shared.parts.loaded.settings);
             let loaded = Arc::new(loaded);
             shared.loaded_is(loaded.clone());
-            Ok((edited, loaded))
+            let gone = standing.hand_out(&shared.parts.outlets, &loaded.settings).await?;
+            Ok(Changed { edited, loaded, gone })
         }
     }
 }
@@ -111,23 +124,8 @@ impl Handler<ReloadConfig> for IpcActor {
     type Result = ResponseActFuture<Self, Result<Vec<ConfigRow>, Refusal>>;
 
     fn handle(&mut self, _: ReloadConfig, _: &mut Self::Context) -> Self::Result {
-        let (shared, before) = (self.shared.clone(), self.shared.loaded());
         let changing = self.change(|_| Ok(()));
-        let work = async move {
-            let ((), loaded) = changing.await?;
-            let (old, new) = (&before.settings.direct, &loaded.settings.direct);
-            for (address, _) in old.iter().filter(|peer| !new.contains(peer)) {
-                let gone = RemoveDirect { which: address.clone() };
-                let _ = ask_outlet(&shared.parts.outlets.remove_direct, gone, session::ROOM).await;
-            }
-            for (address, name) in new.iter().filter(|peer| !old.contains(peer)) {
-                let come = AddDirect { address: address.clone(), name: name.clone() };
-                if let Ok(Err(refusal)) = ask_outlet(&shared.parts.outlets.add_direct, come, session::ROOM).await {
-                    tracing::warn!(%address, %refusal, "cannot add a direct peer of the config");
-                }
-            }
-            Ok(loaded.rows.clone())
-        };
+        let work = async move { changing.await.map(|changed| changed.loaded.rows.clone()) };
         Box::pin(work.into_actor(self))
     }
 }
@@ -140,7 +138,8 @@ impl Handler<AddDirectPeer> for IpcActor {
         let peer = message.peer;
         let changing = self.change(move |places| config::add_direct(places, &peer.address, peer.name.as_deref()));
         let work = async move {
-            let ((address, name), _) = changing.await?;
+            let (address, name) = changing.await?.edited;
+            // Added already, unless it was there before; asked again it tells how it stands.
             let add = AddDirect { address, name };
             session::answer(ask_outlet(&shared.parts.outlets.add_direct, add, session::ROOM).await)?
         };
@@ -156,7 +155,10 @@ impl Handler<RemoveDirectPeer> for IpcActor {
         let which = message.peer.which;
         let changing = self.change(move |places| config::remove_direct(places, &which));
         let work = async move {
-            let ((address, _), _) = changing.await?;
+            let Changed { edited: (address, _), gone, .. } = changing.await?;
+            if let Some(peer) = gone.into_iter().find(|peer| peer.address == address) {
+                return Ok(peer);
+            }
             let remove = RemoveDirect { which: address };
             session::answer(ask_outlet(&shared.parts.outlets.remove_direct, remove, session::ROOM).await)?
         };

@@ -4,7 +4,8 @@ use crate::mailbox::Word;
 use crate::wire::ipc::{AddPeer, ConfigRow, DirectPeer, RemovePeer};
 use crate::wire::refusal::Refusal;
 
-/// Reads the config file again and hands what changed to the rooms. Answers with what holds now.
+/// Reads the config file again and hands what changed to the rooms. Answers with what holds now, when the rooms go by
+/// it; what needs a restart says so in its row.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<Vec<ConfigRow>, Refusal>")]
 pub struct ReloadConfig;

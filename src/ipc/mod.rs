@@ -10,6 +10,7 @@ mod listener;
 pub mod messages;
 mod methods;
 mod outlets;
+mod reload;
 mod rights;
 mod session;
 

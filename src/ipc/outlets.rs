@@ -7,15 +7,17 @@ use tokio::sync::{mpsc, watch};
 
 use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
-use crate::discovery::messages::DiscoveryError;
+use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
-use crate::link::messages::{AddDirect, ListDirect, Listening, RemoveDirect};
+use crate::link::messages::{AddDirect, ChangeSelf, ListDirect, Listening, RemoveDirect};
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
+use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
-use crate::registry::messages::ListPeers;
+use crate::registry::messages::{self as registry, ListPeers};
 use crate::sandbox::messages::{CheckEngines, EngineTrouble, EngineWarnings, HostedJobs, TryJails};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
+use crate::secret::GroupKeys;
 
 /// The words the sessions say, and to whom.
 #[derive(Clone)]
@@ -42,8 +44,20 @@ pub struct Outlets {
     pub direct: Outlet<ListDirect>,
     /// Link.
     pub listening: Outlet<Listening>,
+    /// Link.
+    pub link_self: Outlet<ChangeSelf>,
+    /// Registry.
+    pub registry_self: Outlet<registry::ChangeSelf>,
     /// Discovery.
     pub discovery_error: Outlet<DiscoveryError>,
+    /// Discovery.
+    pub strangers: Outlet<ListStrangers>,
+    /// Discovery.
+    pub start_discovery: Outlet<StartDiscovery>,
+    /// Discovery.
+    pub stop_discovery: Outlet<StopDiscovery>,
+    /// Monitor.
+    pub limits: Outlet<SetLimits>,
     /// Sandbox.
     pub hosted: Outlet<HostedJobs>,
     /// Sandbox.
@@ -85,6 +99,8 @@ pub struct IpcParts {
     pub places: Places,
     /// The configuration as it was loaded at start.
     pub loaded: Loaded,
+    /// The keys of the group it names.
+    pub keys: Option<GroupKeys>,
     /// What homied's command line said over it.
     pub flags: Vec<(String, String)>,
     /// Tells the rooms what changed.

@@ -26,6 +26,7 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         method::STATUS
         | method::PEERS
         | method::PEERS_DIRECT
+        | method::PEERS_STRANGERS
         | method::FILES_PUT
         | method::JOB_SUBMIT
         | method::JOB_EXPLAIN

@@ -1,34 +1,32 @@
 //! The mailbox: which links there are, which must be there, and who waits for one. It decides; tasks do the work.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 
 use super::calls;
 use super::connect;
-use super::dialer::{Route, Target};
+use super::dialer::Target;
 use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
 use super::greet::{Greetings, POLITE_WAIT};
 use super::handle::{Ending, Link};
 use super::listener;
 use super::messages::*;
-use super::room::{BackEdges, Own, RegistryOutlets, Room, SandboxOutlets, ask, lock, shutting_down};
+use super::parts::{LinkParts, assemble};
+use super::room::{BackEdges, Me, NO_GROUP, Own, Room, ask, lock, shutting_down};
 use super::secure::Member;
 use super::table::{Change, LinkTable};
 use super::tickets::Tickets;
-use crate::blobs::BlobStore;
-use crate::identity::Identity;
+use super::tls::Tls;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
-use crate::model::{BootId, Facts, HostedStatus, PeerId, Totals, Via};
+use crate::model::{HostedStatus, PeerId, Totals, Via};
 use crate::registry::messages::{ListPeers, PeerUnlinked};
 use crate::scheduler::messages::LinkChanged;
-use crate::secret::GroupKeys;
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -37,82 +35,28 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long closing may take: a goodbye on each link, all at the same time, each within half a second.
 const CLOSE_LIMIT: Duration = Duration::from_millis(600);
 
-/// Everything the room needs to start.
-#[derive(Debug)]
-pub struct LinkParts {
-    /// Our key.
-    pub identity: Identity,
-    /// The group's keys; `None` without a secret: then there is only the loopback.
-    pub keys: Option<GroupKeys>,
-    /// Our name.
-    pub name: String,
-    /// This run.
-    pub boot: BootId,
-    /// Where to listen; 0 picks a port.
-    pub worker_port: u16,
-    /// Addresses to keep up: `HOST[:PORT]` and label.
-    pub direct: Vec<(String, Option<String>)>,
-    /// The room that hosts jobs.
-    pub sandbox: SandboxOutlets,
-    /// The room that knows the peers.
-    pub registry: RegistryOutlets,
-    /// Where inputs and results lie.
-    pub blobs: BlobStore,
-    /// Our own load.
-    pub facts: watch::Receiver<Facts>,
-}
-
 /// Starts the room.
 ///
 /// # Errors
 /// TLS cannot be set up with our key, which cannot happen with one that was loaded.
 pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
-    let (own, name, boot) = (parts.identity.peer(), parts.name, parts.boot);
-    let member = parts.keys.map(|keys| Member::new(&parts.identity, keys, name.clone(), boot)).transpose()?;
+    let tls = Tls::new(&parts.identity).map_err(|e| LinkError::Tls(e.to_string()))?;
+    let port = parts.worker_port;
     Ok(PeerLinkActor::create(|ctx| {
         let me = ctx.address();
-        let actor =
-            Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
-        let room = Arc::new(Room {
-            member,
-            own,
-            name,
-            boot,
-            route: Route::default(),
-            sandbox: parts.sandbox,
-            registry: parts.registry,
-            blobs: parts.blobs,
-            facts: parts.facts,
-            actor,
-            back: OnceLock::new(),
-            listening: Mutex::new(Err("this machine is in no group yet, so it does not listen".into())),
-            tickets: Mutex::new(Tickets::default()),
-            inputs: Mutex::new(HashMap::new()),
-            copies: Mutex::new(HashSet::new()),
-            tasks: Mutex::new(JoinSet::new()),
-            closing: watch::Sender::new(false),
-        });
-        let mut direct = DirectPeers::default();
-        for (address, label) in parts.direct {
-            let added = parse_address(&address).and_then(|a| direct.add(a, label, Instant::now()).map(|_| ()));
-            if let Err(refusal) = added {
-                tracing::warn!(address, %refusal, "a direct peer of the configuration is left out");
-            }
-        }
-        PeerLinkActor {
-            room,
-            port: parts.worker_port,
-            table: LinkTable::default(),
-            direct,
-            greetings: Greetings::default(),
-        }
+        let own = Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
+        let (room, direct) = assemble(parts, &tls, own);
+        let (table, greetings) = (LinkTable::default(), Greetings::default());
+        PeerLinkActor { room, tls, port, listener: None, table, direct, greetings }
     }))
 }
 
 /// Owns the links.
 pub struct PeerLinkActor {
     room: Arc<Room>,
+    tls: Tls,
     port: u16,
+    listener: Option<AbortHandle>,
     table: LinkTable,
     direct: DirectPeers,
     greetings: Greetings,
@@ -129,16 +73,31 @@ impl Actor for PeerLinkActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        if self.room.member.is_some() {
-            let bound = listener::try_bind(&self.room, self.port);
-            self.room.spawn(listener::listen(self.room.clone(), self.port, bound));
-        }
+        self.listen();
         ctx.run_interval(TICK, |actor, _| actor.tick(Instant::now()));
         self.tick(Instant::now());
     }
 }
 
 impl PeerLinkActor {
+    /// Opens the port, if there is anybody who may come in.
+    fn listen(&mut self) {
+        if let Some(before) = self.listener.take() {
+            before.abort();
+        }
+        if self.is_alone() {
+            *lock(&self.room.listening) = Err(NO_GROUP.into());
+            return;
+        }
+        let bound = listener::try_bind(&self.room, self.port);
+        self.listener = Some(self.room.spawn(listener::listen(self.room.clone(), self.port, bound)));
+    }
+
+    /// Whether this machine is in no group.
+    fn is_alone(&self) -> bool {
+        self.room.me().member.is_none()
+    }
+
     fn is_up(&self, peer: PeerId) -> bool {
         self.table.get(peer).is_some()
     }
@@ -149,7 +108,7 @@ impl PeerLinkActor {
 
     /// Dials whom it is time to dial.
     fn tick(&mut self, now: Instant) {
-        if self.room.member.is_none() || self.is_closing() {
+        if self.is_alone() || self.is_closing() {
             return;
         }
         let up: HashSet<PeerId> = self.table.peers().collect();
@@ -183,15 +142,20 @@ impl PeerLinkActor {
         let first = !self.table.is_awaited(peer);
         let answer = self.table.wait(peer);
         if first {
-            match self.direct.address_of(peer) {
-                // The address a user gave beats the one a connection seemed to come from.
-                Some(address) => {
-                    self.dial(Target::Name(address.to_owned()), Some(peer), Via::Direct, Cause::Peer(peer));
-                }
-                None => self.room.spawn(find_and_dial(self.room.clone(), peer)),
-            }
+            self.call(peer);
         }
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(shutting_down())) })
+    }
+
+    /// Dials a peer that somebody waits for.
+    fn call(&self, peer: PeerId) {
+        match self.direct.address_of(peer) {
+            // The address a user gave beats the one a connection seemed to come from.
+            Some(address) => {
+                self.dial(Target::Name(address.to_owned()), Some(peer), Via::Direct, Cause::Peer(peer));
+            }
+            None => _ = self.room.spawn(find_and_dial(self.room.clone(), peer)),
+        }
     }
 
     /// A link is up.
@@ -201,13 +165,22 @@ impl PeerLinkActor {
             link.close(Ending::Ours { restart: false });
             return;
         }
+        if link.ours != self.room.me().boot {
+            // Made by who we were; the registry took it in as a link of ours.
+            link.close(Ending::Renewed { restart: true });
+            if !self.is_up(peer) {
+                tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye: true });
+            }
+            return;
+        }
+        let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
         let change = self.table.put(link, self.room.own);
         self.mark_kept();
         if change == Change::Anew {
-            self.changed(peer, false);
+            self.changed(peer, false, before);
         }
         if change != Change::None {
-            self.changed(peer, true);
+            self.changed(peer, true, Duration::ZERO);
         }
     }
 
@@ -215,9 +188,9 @@ impl PeerLinkActor {
         self.table.mark_kept(|peer| self.direct.keeps(peer));
     }
 
-    fn changed(&self, peer: PeerId, up: bool) {
+    fn changed(&self, peer: PeerId, up: bool, silent: Duration) {
         if let Some(back) = self.room.back.get() {
-            tell_outlet(&back.changed, LinkChanged { peer, up });
+            tell_outlet(&back.changed, LinkChanged { peer, up, silent });
         }
     }
 
@@ -243,11 +216,11 @@ async fn find_and_dial(room: Arc<Room>, peer: PeerId) {
         Ok(row.addr)
     }
     .await;
-    let why = Cause::Peer(peer);
+    let (why, ours) = (Cause::Peer(peer), room.me().boot);
     match found {
         Ok(addr) => connect::dial(room, Target::Addr(addr), Some(peer), Via::Broadcast, why).await,
         Err(refusal) => {
-            let _ = ask(&room.actor.dialled, Dialled { why, result: Err(refusal) }).await;
+            let _ = ask(&room.actor.dialled, Dialled { why, ours, result: Err(refusal) }).await;
         }
     }
 }
@@ -281,13 +254,14 @@ impl Handler<LinkDown> for PeerLinkActor {
             let goodbye = matches!(message.ending, Ending::Goodbye { restart: false });
             tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye });
         }
-        self.changed(peer, false);
+        self.changed(peer, false, link.silent_for());
     }
 }
 
 impl Handler<Dialled> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: Dialled, _: &mut Self::Context) {
+        let stale = message.ours != self.room.me().boot;
         let mut jitter = [0];
         let _ = getrandom::fill(&mut jitter);
         match message.why {
@@ -299,6 +273,10 @@ impl Handler<Dialled> for PeerLinkActor {
             Cause::Peer(peer) | Cause::Greeting(peer) => {
                 if matches!(message.why, Cause::Greeting(_)) {
                     self.greetings.dialled();
+                }
+                if stale && self.table.is_awaited(peer) {
+                    // Whoever waits has not asked to be told that we are somebody else now.
+                    return self.call(peer);
                 }
                 // After a success LinkUp has answered them; but a link may have gone again before this word came.
                 let refusal = message.result.err().unwrap_or_else(|| {
@@ -315,7 +293,7 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
     fn handle(&mut self, message: ConnectScheduler, _: &mut Self::Context) {
         let _ = self.room.back.set(BackEdges { reports: message.reports, changed: message.changed });
         for peer in self.table.peers() {
-            self.changed(peer, true);
+            self.changed(peer, true, Duration::ZERO);
         }
     }
 }
@@ -323,7 +301,7 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
 impl Handler<Greet> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: Greet, ctx: &mut Self::Context) {
-        if self.is_up(message.peer) || self.room.member.is_none() {
+        if self.is_up(message.peer) || self.is_alone() {
             return;
         }
         let now = Instant::now();
@@ -365,6 +343,37 @@ impl Handler<Listening> for PeerLinkActor {
     type Result = Result<u16, String>;
     fn handle(&mut self, _: Listening, _: &mut Self::Context) -> Self::Result {
         lock(&self.room.listening).clone()
+    }
+}
+
+impl Handler<ChangeSelf> for PeerLinkActor {
+    type Result = ResponseFuture<()>;
+    fn handle(&mut self, message: ChangeSelf, _: &mut Self::Context) -> Self::Result {
+        if self.is_closing() {
+            return Box::pin(async {});
+        }
+        let ChangeSelf { keys, name, boot, worker_port, same_group } = message;
+        let was_alone = self.is_alone();
+        let member = keys.map(|keys| Member::new(self.tls.clone(), self.room.own, keys, name.clone(), boot));
+        self.room.me.send_replace(Arc::new(Me { member, name, boot }));
+        *lock(&self.room.tickets) = Tickets::default();
+        if self.port != worker_port || was_alone != self.is_alone() {
+            self.port = worker_port;
+            self.listen();
+        }
+        let ended = self.table.renew(same_group);
+        let now = Instant::now();
+        self.greetings = Greetings::default();
+        self.direct.try_all_again(now);
+        self.tick(now);
+        Box::pin(async move {
+            let over = async {
+                for link in &ended {
+                    link.wait_over().await;
+                }
+            };
+            let _ = tokio::time::timeout(CLOSE_LIMIT, over).await;
+        })
     }
 }
 

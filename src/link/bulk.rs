@@ -72,8 +72,9 @@ pub(super) async fn dial(room: &Arc<Room>, link: &Link, ticket: TicketId) -> Res
             Ok(Framed::new(Box::new(near), FrameCodec::bulk()))
         }
         Some(target) => {
-            let member = room.member.as_ref().ok_or_else(|| super::error::LinkError::NoGroup.refusal())?;
-            let (stream, _) = room.route.dial(target).await.map_err(super::error::LinkError::refusal)?;
+            let me = room.me();
+            let member = me.member.as_ref().ok_or_else(|| super::error::LinkError::NoGroup.refusal())?;
+            let (stream, _) = room.routes.dial(target).await.map_err(super::error::LinkError::refusal)?;
             let secured =
                 member.dial(stream, room.worker_port(), purpose).await.map_err(super::error::LinkError::refusal)?;
             if secured.peer == link.peer {
@@ -197,7 +198,7 @@ pub(super) async fn fetch_results(
 ) -> Result<Totals, Refusal> {
     let _used = link.in_use();
     let mut frames = open(room, link, Transfer::Results { job, epoch }).await?;
-    let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job));
+    let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job, epoch));
     let tell = |done, all| {
         progress.send_replace((done, all));
     };

@@ -78,13 +78,24 @@ pub(super) async fn acknowledge(room: Arc<Room>, ask: AcknowledgeJob) -> Result<
 /// See [`SendInputs`].
 pub(super) async fn send_inputs(room: Arc<Room>, ask: SendInputs) -> Result<u64, Refusal> {
     let link = room.reach(ask.peer).await?;
-    bulk::send_inputs(&room, &link, ask.job, ask.epoch, ask.inputs, &ask.progress).await
+    let sent = bulk::send_inputs(&room, &link, ask.job, ask.epoch, ask.inputs, &ask.progress);
+    as_long_as_we_are_we(&room, &link, sent).await
 }
 
 /// See [`FetchResults`].
 pub(super) async fn fetch_results(room: Arc<Room>, ask: FetchResults) -> Result<Totals, Refusal> {
     let link = room.reach(ask.peer).await?;
-    bulk::fetch_results(&room, &link, ask.job, ask.epoch, ask.manifest, &ask.progress).await
+    let fetched = bulk::fetch_results(&room, &link, ask.job, ask.epoch, ask.manifest, &ask.progress);
+    as_long_as_we_are_we(&room, &link, fetched).await
+}
+
+/// A transfer with another machine ends when we leave the group it belongs to; begun again, it goes on where it was.
+async fn as_long_as_we_are_we<T>(
+    room: &Room,
+    link: &Link,
+    transfer: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    if link.own { transfer.await } else { room.as_long_as(&room.me(), transfer).await? }
 }
 
 /// See [`FollowOutput`].

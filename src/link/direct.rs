@@ -157,6 +157,14 @@ impl DirectPeers {
         }
     }
 
+    /// We are somebody else from here on, so every address is worth a try at once.
+    pub(super) fn try_all_again(&mut self, now: Instant) {
+        for entry in &mut self.entries {
+            entry.wait = FIRST_WAIT;
+            entry.next = now;
+        }
+    }
+
     /// One of the two sides does not accept the other: this is for the user to mend, so there is no hurry.
     pub(super) fn refused(&mut self, peer: PeerId, why: &str, now: Instant) {
         for entry in self.entries.iter_mut().filter(|e| e.peer == Some(peer)) {

@@ -26,6 +26,16 @@ pub enum LinkError {
         /// Why.
         source: io::Error,
     },
+    /// A proxy stands between, and said no.
+    #[error("cannot reach {target} through the proxy {proxy}: {why}")]
+    Proxy {
+        /// Its URL, without a login.
+        proxy: String,
+        /// Who was asked for.
+        target: String,
+        /// What it said.
+        why: String,
+    },
     /// It took longer than it may.
     #[error("{0} did not answer in time")]
     Slow(String),
@@ -85,6 +95,9 @@ impl LinkError {
             Self::Connect { .. } | Self::Slow(_) => {
                 unreachable("is homied running there, and does its firewall let TCP 5556 through?")
             }
+            Self::Proxy { .. } => unreachable(
+                "the proxy comes from `proxy` or `proxy_rules` in the configuration, or from ALL_PROXY and its sisters",
+            ),
             Self::Stranger { .. } => {
                 unreachable("its address changed hands; it is found again with its next heartbeat")
             }

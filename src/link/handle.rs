@@ -39,6 +39,11 @@ pub(super) enum Ending {
         /// We will be back at once.
         restart: bool,
     },
+    /// We say goodbye because we are somebody else from here on: another name, group or port.
+    Renewed {
+        /// We will be back at once, in the same group.
+        restart: bool,
+    },
     /// Nothing was heard for 45 s.
     Dead,
     /// Nobody needed it.
@@ -58,6 +63,7 @@ impl Ending {
             Self::Refused(refusal) => return refusal.clone(),
             Self::Goodbye { .. } => "the other machine stops".to_owned(),
             Self::Ours { .. } => return super::room::shutting_down(),
+            Self::Renewed { .. } => return super::room::renewed(),
             Self::Dead => "nothing was heard of the other machine for 45 s".to_owned(),
             Self::Idle | Self::Replaced => "the link was closed".to_owned(),
             Self::Broken(why) => format!("the link broke: {why}"),
@@ -77,6 +83,8 @@ pub(super) struct Link {
     pub(super) name: String,
     /// Which run of it.
     pub(super) boot: BootId,
+    /// Which run of ours it was made in.
+    pub(super) ours: BootId,
     /// The other end is this machine itself.
     pub(super) own: bool,
     /// Where we dialled; `None` when we were dialled.
@@ -92,6 +100,8 @@ pub(super) struct Link {
     urgent: mpsc::Sender<Frame>,
     logs: mpsc::Sender<Frame>,
     ended: watch::Sender<Option<Ending>>,
+    /// The last words are said.
+    over: watch::Sender<bool>,
     table: Mutex<Table>,
 }
 
@@ -129,6 +139,7 @@ impl Link {
         peer: PeerId,
         name: String,
         boot: BootId,
+        ours: BootId,
         own: bool,
         dialled: Option<Target>,
     ) -> (Arc<Self>, Outgoing) {
@@ -139,6 +150,7 @@ impl Link {
             peer,
             name,
             boot,
+            ours,
             own,
             dialled,
             kept: AtomicBool::new(own),
@@ -150,6 +162,7 @@ impl Link {
             urgent,
             logs,
             ended: watch::Sender::new(None),
+            over: watch::Sender::new(false),
             table: Mutex::new(Table::default()),
         };
         (Arc::new(link), Outgoing { urgent: urgent_rx, logs: logs_rx })
@@ -330,6 +343,17 @@ impl Link {
                 return Ending::Broken("it was dropped".into());
             }
         }
+    }
+
+    /// Its session has said its last words.
+    pub(super) fn is_over(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Waits for [`Self::is_over`].
+    pub(super) async fn wait_over(&self) {
+        // The sender is here, so the wait cannot fail.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     fn ending(&self) -> Refusal {

@@ -101,7 +101,8 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
     let room_of_task = room.clone();
     room.spawn(async move {
         let room = room_of_task;
-        let Some(member) = &room.member else { return };
+        let me = room.me();
+        let Some(member) = &me.member else { return };
         let _ = stream.set_nodelay(true);
         let mut errand = None;
         let takes = |peer, purpose: &Purpose| match purpose {
@@ -116,9 +117,12 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
         match (secured, errand) {
             (Ok(secured), Some(errand)) => {
                 let peer = secured.peer;
-                bulk::do_errand(room.clone(), peer, errand, secured.bulk()).await;
+                let done = bulk::do_errand(room.clone(), peer, errand, secured.bulk());
+                if room.as_long_as(&me, done).await.is_err() {
+                    tracing::info!(?peer, "a transfer was broken off: this machine is in another group now");
+                }
             }
-            (Ok(secured), None) => connect::welcome(room.clone(), secured, from).await,
+            (Ok(secured), None) => connect::welcome(room.clone(), &me, secured, from).await,
             (Err(error), _) => tracing::debug!(%from, %error, "a connection was not taken in"),
         }
     });

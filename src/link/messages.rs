@@ -6,8 +6,9 @@ use tokio::sync::watch;
 
 use super::handle::{Ending, Link};
 use crate::mailbox::{Outlet, Word};
-use crate::model::{Digest, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
+use crate::model::{BootId, Digest, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
+use crate::secret::GroupKeys;
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::Refusal;
 
@@ -155,6 +156,24 @@ pub struct CloseLinks {
     pub restart: bool,
 }
 
+/// This machine has another name, group or worker port from here on. Every link is closed with a goodbye (but for the
+/// loopback) and whoever is wanted is dialled anew. Answers when the goodbyes are said; whether the port is open is what
+/// [`Listening`] tells.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ChangeSelf {
+    /// The group's keys; `None` without a secret.
+    pub keys: Option<GroupKeys>,
+    /// Our name.
+    pub name: String,
+    /// Our new run: others tell by it that what they knew of us is past.
+    pub boot: BootId,
+    /// Where to listen.
+    pub worker_port: u16,
+    /// It is the group of before, so its members will see us again.
+    pub same_group: bool,
+}
+
 /// The scheduler, given after the start because it stands before this room on the road of a job. Links that are up
 /// already are told to it at once.
 #[derive(Debug, Word)]
@@ -177,8 +196,8 @@ pub fn inputs_pin(job: JobId, epoch: Epoch) -> String {
 }
 
 /// The owner's name under which a submitter's blob store pins the results of a job that [`FetchResults`] brought.
-pub fn results_pin(job: JobId) -> String {
-    format!("results-{job}")
+pub fn results_pin(job: JobId, epoch: Epoch) -> String {
+    format!("results-{job}-{epoch}")
 }
 
 /// A task of this room has a link that works.
@@ -212,6 +231,8 @@ pub(super) enum Cause {
 #[rtype(result = "()")]
 pub(super) struct Dialled {
     pub(super) why: Cause,
+    /// The run of ours it was made in.
+    pub(super) ours: BootId,
     pub(super) result: Result<PeerId, Refusal>,
 }
 

@@ -26,6 +26,7 @@ mod handshake;
 mod links;
 mod listener;
 pub mod messages;
+mod parts;
 mod room;
 mod secure;
 mod serve;
@@ -37,6 +38,7 @@ mod tests;
 mod tickets;
 mod tls;
 
-pub use actor::{LinkParts, PeerLinkActor, start};
+pub use actor::{PeerLinkActor, start};
 pub use error::LinkError;
+pub use parts::LinkParts;
 pub use room::{RegistryOutlets, SandboxOutlets};

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use super::dialer::Route;
+use super::dialer::Routes;
 use super::handle::Link;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::secure::{Frames, Member};
@@ -113,14 +113,21 @@ pub(super) enum Errand {
     HandOver(oneshot::Sender<Frames>),
 }
 
-/// What every task of this room shares.
-pub(super) struct Room {
+/// Who this machine is to the others. Its key stays; the rest may change while homied runs, and then all of it is made
+/// anew: what was begun as somebody else is recognised by its `boot` and ends.
+#[derive(Debug)]
+pub(super) struct Me {
     /// `None` without a group secret: then there is only the loopback.
     pub(super) member: Option<Member>,
-    pub(super) own: PeerId,
     pub(super) name: String,
     pub(super) boot: BootId,
-    pub(super) route: Route,
+}
+
+/// What every task of this room shares.
+pub(super) struct Room {
+    pub(super) me: watch::Sender<Arc<Me>>,
+    pub(super) own: PeerId,
+    pub(super) routes: Routes,
     pub(super) sandbox: SandboxOutlets,
     pub(super) registry: RegistryOutlets,
     pub(super) blobs: BlobStore,
@@ -149,11 +156,25 @@ impl Room {
         lock(&self.listening).as_ref().copied().unwrap_or(0)
     }
 
+    /// Who we are now.
+    pub(super) fn me(&self) -> Arc<Me> {
+        self.me.borrow().clone()
+    }
+
+    /// Does `work` for as long as we are who `me` says.
+    pub(super) async fn as_long_as<T>(&self, me: &Me, work: impl Future<Output = T>) -> Result<T, Refusal> {
+        let mut changes = self.me.subscribe();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = changes.wait_for(|now| now.boot != me.boot) => Err(renewed()),
+        }
+    }
+
     /// Runs `work` on the runtime's workers; the room owns it.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let mut tasks = lock(&self.tasks);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(work);
+        tasks.spawn(work)
     }
 
     /// The same for work somebody waits for. The work goes on when the waiter goes.
@@ -192,6 +213,8 @@ impl Room {
     }
 }
 
+/// Why nobody can dial a machine without a secret.
+pub(super) const NO_GROUP: &str = "this machine is in no group yet, so it does not listen";
 /// Longest wait for a link: resolve, connect and handshake, with some room.
 const REACH_LIMIT: Duration = Duration::from_secs(20);
 
@@ -213,4 +236,9 @@ fn no_answer(error: AskError) -> Refusal {
 
 pub(super) fn shutting_down() -> Refusal {
     Refusal::new(RefusalKind::ShuttingDown, "homied is on its way down")
+}
+
+/// What was begun under a name or group that this machine has no longer. Asked again it may well succeed.
+pub(super) fn renewed() -> Refusal {
+    Refusal::new(RefusalKind::Unreachable, "this machine has just taken up another name, group or port")
 }

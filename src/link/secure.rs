@@ -13,7 +13,6 @@ use super::handshake::{
     Channel, EXPORTER_BYTES, EXPORTER_LABEL, End, Introduction, check_proof, check_terms, hello, skew_ms,
 };
 use super::tls::{Tls, no_name, other_side};
-use crate::identity::Identity;
 use crate::model::{BootId, PeerId};
 use crate::secret::GroupKeys;
 use crate::wire::frame::{Frame, FrameCodec, FrameError};
@@ -52,9 +51,8 @@ pub(super) struct Secured {
 }
 
 impl Member {
-    pub(super) fn new(identity: &Identity, keys: GroupKeys, name: String, boot: BootId) -> Result<Self, LinkError> {
-        let tls = Tls::new(identity).map_err(|e| LinkError::Tls(e.to_string()))?;
-        Ok(Self { keys, tls, own: identity.peer(), name, boot })
+    pub(super) fn new(tls: Tls, own: PeerId, keys: GroupKeys, name: String, boot: BootId) -> Self {
+        Self { keys, tls, own, name, boot }
     }
 
     fn introduction(&self, worker_port: u16, purpose: Purpose) -> Introduction {

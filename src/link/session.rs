@@ -44,7 +44,7 @@ pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, outgoi
     link.close(ending.clone());
     served.abort_all();
     let last = match &ending {
-        Ending::Ours { restart } => Some(LinkFrame::Goodbye { restart: *restart }),
+        Ending::Ours { restart } | Ending::Renewed { restart } => Some(LinkFrame::Goodbye { restart: *restart }),
         Ending::Refused(refusal) => Some(LinkFrame::Reply { id: 0, reply: Err(refusal.clone()) }),
         _ => None,
     };
@@ -115,7 +115,7 @@ async fn write(room: &Room, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoi
 }
 
 fn facts(room: &Room) -> Result<Frame, FrameError> {
-    Frame::json(&LinkFrame::Facts { facts: room.facts.borrow().clone(), name: room.name.clone() })
+    Frame::json(&LinkFrame::Facts { facts: room.facts.borrow().clone(), name: room.me().name.clone() })
 }
 
 async fn read(

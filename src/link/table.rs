@@ -141,6 +141,17 @@ impl LinkTable {
         }
     }
 
+    /// Ends every link to another machine because we are somebody else from here on. Gives those that were up; who is
+    /// waited for is still waited for.
+    pub(super) fn renew(&mut self, restart: bool) -> Vec<Arc<Link>> {
+        let ending: Vec<_> =
+            self.links.values().chain(&self.retired).filter(|l| !l.own && !l.is_closed()).cloned().collect();
+        for link in &ending {
+            link.close(Ending::Renewed { restart });
+        }
+        ending
+    }
+
     /// Ends everything.
     pub(super) fn close(&mut self, restart: bool) {
         for link in self.links.values().chain(&self.retired) {

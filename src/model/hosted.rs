@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{Digest, Epoch, JobId};
 use super::job::{JobSpec, JobState, Totals, Usage};
+use super::limits::Limits;
 use super::outcome::Outcome;
 
 /// A job offered to a worker. (job, epoch) is its identity: the same pair gets the same answer for ever.
@@ -81,6 +82,9 @@ pub struct HostedStatus {
     pub engine: Option<String>,
     /// What it used so far.
     pub usage: Usage,
+    /// What it gets here; the owner may change it while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// What it left.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::env::WantedEnv;
 use super::ids::{Digest, Epoch, JobId, PeerId};
-use super::limits::Needs;
+use super::limits::{Limits, Needs};
 use super::outcome::Outcome;
 
 /// Where a job may run.
@@ -33,6 +34,9 @@ pub struct JobSpec {
     pub vars: BTreeMap<String, String>,
     /// The named environment; `None` is `base`.
     pub env: Option<String>,
+    /// What that environment is made of, for machines that lack it; `None` means whatever has that name there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Box<WantedEnv>>,
     /// What it needs of a machine.
     pub needs: Needs,
     /// The name (or id prefix) of the peer it must run on.
@@ -138,6 +142,19 @@ pub struct Usage {
     pub cpu_ms: u64,
     /// Largest memory use in bytes; 0 when the engine could not tell.
     pub peak_memory_bytes: u64,
+    /// Bytes read from disks (not from the page cache); 0 when the engine could not tell.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub io_read_bytes: u64,
+    /// Bytes written to disks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub io_write_bytes: u64,
+    /// Largest use of GPU memory that was seen, of all its GPUs together, in bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gpu_memory_bytes: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A number of files and their bytes.
@@ -165,6 +182,9 @@ pub struct Attempt {
     pub accepted: bool,
     /// How it ended, or why it was refused or given up.
     pub end: Option<String>,
+    /// Given up only because its worker was out of reach: what that worker still brings counts, if it is the first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
 }
 
 /// Everything that is kept of a job, on the side named by `role`. Times are milliseconds since 1970 (UTC) by the
@@ -189,7 +209,10 @@ pub struct JobRecord {
     pub state: JobState,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// The latest assignment.
+    /// Who wants it to end, from the moment on in which that is promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<String>,
+    /// The latest assignment; of an ended job the one whose end it has.
     pub epoch: Epoch,
     /// Every assignment so far (sent), or the one hosted.
     pub attempts: Vec<Attempt>,
@@ -207,6 +230,9 @@ pub struct JobRecord {
     pub ended_ms: Option<u64>,
     /// What it used.
     pub usage: Usage,
+    /// What its worker gives it, as last heard; the worker's owner may change it while the job runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Bytes of the output log kept on this machine (records with their headers, see wire::output).
     pub output_bytes: u64,
     /// The manifest of its results.
@@ -220,6 +246,37 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// The first record of a job: queued, given to nobody yet. The size of its inputs is left to the caller.
+    pub fn new(id: JobId, role: Role, spec: JobSpec, inputs: Digest, created_ms: u64) -> Self {
+        Self {
+            id,
+            role,
+            uid: 0,
+            spec,
+            home_dir: None,
+            inputs,
+            input_totals: Totals::default(),
+            state: JobState::Queued,
+            outcome: None,
+            cancel: None,
+            epoch: Epoch(0),
+            attempts: Vec::new(),
+            peer: None,
+            peer_name: None,
+            engine: None,
+            created_ms,
+            started_ms: None,
+            ended_ms: None,
+            usage: Usage::default(),
+            limits: None,
+            output_bytes: 0,
+            results: None,
+            result_totals: Totals::default(),
+            delivery: Delivery::None,
+            skipped: Vec::new(),
+        }
+    }
+
     /// Whether nothing more will happen to the job.
     pub fn is_terminal(&self) -> bool {
         self.state.is_terminal()

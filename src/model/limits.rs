@@ -27,12 +27,19 @@ pub struct Needs {
     pub disk_bytes: Option<u64>,
     /// Number of whole GPUs.
     pub gpus: u32,
+    /// The least memory that each of these GPUs must have, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_bytes: Option<u64>,
+    /// What the name of each must contain, whatever the case (`rtx 3080`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_model: Option<String>,
     /// The weakest jail this job may be put in.
     pub isolation: Option<Isolation>,
 }
 
 /// What a job gets: the owner's caps after the job's wishes were clamped to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Processor time, in thousandths of a core.
     pub cpu_millis: u32,
@@ -48,6 +55,9 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Bytes of the tmpfs at /tmp; they count as memory.
     pub tmp_bytes: u64,
+    /// GPUs; `None` is as many as the machine has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
 }
 
 impl Default for Limits {
@@ -62,6 +72,7 @@ impl Default for Limits {
             disk_bytes: 10 << 30,
             output_bytes: 256 << 20,
             tmp_bytes: 1 << 30,
+            gpus: None,
         }
     }
 }
@@ -90,6 +101,59 @@ pub fn parse_size(text: &str) -> Result<u64, ParseAmountError> {
         return Err(fail());
     }
     Ok(bytes as u64)
+}
+
+/// The least memory that a program could be started in (Docker refuses under 6 MiB, older ones under 4).
+pub const LEAST_MEMORY: u64 = 4 << 20;
+
+/// Like [`parse_size`], for an amount of at least `least` bytes: a bare `4` means four bytes, as it does to Docker, and
+/// is nearly always a forgotten unit.
+///
+/// # Errors
+/// The text is no size, or too small; the message says what it means and what to write.
+pub fn parse_size_from(text: &str, least: u64) -> Result<u64, String> {
+    let bytes = parse_size(text).map_err(|e| e.to_string())?;
+    if bytes >= least {
+        return Ok(bytes);
+    }
+    let text: String = text.trim().chars().take(40).collect();
+    Err(if text.ends_with(|c: char| c.is_ascii_digit()) {
+        format!("{text:?} without a unit means {text} bytes; write a unit, such as {text}m or {text}g")
+    } else {
+        format!("{text:?} is too little; {} is the least", format_bytes(least))
+    })
+}
+
+/// The memory a job asks for.
+///
+/// # Errors
+/// See [`parse_size_from`].
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    parse_size_from(text, LEAST_MEMORY)
+}
+
+/// The disk a job asks for; less than a block of it (4 KiB) could not even hold a directory.
+///
+/// # Errors
+/// See [`parse_size_from`].
+pub fn parse_disk(text: &str) -> Result<u64, String> {
+    parse_size_from(text, 4 << 10)
+}
+
+/// What to say of a cap of `key` that is above what this machine has; its jobs get what there is. A number of cores or
+/// bytes that is not known is 0.
+pub fn beyond_machine(key: &str, cap: &str, cores: u16, memory_bytes: u64) -> Option<String> {
+    match key {
+        "container_cpu_limit" if cores > 0 => (parse_cpus(cap).ok()? > u32::from(cores) * 1000).then(|| {
+            let s = if cores == 1 { "" } else { "s" };
+            format!("this machine has {cores} core{s}, so a job gets at most {cores}, not {cap}")
+        }),
+        "container_memory_limit" if memory_bytes > 0 => (parse_size(cap).ok()? > memory_bytes).then(|| {
+            let has = format_bytes(memory_bytes);
+            format!("this machine has {has} of memory, so a job gets at most that, not {cap}")
+        }),
+        _ => None,
+    }
 }
 
 /// Seconds from `600`, `90s`, `10m`, `2h`, `1d` or a sum such as `1h30m`.
@@ -175,6 +239,30 @@ pub fn format_duration(ms: u64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_forgotten_unit_is_told_with_what_the_number_means() {
+        assert_eq!(parse_memory("4g"), Ok(4 << 30));
+        let told = parse_memory("4").expect_err("four bytes");
+        assert!(told.contains("means 4 bytes") && told.contains("4g"), "{told}");
+        let told = parse_memory("300k").expect_err("too little");
+        assert!(told.contains("4.0 MB is the least"), "{told}");
+        assert!(parse_memory("lots").expect_err("no size").contains("not a size"));
+        assert!(parse_disk("10").is_err() && parse_disk("10g").is_ok());
+    }
+
+    #[test]
+    fn a_cap_above_the_machine_is_told_with_both_numbers() {
+        let told = |key, cap| beyond_machine(key, cap, 2, 8 << 30);
+        let cpu = told("container_cpu_limit", "64.0").expect("too many");
+        assert!(cpu.contains("2 cores") && cpu.contains("64.0"), "{cpu}");
+        let memory = told("container_memory_limit", "9g").expect("too much");
+        assert!(memory.contains("8.0 GB") && memory.contains("9g"), "{memory}");
+        for (key, cap) in [("container_cpu_limit", "2.0"), ("container_memory_limit", "8g"), ("job_slots", "64")] {
+            assert_eq!(told(key, cap), None, "{key}");
+        }
+        assert_eq!(beyond_machine("container_cpu_limit", "64.0", 0, 0), None);
+    }
 
     #[test]
     fn sizes_are_binary_as_dockers_are() {

@@ -3,6 +3,8 @@
 //! Layer L0. Nothing here does IO, reads a clock or names an actor. Every type is plain data with a stable
 //! serde form, because it crosses processes (ipc, link) and releases (history).
 
+mod env;
+mod gpu;
 mod hosted;
 mod ids;
 mod job;
@@ -14,15 +16,21 @@ mod peer;
 mod resources;
 mod text;
 
+pub use env::{
+    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, EnvBuilt, EnvDetail, EnvEvent, EnvOffer, EnvState,
+    EnvView, FailedBuild, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem, Target, WantedEnv, check_env_name,
+};
+pub use gpu::{GpuDevice, GpuProcess, SeenGpu};
 pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};
 pub use limits::{
-    Limits, Needs, ParseAmountError, format_bytes, format_duration, parse_cpus, parse_duration, parse_size,
+    LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_cpus,
+    parse_disk, parse_duration, parse_memory, parse_size, parse_size_from,
 };
 pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, PathError};
 pub use outcome::{FailKind, Outcome};
 pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
-pub use resources::{EngineKind, EngineOffer, Facts, Gpu, Isolation};
+pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation};
 pub use text::visible_controls;

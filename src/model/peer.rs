@@ -41,6 +41,8 @@ pub enum Via {
     Broadcast,
     /// By an address the user added, or because it dialled us.
     Direct,
+    /// By an address or name the user added, reached through a proxy.
+    Proxy,
     /// It is this machine.
     Own,
 }
@@ -52,7 +54,7 @@ pub struct PeerView {
     pub id: PeerId,
     /// Its name.
     pub name: String,
-    /// Where its worker port was last seen.
+    /// Where its worker port was last seen; `0.0.0.0:0` if only a proxy knows (see [`Via::Proxy`]).
     pub addr: SocketAddr,
     /// Which run of it.
     pub boot: BootId,

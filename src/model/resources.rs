@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::env::{BuildOffer, EnvOffer};
+use super::limits::Needs;
+
 /// How strongly a job is separated from the machine that runs it, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,9 +86,32 @@ pub struct EngineOffer {
     pub envs: Vec<String>,
 }
 
+/// Who uses a GPU, so that no (other) job gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GpuUse {
+    /// A program of the machine's owner.
+    Owner,
+    /// A hosted job.
+    Job,
+}
+
+impl GpuUse {
+    /// For people, after `GPU 0 is`.
+    pub fn as_text(self) -> &'static str {
+        match self {
+            Self::Owner => "in use by its owner",
+            Self::Job => "taken by a job",
+        }
+    }
+}
+
 /// A GPU as NVML shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
+    /// NVML's index. GPUs keep theirs when one before them fails, so it need not be the place in a list.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub index: u32,
     /// Model name (`NVIDIA GeForce RTX 3080`).
     pub name: String,
     /// Memory in bytes.
@@ -94,6 +120,28 @@ pub struct Gpu {
     pub memory_free_bytes: u64,
     /// Use in percent.
     pub busy_percent: u8,
+    /// Degrees Celsius, where the driver tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<u16>,
+    /// Watts, where the driver tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_watts: Option<u16>,
+    /// Who has it, if no job can get it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<GpuUse>,
+}
+
+fn is_first(index: &u32) -> bool {
+    *index == 0
+}
+
+impl Gpu {
+    /// Whether it is one of those a job asks for, free or not.
+    pub fn suits(&self, needs: &Needs) -> bool {
+        let model = needs.gpu_model.as_deref().map(str::to_lowercase);
+        needs.gpu_memory_bytes.is_none_or(|least| self.memory_bytes >= least)
+            && model.is_none_or(|wanted| self.name.to_lowercase().contains(&wanted))
+    }
 }
 
 /// What a machine says of itself, refreshed with every heartbeat. A hint for ranking, never an authority: the
@@ -127,6 +175,15 @@ pub struct Facts {
     pub memory_limit_bytes: u64,
     /// The longest time it would give a job, in seconds.
     pub timeout_limit_s: u64,
+    /// The most GPUs it would give a job; `None` is all it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_limit: Option<u32>,
+    /// Environments that stand ready, the last used first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub envs: Vec<EnvOffer>,
+    /// What it can build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildOffer>,
 }
 
 impl Facts {

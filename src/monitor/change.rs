@@ -33,7 +33,16 @@ fn near_bytes(a: u64, b: u64, whole: u64) -> bool {
 }
 
 fn near_gpu(a: &Gpu, b: &Gpu) -> bool {
-    a.name == b.name
+    /// Degrees and watts: what is shown need not follow every one.
+    const WARMTH: u16 = 5;
+    const POWER: u16 = 20;
+    let near = |a: Option<u16>, b: Option<u16>, most: u16| match (a, b) {
+        (Some(a), Some(b)) => a.abs_diff(b) < most,
+        (a, b) => a == b,
+    };
+    (a.index, &a.name, a.taken) == (b.index, &b.name, b.taken)
+        && near(a.temperature_c, b.temperature_c, WARMTH)
+        && near(a.power_watts, b.power_watts, POWER)
         && a.memory_bytes == b.memory_bytes
         && near_percent(a.busy_percent, b.busy_percent)
         && near_bytes(a.memory_free_bytes, b.memory_free_bytes, b.memory_bytes)
@@ -42,6 +51,7 @@ fn near_gpu(a: &Gpu, b: &Gpu) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::GpuUse;
 
     fn facts() -> Facts {
         Facts {
@@ -50,7 +60,14 @@ mod tests {
             memory_bytes: 32 << 30,
             memory_free_bytes: 16 << 30,
             disk_free_bytes: 100 << 30,
-            gpus: vec![Gpu { name: "A".into(), memory_bytes: 8 << 30, memory_free_bytes: 8 << 30, busy_percent: 0 }],
+            gpus: vec![Gpu {
+                name: "A".into(),
+                memory_bytes: 8 << 30,
+                memory_free_bytes: 8 << 30,
+                busy_percent: 0,
+                temperature_c: Some(50),
+                ..Gpu::default()
+            }],
             job_slots: 2,
             ..Facts::default()
         }
@@ -59,24 +76,27 @@ mod tests {
     #[test]
     fn noise_is_kept_back_and_news_is_told() {
         type Change = fn(&mut Facts);
-        let noise: [Change; 4] = [
+        let noise: [Change; 5] = [
             |f| f.cpu_percent += 4,
             |f| f.memory_free_bytes -= 200 << 20,
             |f| f.disk_free_bytes -= 900 << 20,
             |f| f.gpus[0].memory_free_bytes -= 50 << 20,
+            |f| f.gpus[0].temperature_c = Some(52),
         ];
         for change in noise {
             let mut new = facts();
             change(&mut new);
             assert!(!worth_telling(&facts(), &new), "{new:?}");
         }
-        let news: [Change; 10] = [
+        let news: [Change; 12] = [
             |f| f.cpu_percent -= 5,
             |f| f.memory_free_bytes -= 1 << 30,
             |f| f.disk_free_bytes -= 2 << 30,
             |f| f.gpus[0].busy_percent = 90,
             |f| f.gpus[0].memory_free_bytes = 0,
             |f| f.gpus.clear(),
+            |f| f.gpus[0].taken = Some(GpuUse::Owner),
+            |f| f.gpus[0].temperature_c = Some(80),
             |f| f.jobs_running = 1,
             |f| f.paused = Some("in use".into()),
             |f| f.memory_limit_bytes = 1,

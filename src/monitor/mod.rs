@@ -12,5 +12,5 @@ pub mod messages;
 mod sample;
 mod smoothing;
 
-pub use actor::{MonitorActor, MonitorParts, start};
+pub use actor::{Monitor, MonitorActor, MonitorParts, start};
 pub use error::MonitorError;

@@ -1,12 +1,11 @@
-//! One look at this machine: processors, memory, disk, GPUs. Blocks; runs on a blocking thread.
+//! One look at this machine: processors, memory, disk. Blocks; runs on a blocking thread.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-use super::gpu::Gpus;
-use crate::model::{Facts, Gpu};
+use crate::model::Facts;
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,13 +16,11 @@ pub(super) struct Sample {
     pub memory_bytes: u64,
     pub memory_free_bytes: u64,
     pub disk_free_bytes: u64,
-    pub gpus: Vec<Gpu>,
 }
 
 /// Looks at this machine, and remembers what the next look needs (processor use is a difference of two).
 pub(super) struct Sampler {
     system: System,
-    gpus: Gpus,
     disk: PathBuf,
 }
 
@@ -36,7 +33,7 @@ impl Sampler {
             .with_cpu(CpuRefreshKind::nothing().with_usage())
             .with_memory(MemoryRefreshKind::nothing().with_ram());
         let system = System::new_with_specifics(what).map_err(|e| e.to_string())?;
-        Ok(Self { system, gpus: Gpus::default(), disk })
+        Ok(Self { system, disk })
     }
 
     pub(super) fn sample(&mut self) -> Sample {
@@ -52,7 +49,6 @@ impl Sampler {
             memory_bytes,
             memory_free_bytes,
             disk_free_bytes: self.disk_free(),
-            gpus: self.gpus.sample(at),
         }
     }
 
@@ -83,7 +79,6 @@ impl Sampler {
 /// The size of this machine, without its GPUs and its load.
 pub(super) fn size(disk: &Path) -> Result<Facts, String> {
     let mut sampler = Sampler::new(disk.to_owned())?;
-    sampler.gpus = Gpus::asleep();
     let seen = sampler.sample();
     Ok(Facts {
         cores: seen.cores,

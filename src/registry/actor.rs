@@ -8,7 +8,7 @@ use actix::{Actor, Context, Handler, ResponseFuture};
 use tokio::sync::watch;
 
 use super::error::RegistryError;
-use super::messages::{ListPeers, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
+use super::messages::{ChangeSelf, ListPeers, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
 use super::pins::Pins;
 use super::pins_file::PinsFile;
 use super::table::{Table, own_view};
@@ -126,6 +126,19 @@ impl Handler<PeerUnlinked> for PeerRegistryActor {
 
     fn handle(&mut self, word: PeerUnlinked, _: &mut Self::Context) {
         self.table.unlinked(word.peer, word.goodbye);
+    }
+}
+
+impl Handler<ChangeSelf> for PeerRegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, word: ChangeSelf, _: &mut Self::Context) {
+        let ChangeSelf { name, boot, worker_port, same_group } = word;
+        (self.name, self.boot) = (name, boot);
+        self.addr.set_port(worker_port);
+        if !same_group {
+            self.table = Table::new(self.id);
+        }
     }
 }
 
@@ -248,6 +261,35 @@ mod tests {
                 assert_eq!(ask(&door, link(eve), LIMIT).await, Ok(Ok(())));
                 let nobody = ask(&door, TrustNewKey { name: "tom".into() }, LIMIT).await.expect("answers");
                 assert_eq!(nobody.expect_err("unknown").kind, RefusalKind::UnknownPeer);
+            })
+            .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_another_group_nobody_is_known_and_names_stay_pinned() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (_own, parts) = parts(dir.path());
+        LocalSet::new()
+            .run_until(async move {
+                let door = start(parts).expect("starts");
+                let become_ = |name: &str, same_group| ChangeSelf {
+                    name: name.into(),
+                    boot: BootId([8; 16]),
+                    worker_port: 7000,
+                    same_group,
+                };
+                ask(&door, heard(1), LIMIT).await.expect("answers");
+                ask(&door, link(BOB), LIMIT).await.expect("answers").expect("free name");
+                ask(&door, become_("myself", true), LIMIT).await.expect("answers");
+                let list = ask(&door, ListPeers { offline: false }, LIMIT).await.expect("answers");
+                let shown: Vec<_> = list.iter().map(|v| (v.name.as_str(), v.addr.port(), v.boot)).collect();
+                assert_eq!(shown, [("myself", 7000, BootId([8; 16])), ("bob", 5556, BootId([1; 16]))]);
+
+                ask(&door, become_("myself", false), LIMIT).await.expect("answers");
+                assert_eq!(ask(&door, ListPeers { offline: true }, LIMIT).await.expect("answers").len(), 1);
+                assert_eq!(ask(&door, heard(2), LIMIT).await, Ok(true), "what was proven in the other group is not");
+                let eve = ask(&door, link(PeerId([2; 32])), LIMIT).await.expect("answers");
+                assert_eq!(eve.expect_err("pinned").kind, RefusalKind::NotAllowed);
             })
             .await;
     }

@@ -60,6 +60,20 @@ pub struct PeerUnlinked {
     pub goodbye: bool,
 }
 
+/// This machine has another name, group or worker port from here on.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ChangeSelf {
+    /// Its name.
+    pub name: String,
+    /// Its new run.
+    pub boot: BootId,
+    /// Where its worker listens.
+    pub worker_port: u16,
+    /// It is the group of before. In another one nothing that was heard or proven so far holds; names stay pinned.
+    pub same_group: bool,
+}
+
 /// Everybody known, this machine first. Offline ones only when asked for.
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<PeerView>")]

@@ -279,6 +279,8 @@ impl Row {
                 gpu.clone_from(before);
             }
         }
+        facts.envs = std::mem::take(&mut self.facts.envs);
+        facts.builds = std::mem::take(&mut self.facts.builds);
         self.facts = facts;
     }
 

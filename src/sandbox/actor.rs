@@ -14,6 +14,9 @@ use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
 use super::adopt::Found;
+use super::assignments::{
+    Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
+};
 use super::engines::{Survey, preferred};
 use super::escape::{self, Ground};
 use super::hosted::{self, Hosted};
@@ -22,20 +25,21 @@ use super::messages::{
     AdmitJob, Borrower, CheckEngines, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs,
     HostedResults, OpenResults, StartJob, StopJob, TryJails, WatchJob,
 };
-use super::parts::{LOAD_LIMIT, SandboxParts};
+use super::parts::SandboxParts;
 use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
-use crate::history::messages::GetRecord;
 use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId, Role};
-use crate::monitor::messages::SetHosting;
+use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId, SeenGpu};
+use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::doctor::DoctorRow;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
 const REPLACE_LIMIT: Duration = Duration::from_secs(15);
+/// A look at the GPUs takes milliseconds, the first after a start or a sleep a second or two.
+const GPU_LIMIT: Duration = Duration::from_secs(8);
 /// The actor answers in microseconds; one that hangs this long hangs for good.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -50,6 +54,7 @@ pub struct SandboxActor {
     draining: bool,
     /// One escape suite at a time.
     suite: Arc<Mutex<()>>,
+    turns: Turns,
 }
 
 /// The task of a job has ended; nothing of it is left here.
@@ -81,6 +86,7 @@ pub(super) fn run(
             survey,
             draining: false,
             suite: Arc::default(),
+            turns: Turns::default(),
         };
         for found in found {
             actor.adopt(found, &ctx.address());
@@ -98,17 +104,16 @@ impl Actor for SandboxActor {
     }
 }
 
-type Status = Result<HostedStatus, Refusal>;
-
-fn unknown(job: JobId) -> Refusal {
-    Refusal::new(RefusalKind::UnknownJob, format!("job {} is not hosted here", job.short()))
-}
-
 impl SandboxActor {
     fn tell_hosting(&self) {
         let running = self.jobs.values().filter(|j| j.is_active()).count() as u16;
-        let slots = self.parts.settings.borrow().job_slots;
-        tell_outlet(&self.parts.hosting, SetHosting { running, slots });
+        let (slots, gpu_share) = {
+            let settings = self.parts.settings.borrow();
+            (settings.job_slots, settings.gpu_share)
+        };
+        let holders = self.jobs.values().filter(|j| j.is_active() && !j.grant.gpus.is_empty());
+        let gpus = holders.map(Hosted::gpu_holder).collect();
+        tell_outlet(&self.parts.hosting, SetHosting { running, slots, gpus, gpu_share });
     }
 
     /// The job, if it is the asker's and of that assignment.
@@ -122,7 +127,8 @@ impl SandboxActor {
     }
 
     /// Takes the job or says why not. Whoever is taken holds its slot from here on.
-    fn decide(&mut self, from: &Borrower, offer: &Offer, survey: &Survey, me: &Door<Self>) -> Result<(), Refusal> {
+    fn decide(&mut self, from: &Borrower, offer: &Offer, seen: &Seen, me: &Door<Self>) -> Result<(), Refusal> {
+        let Seen { survey, gpus } = seen;
         let grant = {
             let settings = self.parts.settings.borrow();
             let facts = self.parts.facts.borrow();
@@ -131,18 +137,21 @@ impl SandboxActor {
                 slots: settings.job_slots,
                 min_isolation: settings.min_isolation,
                 engines: preferred(settings.engine),
+                gpu_share: settings.gpu_share,
             };
             let trouble = survey.trouble().unwrap_or_default();
-            let taken: Vec<u32> =
-                self.jobs.values().filter(|h| h.is_active()).flat_map(|h| h.grant.gpus.clone()).collect();
+            // An earlier assignment of the same job has ended by now, though its entry may still be here.
+            let active = || self.jobs.iter().filter(|(id, h)| **id != offer.job && h.is_active()).map(|(_, h)| h);
+            let taken: Vec<u32> = active().flat_map(|h| h.grant.gpus.iter().map(|g| g.index)).collect();
             let situation = Situation {
                 draining: self.draining,
                 paused: facts.paused.as_deref(),
                 engines: &survey.offers,
                 engine_trouble: &trouble,
-                hosted: self.jobs.values().filter(|h| h.is_active()).count(),
-                gpus: facts.gpus.len() as u32,
+                hosted: active().count(),
+                gpus,
                 gpus_taken: &taken,
+                gpu_engines: &survey.gpu_engines,
                 disk_free: super::free_bytes(&self.parts.dir),
                 machine: Machine { cores: facts.cores, memory_bytes: facts.memory_bytes },
             };
@@ -170,6 +179,7 @@ impl SandboxActor {
         let (status_tx, status) = watch::channel(status);
         let (orders_tx, orders) = watch::channel(orders);
         let (accepted_tx, accepted) = watch::channel(None);
+        let (running_tx, running) = watch::channel(None);
         let (announce, log) = OutputLog::new(dir.join(super::supervisor::OUTPUT), log);
         let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, &grant.env));
         let borrower = record.peer.unwrap_or(PeerId([0; 32]));
@@ -183,6 +193,7 @@ impl SandboxActor {
             announce,
             orders,
             accepted: accepted_tx,
+            running: running_tx,
         };
         let me = me.clone();
         self.lives.spawn(async move {
@@ -195,112 +206,76 @@ impl SandboxActor {
             // Unheard only when the actor itself is gone.
             let _ = ask(&me, Gone { job, epoch }, GONE_LIMIT).await;
         });
-        self.jobs.insert(job, Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted });
+        self.jobs.insert(
+            job,
+            Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted, running },
+        );
         while self.lives.try_join_next().is_some() {}
     }
-}
-
-fn stale(job: JobId, have: Epoch) -> Refusal {
-    Refusal::new(
-        RefusalKind::StaleEpoch,
-        format!("assignment {have} of job {} is known here; an earlier one is void", job.short()),
-    )
-}
-
-/// Whether acceptance is written down, and how the job stands.
-type Taken = (watch::Receiver<Option<Result<(), Refusal>>>, watch::Receiver<HostedStatus>);
-
-/// What [`AdmitJob`] finds of an earlier assignment.
-enum Earlier {
-    None,
-    Same(Taken),
-    /// To be ended first.
-    Older(watch::Receiver<HostedStatus>),
 }
 
 /// How [`AdmitJob`] goes on.
 enum Next {
     Taken(Taken),
-    Decide(Survey),
+    Decide(Seen),
 }
 
-impl SandboxActor {
-    fn earlier(&self, from: &Borrower, offer: &Offer) -> Result<Earlier, Refusal> {
-        let Some(hosted) = self.jobs.get(&offer.job) else { return Ok(Earlier::None) };
-        if hosted.borrower != from.peer {
-            return Err(Refusal::new(RefusalKind::NotAllowed, "a job of that id belongs to another peer"));
-        }
-        match hosted.base.epoch {
-            have if have == offer.epoch => Ok(Earlier::Same((hosted.accepted.clone(), hosted.status.clone()))),
-            have if have > offer.epoch => Err(stale(offer.job, have)),
-            _ => {
-                hosted.orders.send_modify(|o| {
-                    o.stop.get_or_insert_with(|| from.name.clone());
-                    o.forget = true;
-                });
-                Ok(Earlier::Older(hosted.status.clone()))
-            }
-        }
+/// What an admission goes by that only others know.
+struct Seen {
+    survey: Survey,
+    gpus: Vec<SeenGpu>,
+}
+
+/// How the GPUs are, if the job wants one.
+async fn look_at_gpus(look: &Outlet<LookAtGpus>, wanted: bool) -> Result<Vec<SeenGpu>, Refusal> {
+    if !wanted {
+        return Ok(Vec::new());
     }
-}
-
-/// Once acceptance is on disk, the status.
-async fn when_accepted((mut accepted, status): Taken) -> Status {
-    let known = accepted.wait_for(Option::is_some).await.map_err(|_| shutting_down())?.clone();
-    known.unwrap_or(Ok(()))?;
-    let now = status.borrow().clone();
-    Ok(now)
-}
-
-fn shutting_down() -> Refusal {
-    Refusal::new(RefusalKind::ShuttingDown, "this machine's homied is on its way down")
-}
-
-/// What was once ended here and handed over is not begun again.
-async fn check_past(get: &Outlet<GetRecord>, job: JobId, epoch: Epoch) -> Result<(), Refusal> {
-    let past = ask_outlet(get, GetRecord { job, role: Role::Hosted }, LOAD_LIMIT).await;
-    match past.map_err(|e| Refusal::internal(e.to_string()))?? {
-        Some(record) if record.epoch > epoch => Err(stale(job, record.epoch)),
-        Some(record) if record.epoch == epoch && record.is_terminal() => Err(Refusal::new(
-            RefusalKind::UnknownJob,
-            format!("assignment {epoch} of job {} has ended here and nothing of it is left", job.short()),
-        )),
-        _ => Ok(()),
-    }
+    ask_outlet(look, LookAtGpus, GPU_LIMIT).await.map_err(|_| {
+        Refusal::new(RefusalKind::NoGpu, "its GPU driver does not answer")
+            .hint("its owner can look with nvidia-smi, and reload the driver")
+    })
 }
 
 impl Handler<AdmitJob> for SandboxActor {
     type Result = ResponseActFuture<Self, Status>;
 
     fn handle(&mut self, AdmitJob { from, offer }: AdmitJob, _: &mut Self::Context) -> Self::Result {
-        let earlier = self.earlier(&from, &offer);
+        let turn = self.turns.of(offer.job);
         let mut survey = self.survey.clone();
-        let get = self.parts.get.clone();
-        let (job, epoch) = (offer.job, offer.epoch);
-        let ready = async move {
-            match earlier? {
-                Earlier::Same(taken) => return Ok(Next::Taken(taken)),
-                Earlier::None => check_past(&get, job, epoch).await?,
-                // Its task drops the status once the directory is gone.
-                Earlier::Older(mut status) => {
-                    let gone = async { while status.changed().await.is_ok() {} };
-                    let limit = tokio::time::timeout(REPLACE_LIMIT, gone).await;
-                    limit.map_err(|_| {
-                        Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here")
-                    })?;
-                }
-            }
-            let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
-            Ok(Next::Decide(survey.clone().unwrap_or_default()))
-        };
-        Box::pin(ready.into_actor(self).then(move |ready: Result<Next, Refusal>, actor, ctx| {
-            let decided = ready.and_then(|next| match next {
-                Next::Taken(taken) => Ok(taken),
-                Next::Decide(survey) => {
-                    // Another offer of the same assignment may have come meanwhile.
-                    if actor.jobs.get(&offer.job).is_none_or(|h| h.base.epoch != offer.epoch) {
-                        actor.decide(&from, &offer, &survey, &ctx.address())?;
+        let (get, look) = (self.parts.get.clone(), self.parts.look_at_gpus.clone());
+        let wants_gpus = offer.spec.needs.gpus > 0;
+        let (asker, asked) = (from.clone(), offer.clone());
+        let busy = |_| Refusal::new(RefusalKind::Busy, "an earlier assignment of the job is still being ended here");
+        let our_turn = async move { tokio::time::timeout(REPLACE_LIMIT, turn.lock_owned()).await.map_err(busy) };
+        let found = our_turn.into_actor(self).map(|turn, actor, _| {
+            let turn = turn?;
+            Ok((turn, earlier(actor.jobs.get(&asked.job), &asker, &asked)?, asker, asked))
+        });
+        let ready = found.then(move |found: Result<_, Refusal>, actor, _| {
+            let ready = async move {
+                let (turn, earlier, asker, asked) = found?;
+                match earlier {
+                    Earlier::Same(taken) => return Ok((turn, Next::Taken(taken))),
+                    Earlier::None => check_past(&get, &asker, &asked).await?,
+                    // Its task drops the status once the directory is gone.
+                    Earlier::Older(mut status) => {
+                        let gone = async { while status.changed().await.is_ok() {} };
+                        tokio::time::timeout(REPLACE_LIMIT, gone).await.map_err(busy)?;
                     }
+                }
+                let gpus = look_at_gpus(&look, wants_gpus).await?;
+                let survey = survey.wait_for(Option::is_some).await.map_err(|_| shutting_down())?;
+                Ok((turn, Next::Decide(Seen { survey: survey.clone().unwrap_or_default(), gpus })))
+            };
+            ready.into_actor(actor)
+        });
+        Box::pin(ready.then(move |ready: Result<_, Refusal>, actor, ctx| {
+            // From here on the table tells later offers of this one.
+            let decided = ready.and_then(|(_turn, next)| match next {
+                Next::Taken(taken) => Ok(taken),
+                Next::Decide(seen) => {
+                    actor.decide(&from, &offer, &seen, &ctx.address())?;
                     let hosted = actor.find(from.peer, offer.job, offer.epoch)?;
                     Ok((hosted.accepted.clone(), hosted.status.clone()))
                 }

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::policy::{self, Machine};
-use crate::model::{EngineKind, EngineOffer, Isolation, Limits, Offer, format_bytes};
+use crate::model::{
+    EngineKind, EngineOffer, GpuDevice, GpuUse, Isolation, Limits, Needs, Offer, SeenGpu, format_bytes,
+};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Kept free on the disk beside what a job may fill, for the owner's own programs.
@@ -21,6 +23,8 @@ pub(super) struct Rules {
     pub(super) min_isolation: Isolation,
     /// Engines to use, the preferred first.
     pub(super) engines: Vec<EngineKind>,
+    /// Whether several jobs may have one GPU.
+    pub(super) gpu_share: bool,
 }
 
 /// How things stand here now.
@@ -36,10 +40,12 @@ pub(super) struct Situation<'a> {
     pub(super) engine_trouble: &'a str,
     /// Jobs that hold a slot.
     pub(super) hosted: usize,
-    /// GPUs of this machine.
-    pub(super) gpus: u32,
-    /// Those that jobs have.
+    /// GPUs of this machine, as they are now.
+    pub(super) gpus: &'a [SeenGpu],
+    /// Indices of those that jobs have.
     pub(super) gpus_taken: &'a [u32],
+    /// The engines that can give a job a GPU.
+    pub(super) gpu_engines: &'a [EngineKind],
     /// Free bytes where jobs live.
     pub(super) disk_free: u64,
     /// What the machine has.
@@ -55,8 +61,8 @@ pub(super) struct Grant {
     pub(super) env: String,
     /// Its limits.
     pub(super) limits: Limits,
-    /// Its GPUs.
-    pub(super) gpus: Vec<u32>,
+    /// Its GPUs. Kept with the grant, so that an adopted job keeps them.
+    pub(super) gpus: Vec<GpuDevice>,
 }
 
 /// Takes or refuses `offer`. `own` jobs skip the owner's pause and the demand on isolation, never the sandbox.
@@ -88,7 +94,7 @@ pub(super) fn admit(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool
             ),
         ));
     }
-    let gpus = choose_gpus(now, spec.needs.gpus)?;
+    let gpus = choose_gpus(rules, now, &spec.needs)?;
     if now.hosted >= usize::from(rules.slots) {
         let text = match rules.slots {
             0 => "this machine hosts no jobs".to_owned(),
@@ -115,26 +121,61 @@ fn choose(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool) -> Resul
         let who = if demanded.is_some_and(|d| d >= floor) { "the job demands" } else { "its owner demands" };
         return Err(Refusal::new(RefusalKind::Isolation, format!("{who} {least}; this machine gives {best}")));
     }
-    let fit = strong.iter().find(|e| e.envs.iter().any(|have| have == env));
-    fit.map(|e| e.kind).ok_or_else(|| {
-        Refusal::new(RefusalKind::NoEnvironment, format!("environment {env} is not on this machine"))
-            .hint(format!("its owner can build it: homie env build {env}"))
+    let fit: Vec<_> = strong.iter().filter(|e| e.envs.iter().any(|have| have == env)).collect();
+    if fit.is_empty() {
+        return Err(Refusal::new(RefusalKind::NoEnvironment, format!("environment {env} is not on this machine"))
+            .hint(format!("its owner can build it: homie env build {env}")));
+    }
+    let gives_gpus = |kind: &EngineKind| offer.spec.needs.gpus == 0 || now.gpu_engines.contains(kind);
+    fit.iter().map(|e| e.kind).find(gives_gpus).ok_or_else(|| {
+        let names: Vec<&str> = fit.iter().map(|e| e.kind.as_str()).collect();
+        Refusal::new(RefusalKind::NoGpu, format!("its {} engine cannot give a job a GPU", names.join(" and its ")))
+            .hint("its owner can install the NVIDIA Container Toolkit, or set `engine: native`")
     })
 }
 
-fn choose_gpus(now: &Situation<'_>, wanted: u32) -> Result<Vec<u32>, Refusal> {
-    let free: Vec<u32> = (0..now.gpus).filter(|g| !now.gpus_taken.contains(g)).take(wanted as usize).collect();
-    if free.len() < wanted as usize {
-        let text = format!("the job needs {wanted} GPUs; {} of {} are free here", free.len(), now.gpus);
+/// The free ones that suit, by index. What another job or the owner uses is worth waiting for, so that is "busy".
+fn choose_gpus(rules: &Rules, now: &Situation<'_>, needs: &Needs) -> Result<Vec<GpuDevice>, Refusal> {
+    let wanted = needs.gpus as usize;
+    if wanted == 0 {
+        return Ok(vec![]);
+    }
+    let lent = rules.limits.gpus.unwrap_or(u32::MAX);
+    if lent < needs.gpus {
+        let text = format!("the job needs {wanted} GPUs; this machine gives at most {lent}");
+        let hint = "ask for fewer, or let its owner raise the limit (homie config --gpu all)";
+        return Err(Refusal::new(RefusalKind::Limits, text).hint(hint));
+    }
+    let suit: Vec<&SeenGpu> = now.gpus.iter().filter(|g| g.gpu.suits(needs)).collect();
+    if suit.len() < wanted {
+        let kind = if suit.len() < now.gpus.len() { " of that kind" } else { "" };
+        let text = format!("the job needs {wanted} GPUs{kind}; this machine has {}", suit.len());
         return Err(Refusal::new(RefusalKind::NoGpu, text));
     }
-    Ok(free)
+    let held = |g: &SeenGpu| now.gpus_taken.contains(&g.gpu.index);
+    let user = |g: &SeenGpu| {
+        let shared_full = || needs.gpu_memory_bytes.is_some_and(|least| g.gpu.memory_free_bytes < least);
+        match (g.gpu.taken, held(g)) {
+            (Some(GpuUse::Owner), _) => Some(GpuUse::Owner),
+            (_, true) if !rules.gpu_share || shared_full() => Some(GpuUse::Job),
+            _ => None,
+        }
+    };
+    let mut free: Vec<&SeenGpu> = suit.iter().copied().filter(|g| user(g).is_none()).collect();
+    if free.len() < wanted {
+        let uses = suit.iter().filter_map(|g| Some(format!("GPU {} is {}", g.gpu.index, user(g)?.as_text())));
+        return Err(Refusal::new(RefusalKind::Busy, uses.collect::<Vec<_>>().join(", ")));
+    }
+    // Where they may be shared, an unused one still comes first.
+    free.sort_by_key(|g| (held(g), g.gpu.index));
+    Ok(free.iter().take(wanted).map(|g| g.device.clone()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Digest, Epoch, JobId, JobSpec, Needs, Totals};
+    use crate::model::{Digest, Epoch, Gpu, JobId, JobSpec, Totals};
+    use std::sync::LazyLock;
 
     fn rules() -> Rules {
         Rules {
@@ -142,7 +183,29 @@ mod tests {
             slots: 2,
             min_isolation: Isolation::Namespace,
             engines: vec![EngineKind::Docker, EngineKind::Native],
+            gpu_share: false,
         }
+    }
+
+    fn gpu(index: u32, gib: u64) -> SeenGpu {
+        let bytes = gib << 30;
+        SeenGpu {
+            gpu: Gpu {
+                index,
+                name: format!("GPU of {gib}"),
+                memory_bytes: bytes,
+                memory_free_bytes: bytes,
+                ..Gpu::default()
+            },
+            device: GpuDevice { index, minor: index + 1, uuid: format!("GPU-{index}") },
+            processes: vec![],
+        }
+    }
+
+    static TWO: LazyLock<[SeenGpu; 2]> = LazyLock::new(|| [gpu(0, 10), gpu(1, 24)]);
+
+    fn with_gpus(gpus: u32) -> Needs {
+        Needs { gpus, ..Needs::default() }
     }
 
     fn engine(kind: EngineKind, isolation: Isolation, envs: &[&str]) -> EngineOffer {
@@ -156,8 +219,9 @@ mod tests {
             engines,
             engine_trouble: "docker does not answer",
             hosted: 0,
-            gpus: 2,
+            gpus: &*TWO,
             gpus_taken: &[0],
+            gpu_engines: &[EngineKind::Docker, EngineKind::Native],
             disk_free: 100 << 30,
             machine: Machine { cores: 8, memory_bytes: 16 << 30 },
         }
@@ -222,8 +286,11 @@ mod tests {
                 Some(K::Isolation),
             ),
             (now.clone(), named("ml-demo"), false, Some(K::NoEnvironment)),
-            (now.clone(), offer(Needs { gpus: 1, ..Needs::default() }), false, None),
-            (now.clone(), offer(Needs { gpus: 2, ..Needs::default() }), false, Some(K::NoGpu)),
+            (now.clone(), offer(with_gpus(1)), false, None),
+            (now.clone(), offer(with_gpus(2)), false, Some(K::Busy)),
+            (now.clone(), offer(with_gpus(3)), false, Some(K::NoGpu)),
+            (Situation { gpu_engines: &[], ..now.clone() }, offer(with_gpus(1)), false, Some(K::NoGpu)),
+            (Situation { gpu_engines: &[], ..now.clone() }, plain(), false, None),
             (now.clone(), offer(Needs { memory_bytes: Some(1 << 40), ..Needs::default() }), false, Some(K::Limits)),
             (Situation { disk_free: 1 << 20, ..now.clone() }, plain(), false, Some(K::DiskFull)),
             (Situation { hosted: 2, ..now.clone() }, plain(), false, Some(K::Busy)),
@@ -236,9 +303,54 @@ mod tests {
     }
 
     #[test]
-    fn free_gpus_are_given_by_index() {
+    fn free_gpus_are_given_by_what_they_are_and_who_uses_them() {
         let engines = [engine(EngineKind::Native, Isolation::Namespace, &["base"])];
-        let got = admit(&rules(), &situation(&engines), &offer(Needs { gpus: 1, ..Needs::default() }), false);
-        assert_eq!(got.expect("taken").gpus, [1]);
+        let given = |rules: &Rules, now: Situation<'_>, needs: Needs| {
+            let grant = admit(rules, &now, &offer(needs), false).map_err(|r| r.message)?;
+            Ok::<_, String>(grant.gpus.iter().map(|g| g.index).collect::<Vec<_>>())
+        };
+        let none_taken = || Situation { gpus_taken: &[], ..situation(&engines) };
+        let big = Needs { gpu_memory_bytes: Some(20 << 30), ..with_gpus(1) };
+        let model = Needs { gpu_model: Some("OF 10".into()), ..with_gpus(1) };
+        assert_eq!(given(&rules(), none_taken(), with_gpus(2)), Ok(vec![0, 1]));
+        assert_eq!(given(&rules(), situation(&engines), with_gpus(1)), Ok(vec![1]));
+        assert_eq!(given(&rules(), none_taken(), big.clone()), Ok(vec![1]));
+        assert_eq!(given(&rules(), none_taken(), model.clone()), Ok(vec![0]));
+        let taken = given(&rules(), situation(&engines), model.clone()).expect_err("taken");
+        assert_eq!(taken, "GPU 0 is taken by a job");
+        let two_big = given(&rules(), none_taken(), Needs { gpus: 2, ..big }).expect_err("one suits");
+        assert_eq!(two_big, "the job needs 2 GPUs of that kind; this machine has 1");
+
+        let mut used = TWO.clone();
+        used[1].gpu.taken = Some(GpuUse::Owner);
+        let now = Situation { gpus: &used, ..situation(&engines) };
+        let both = given(&rules(), now.clone(), with_gpus(2)).expect_err("used");
+        assert_eq!(both, "GPU 0 is taken by a job, GPU 1 is in use by its owner");
+
+        let share = Rules { gpu_share: true, ..rules() };
+        assert_eq!(given(&share, situation(&engines), with_gpus(1)), Ok(vec![1]), "an unused one comes first");
+        assert_eq!(given(&share, now.clone(), with_gpus(1)), Ok(vec![0]), "jobs share");
+        let refused = given(&share, now, with_gpus(2)).expect_err("an owner does not");
+        assert_eq!(refused, "GPU 1 is in use by its owner");
+
+        let lent = Limits { gpus: Some(1), ..Limits::default() };
+        let stingy = Rules { limits: lent, ..rules() };
+        assert_eq!(given(&stingy, none_taken(), with_gpus(1)), Ok(vec![0]));
+        let both_numbers = given(&stingy, none_taken(), with_gpus(2)).expect_err("too many");
+        assert_eq!(both_numbers, "the job needs 2 GPUs; this machine gives at most 1");
+    }
+
+    #[test]
+    fn a_job_for_a_gpu_goes_to_an_engine_that_has_one() {
+        let engines = [
+            engine(EngineKind::Docker, Isolation::Container, &["base"]),
+            engine(EngineKind::Native, Isolation::Namespace, &["base"]),
+        ];
+        let now = Situation { gpu_engines: &[EngineKind::Native], ..situation(&engines) };
+        let engine_of = |needs| admit(&rules(), &now, &offer(needs), false).map(|g| g.engine).map_err(|r| r.kind);
+        assert_eq!(engine_of(with_gpus(1)), Ok(EngineKind::Native));
+        assert_eq!(engine_of(Needs::default()), Ok(EngineKind::Docker));
+        let container = Needs { isolation: Some(Isolation::Container), ..with_gpus(1) };
+        assert_eq!(engine_of(container), Err(RefusalKind::NoGpu));
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::engine::docker::{DockerEngine, Surroundings};
 use super::engine::native::NativeEngine;
 use super::engine::{Engine, EngineError, Ready, job_name};
+use super::supervisor::{EXIT, try_lock};
 use crate::config::EngineChoice;
 use crate::model::{EngineKind, EngineOffer, Epoch, JobId};
 use crate::wire::doctor::{Check, Level};
@@ -21,6 +22,8 @@ pub(super) struct Survey {
     trouble: Vec<String>,
     /// What the owner should know of those that are.
     pub(super) warnings: Vec<String>,
+    /// Those that can give a job a GPU.
+    pub(super) gpu_engines: Vec<EngineKind>,
 }
 
 impl Survey {
@@ -63,6 +66,7 @@ impl Survey {
         match probed {
             Ok(ready) => {
                 self.offers.push(ready.offer);
+                self.gpu_engines.extend(ready.gpus.then_some(kind));
                 self.images.extend(ready.images.into_iter().map(|(env, image)| ((name, env), image)));
                 self.warnings.extend(ready.warnings.into_iter().map(|w| format!("{name} engine: {w}")));
             }
@@ -119,8 +123,8 @@ impl Engines {
         }
     }
 
-    /// Removes what engines hold of jobs of this node that have no directory. An engine that does not answer holds it
-    /// until a later start.
+    /// Removes what engines hold of jobs of this node that nobody stands by: those without a directory, and those that have
+    /// ended without their supervisor being able to clear up. An engine that does not answer holds it until it is back.
     pub(super) async fn sweep(&self, node: &str, jobs_dir: &Path, survey: &Survey) {
         for offer in &survey.offers {
             let left = match offer.kind {
@@ -128,13 +132,18 @@ impl Engines {
                 EngineKind::Native => self.native.leftovers(node).await,
             };
             for (job, epoch) in left.unwrap_or_default() {
-                if !jobs_dir.join(job_name(job, epoch)).exists() {
+                if is_orphan(&jobs_dir.join(job_name(job, epoch))) {
                     tracing::info!(%job, %epoch, engine = offer.kind.as_str(), "removing an orphan");
                     self.remove(offer.kind, node, job, epoch).await;
                 }
             }
         }
     }
+}
+
+/// Whether nobody stands by the job of this directory any more.
+fn is_orphan(dir: &Path) -> bool {
+    !dir.exists() || dir.join(EXIT).exists() && try_lock(dir).is_ok_and(|lock| lock.is_some())
 }
 
 /// The engines that may be used, the preferred first.

@@ -27,6 +27,10 @@ use crate::pipe::LogAnnouncer;
 /// From being told to stop until a supervisor must be gone: it kills for 30 s at most, then reads out the pipes. One that
 /// takes longer is killed, and its job with it.
 const STOP_LIMIT: Duration = Duration::from_secs(90);
+/// A process that SIGKILL does not end in this time hangs in the kernel.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks whether it is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Variables by which a Docker engine is found; a supervisor gets no others of homied's.
 const PASSED_ON: [&str; 6] = ["HOME", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "PATH", "LANG"];
 
@@ -60,6 +64,26 @@ pub(super) fn supervise(exe: &Path, dir: &Path, docker_host: Option<&str>) -> Re
     command.spawn().map(Some).map_err(|e| SandboxError::Supervisor(format!("{}: {e}", exe.display())))
 }
 
+/// Eyes on the directory of a job. Opened before its supervisor is started: a program that nobody could follow is not
+/// begun.
+#[derive(Debug)]
+pub(super) struct Eyes(AsyncFd<OwnedFd>);
+
+impl Eyes {
+    /// Looks at `dir` from now on.
+    ///
+    /// # Errors
+    /// This user has too many files or watches open.
+    pub(super) fn open(dir: &Path) -> Result<Self, SandboxError> {
+        let open = || {
+            let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+            inotify.add_watch(dir, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO)?;
+            sys::watch(inotify.into())
+        };
+        open().map(Self).map_err(SandboxError::io("watch", dir))
+    }
+}
+
 /// How following ended.
 #[derive(Debug)]
 pub(super) enum Followed {
@@ -72,15 +96,15 @@ pub(super) enum Followed {
 /// Follows the supervisor of `dir` to its end, announcing output as it is written.
 ///
 /// # Errors
-/// The directory cannot be watched, or the report not be read.
+/// The supervisor cannot be watched, or its report not be read. It may well go on.
 pub(super) async fn follow(
     dir: &Path,
+    Eyes(changes): Eyes,
     announce: &LogAnnouncer,
     orders: &mut watch::Receiver<Orders>,
-    child: Option<Child>,
+    child: &mut Option<Child>,
     mut started: impl FnMut(StartedNote),
 ) -> Result<Followed, SandboxError> {
-    let changes = changes_in(dir).map_err(SandboxError::io("watch", dir))?;
     let mut supervisor = match child.as_ref().and_then(Child::id) {
         Some(pid) => Some(open_process(pid as i32).map_err(SandboxError::io("follow the supervisor of", dir))?),
         None => None,
@@ -102,7 +126,7 @@ pub(super) async fn follow(
                 return Ok(Followed::Vanished);
             }
             announce.grown(report.output_bytes);
-            reap(child).await;
+            // It may still tidy up; tokio reaps a child that nobody holds.
             return Ok(Followed::Ended(report));
         }
         if gone {
@@ -147,18 +171,27 @@ pub(super) async fn follow(
     }
 }
 
-/// Waits for a child that has written its report; it has nothing left to do but to end.
-async fn reap(child: Option<Child>) {
-    if let Some(mut child) = child {
-        // tokio reaps it later if it should dawdle.
-        let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
+/// Ends a supervisor that cannot be followed, and its job with it. Returns when it is gone, or cannot be ended.
+pub(super) async fn end_unfollowed(dir: &Path, child: &mut Option<Child>) {
+    let gone = async {
+        if let Some(child) = child {
+            // Only a child that is gone already cannot be killed.
+            let _ = child.kill().await;
+        }
+        // Nothing tells of the end of another's child without one more descriptor, which we may not get.
+        while matches!(try_lock(dir), Ok(None)) {
+            if let Ok(note) = read_json::<SupervisorNote>(&dir.join(SUPERVISOR))
+                && note.boot == boot_id()
+                && start_ticks(note.pid) == Some(note.start_ticks)
+            {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(note.pid), Signal::SIGKILL);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(KILL_LIMIT, gone).await.is_err() {
+        tracing::error!(dir = %dir.display(), "a supervisor that cannot be followed cannot be ended either");
     }
-}
-
-fn changes_in(dir: &Path) -> io::Result<AsyncFd<OwnedFd>> {
-    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    inotify.add_watch(dir, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO)?;
-    sys::watch(inotify.into())
 }
 
 /// Takes the events away; what they say is seen in the files themselves.

@@ -8,9 +8,11 @@ use super::admission::Grant;
 use super::follow::Orders;
 use super::messages::Borrower;
 use super::results::Results;
+use super::supervisor::StartedNote;
 use crate::model::{
-    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Totals, Usage,
+    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Usage,
 };
+use crate::monitor::messages::GpuHolder;
 use crate::pipe::OutputLog;
 use crate::wire::refusal::Refusal;
 
@@ -34,12 +36,20 @@ pub(super) struct Hosted {
     pub(super) orders: watch::Sender<Orders>,
     /// Whether its acceptance is written down; `None` until that is known.
     pub(super) accepted: watch::Receiver<Option<Result<(), Refusal>>>,
+    /// What its supervisor said when the program started.
+    pub(super) running: watch::Receiver<Option<StartedNote>>,
 }
 
 impl Hosted {
     /// Whether it holds a slot.
     pub(super) fn is_active(&self) -> bool {
         self.status.borrow().state != HostedState::Done
+    }
+
+    /// Which GPUs it has, and how its processes are known.
+    pub(super) fn gpu_holder(&self) -> GpuHolder {
+        let init = self.running.borrow().as_ref().and_then(|note| note.meter.init);
+        GpuHolder { job: self.base.id, gpus: self.grant.gpus.iter().map(|g| g.index).collect(), init }
     }
 
     /// Its record now.
@@ -59,15 +69,8 @@ pub(super) fn work_dir(job_dir: &Path) -> PathBuf {
 /// The first record of a job.
 pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now_ms: u64) -> JobRecord {
     JobRecord {
-        id: offer.job,
-        role: Role::Hosted,
-        uid: 0,
-        spec: offer.spec.clone(),
-        home_dir: None,
-        inputs: offer.inputs,
         input_totals: offer.input_totals,
         state: JobState::Uploading,
-        outcome: None,
         epoch: offer.epoch,
         attempts: vec![Attempt {
             epoch: offer.epoch,
@@ -76,19 +79,13 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
             offered_ms: now_ms,
             accepted: true,
             end: None,
+            awaited: false,
         }],
         peer: Some(from.peer),
         peer_name: Some(from.name.clone()),
         engine: Some(grant.engine.as_str().to_owned()),
-        created_ms: now_ms,
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: vec![],
+        limits: Some(grant.limits.clone()),
+        ..JobRecord::new(offer.job, Role::Hosted, offer.spec.clone(), offer.inputs, now_ms)
     }
 }
 
@@ -101,6 +98,7 @@ pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
         output_bytes: 0,
         engine: record.engine.clone(),
         usage: Usage::default(),
+        limits: record.limits.clone(),
         outcome: None,
         results: None,
     }
@@ -125,6 +123,7 @@ pub(super) fn record(base: &JobRecord, status: &HostedStatus) -> JobRecord {
     record.outcome.clone_from(&status.outcome);
     record.engine.clone_from(&status.engine);
     record.usage = status.usage;
+    record.limits.clone_from(&status.limits);
     record.output_bytes = status.output_bytes;
     if let Some(results) = &status.results {
         record.results = (results.totals.files > 0).then_some(results.manifest);

@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::process::Child;
 use tokio::sync::watch;
 
 use super::admission::Grant;
 use super::engine::{JobLaunch, native};
 use super::engines::Engines;
 use super::error::SandboxError;
-use super::follow::{Followed, Orders, follow, supervise};
+use super::follow::{Eyes, Followed, Orders, end_unfollowed, follow, supervise};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
-use super::supervisor::{LAUNCH, StartedNote, write_json};
+use super::supervisor::{LAUNCH, OUTPUT, StartedNote, write_json};
 use super::{policy, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
@@ -30,6 +31,10 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// An accepted job holds a slot; a submitter that has not sent everything by then has gone away. 2 GiB at 1 MB/s
 /// take this long.
 const INPUTS_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// A supervisor that cannot be followed, mostly for want of a descriptor, is tried again so often ...
+const FOLLOW_TRIES: u32 = 5;
+/// ... at this pace.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 /// History answers in a millisecond; a disk that hangs may take longer.
 const HISTORY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -75,6 +80,8 @@ pub(super) struct Life {
     pub(super) announce: LogAnnouncer,
     pub(super) orders: watch::Receiver<Orders>,
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
+    /// What the supervisor says when the program runs.
+    pub(super) running: watch::Sender<Option<StartedNote>>,
 }
 
 /// How a job ended, before results are looked at.
@@ -89,10 +96,17 @@ impl End {
     fn before_start(outcome: Outcome) -> Self {
         Self { outcome, usage: Usage::default(), output_bytes: 0, ended_ms: wall_ms() }
     }
+
+    /// Without a report; what it said until then is kept.
+    fn unreported(outcome: Outcome, dir: &Path) -> Self {
+        let output_bytes = std::fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len());
+        Self { output_bytes, ..Self::before_start(outcome) }
+    }
 }
 
 impl Life {
-    /// Lives it. Returns when nothing of the job is left here. `changed` is called when it gives up its slot.
+    /// Lives it. Returns when nothing of the job is left here. `changed` is called when its program runs and when
+    /// it gives up its slot.
     pub(super) async fn live(mut self, entry: Entry, changed: impl Fn()) {
         if matches!(entry, Entry::New) {
             let accepted = self.accept().await;
@@ -106,12 +120,12 @@ impl Life {
             self.accepted.send_replace(Some(Ok(())));
         }
         if !matches!(entry, Entry::Done) {
-            let end = match self.run(entry).await {
+            let end = match self.run(entry, &changed).await {
                 Ok(Some(end)) => end,
                 Ok(None) => return self.vanish().await,
                 Err(e) => {
                     tracing::warn!(job = %self.base.id, error = %e, "a hosted job failed here");
-                    End::before_start(e.outcome())
+                    End::unreported(e.outcome(), &self.dir)
                 }
             };
             self.finish(end).await;
@@ -146,7 +160,7 @@ impl Life {
     }
 
     /// From acceptance to the program's end; `None` when the job is lost without a trace.
-    async fn run(&mut self, entry: Entry) -> Result<Option<End>, SandboxError> {
+    async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<Option<End>, SandboxError> {
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
@@ -162,21 +176,54 @@ impl Life {
                 return Ok(Some(End::before_start(Outcome::Cancelled { by })));
             }
         }
+        let mut eyes = None;
         if !self.dir.join(super::supervisor::SUPERVISOR).exists() {
             self.set(HostedState::Starting);
+            eyes = Some(Eyes::open(&self.dir)?);
             child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
         }
-        let status = &self.status;
-        let started = |_: StartedNote| {
-            status.send_modify(|s| s.state = HostedState::Running);
-        };
-        let followed = follow(&self.dir, &self.announce, &mut self.orders, child, started).await?;
-        let Followed::Ended(report) = followed else { return Ok(None) };
+        let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else { return Ok(None) };
         let outcome = match report.outcome {
             Outcome::Cancelled { by } => Outcome::Cancelled { by: self.orders.borrow().stop.clone().unwrap_or(by) },
             other => other,
         };
         Ok(Some(End { outcome, usage: report.usage, output_bytes: report.output_bytes, ended_ms: report.ended_ms }))
+    }
+
+    /// Follows the supervisor to its end. One that cannot be followed is ended: nobody may be told that a job failed
+    /// while its program goes on.
+    async fn follow(
+        &mut self,
+        mut eyes: Option<Eyes>,
+        mut child: Option<Child>,
+        changed: impl Fn(),
+    ) -> Result<Followed, SandboxError> {
+        let mut tries = 1;
+        loop {
+            let (status, running) = (&self.status, &self.running);
+            let started = |note: StartedNote| {
+                status.send_modify(|s| s.state = HostedState::Running);
+                running.send_replace(Some(note));
+                changed();
+            };
+            let error = match eyes.take().map_or_else(|| Eyes::open(&self.dir), Ok) {
+                Ok(eyes) => {
+                    match follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, started).await {
+                        Ok(followed) => return Ok(followed),
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(job = %self.base.id, %error, tries, "a running job cannot be followed");
+            if tries == FOLLOW_TRIES {
+                end_unfollowed(&self.dir, &mut child).await;
+                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
+                return Err(error);
+            }
+            tries += 1;
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
     }
 
     /// Waits for the order to start; an outcome when it comes to nothing.
@@ -210,6 +257,7 @@ impl Life {
             gpus: self.grant.gpus.clone(),
             engine: self.grant.engine,
             image: self.image.clone(),
+            tree: None,
             warm: None,
         };
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);

@@ -7,8 +7,10 @@
 mod actor;
 mod admission;
 mod adopt;
+mod assignments;
 pub mod engine;
 mod engines;
+pub mod envs;
 mod error;
 pub mod escape;
 mod follow;

@@ -16,8 +16,8 @@ use crate::blobs::BlobStore;
 use crate::config::Settings;
 use crate::history::messages::{GetRecord, LoadOpen, PutRecord};
 use crate::mailbox::{Door, Outlet, ask_outlet, tell_outlet};
-use crate::model::{Facts, PeerId, Role};
-use crate::monitor::messages::{SetEngines, SetHosting};
+use crate::model::{EngineKind, Facts, PeerId, Role, SeenGpu};
+use crate::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
 use crate::wire::refusal::Refusal;
 
 /// How often engines are looked at: a Docker that was just started should be used within a minute, and asking costs a
@@ -53,8 +53,12 @@ pub struct SandboxParts {
     pub engines: Outlet<SetEngines>,
     /// Monitor.
     pub hosting: Outlet<SetHosting>,
+    /// Monitor.
+    pub look_at_gpus: Outlet<LookAtGpus>,
     /// Own load.
     pub facts: watch::Receiver<Facts>,
+    /// The GPUs as last seen.
+    pub gpus: watch::Receiver<Vec<SeenGpu>>,
 }
 
 /// Starts the sandbox: adopts the jobs an earlier homied left, and begins to look for engines.
@@ -107,15 +111,15 @@ fn make_dir(dir: PathBuf) -> Result<PathBuf, SandboxError> {
     made.and_then(|()| dir.canonicalize()).map_err(SandboxError::io("make", &dir))
 }
 
-/// Looks at the engines now and then, tells the monitor, and once removes what nobody knows.
+/// Looks at the engines now and then, tells the monitor, and removes what nobody knows.
 async fn look_after_engines(
     parts: SandboxParts,
     engines: Engines,
     node: String,
-    orphans: Vec<PathBuf>,
+    mut orphans: Vec<PathBuf>,
     into: watch::Sender<Option<Survey>>,
 ) {
-    let mut swept = false;
+    let mut swept: Vec<EngineKind> = Vec::new();
     let mut warned = Vec::new();
     loop {
         let choice = parts.settings.borrow().engine;
@@ -136,11 +140,13 @@ async fn look_after_engines(
             *s = Some(survey.clone());
             news
         });
-        if !swept {
-            swept = true;
-            remove_dirs(orphans.clone()).await;
+        remove_dirs(std::mem::take(&mut orphans)).await;
+        // At the start, and for every engine that is back: it may hold what nobody could remove meanwhile.
+        let ready: Vec<EngineKind> = survey.offers.iter().map(|offer| offer.kind).collect();
+        if ready.iter().any(|kind| !swept.contains(kind)) {
             engines.sweep(&node, &parts.dir, &survey).await;
         }
+        swept = ready;
         tokio::select! {
             () = tokio::time::sleep(SURVEY_EVERY) => {}
             () = into.closed() => return,

@@ -37,6 +37,7 @@ pub(super) fn limits(needs: &Needs, caps: &Limits, machine: Machine) -> Result<L
         tmp_bytes: caps.tmp_bytes.min(needs.memory_bytes.unwrap_or(memory_cap)),
         pids: caps.pids,
         output_bytes: caps.output_bytes,
+        gpus: caps.gpus,
     })
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::effects::{Batch, Driver, ROOM, output_copy};
 use super::jobs::{Input, Intent, Job, Now};
@@ -107,6 +108,11 @@ impl SchedulerActor {
     }
 
     fn feed(&mut self, id: JobId, input: Input) {
+        self.feed_and_tell(id, input, None);
+    }
+
+    /// Like [`Self::feed`]; `written` hears when the record as decided now is on disk.
+    fn feed_and_tell(&mut self, id: JobId, input: Input, written: Option<oneshot::Sender<()>>) {
         // While the other rooms close one after the other, their refusals say nothing about the job. The next homied
         // begins with it where the record stands.
         if self.draining {
@@ -122,7 +128,7 @@ impl SchedulerActor {
         entry.open_output(&intents, &dir);
         let copy = entry.output.as_ref().map(|(_, copy, _)| copy.clone());
         // A closed channel means that the job's task has ended: it is about to be closed.
-        let _ = entry.batches.send(Batch { record: entry.job.record().clone(), intents, copy });
+        let _ = entry.batches.send(Batch { record: entry.job.record().clone(), intents, copy, written });
     }
 
     fn adopt(&mut self, job: Job, ctx: &mut Context<Self>) {
@@ -220,14 +226,28 @@ impl Handler<SubmitJob> for SchedulerActor {
 }
 
 impl Handler<CancelJob> for SchedulerActor {
-    type Result = Result<JobRecord, Refusal>;
+    type Result = ResponseFuture<Result<JobRecord, Refusal>>;
 
     fn handle(&mut self, message: CancelJob, _: &mut Self::Context) -> Self::Result {
-        self.feed(message.job, Input::Cancel("you".into()));
-        let entry = self.jobs.get(&message.job).ok_or_else(|| {
-            Refusal::new(RefusalKind::UnknownJob, format!("job {} has already ended", message.job.short()))
-        })?;
-        Ok(entry.job.record().clone())
+        let draining = self.draining;
+        let (tx, written) = oneshot::channel();
+        self.feed_and_tell(message.job, Input::Cancel("you".into()), Some(tx));
+        let record = self.jobs.get(&message.job).map(|entry| entry.job.record().clone());
+        Box::pin(async move {
+            if draining {
+                return Err(Refusal::new(RefusalKind::ShuttingDown, "homied is shutting down"));
+            }
+            let short = message.job.short();
+            let record = record
+                .ok_or_else(|| Refusal::new(RefusalKind::UnknownJob, format!("job {short} has already ended")))?;
+            // A promise that a crash may undo is none. An end that was decided before is being written down already.
+            let promised = tokio::time::timeout(ROOM, written).await;
+            if matches!(promised, Ok(Ok(()))) || record.is_terminal() {
+                return Ok(record);
+            }
+            Err(Refusal::internal(format!("that job {short} shall end cannot be written down here"))
+                .hint("see whether the disk is full; `homie cancel` again once there is room"))
+        })
     }
 }
 
@@ -294,13 +314,11 @@ impl Handler<LinkChanged> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, message: LinkChanged, _: &mut Self::Context) {
-        if !message.up {
-            // What breaks with a link is noticed by whoever was using it.
-            return;
-        }
+        let LinkChanged { peer, up, silent } = message;
+        let silent_ms = silent.as_millis() as u64;
         let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
-            self.feed(id, Input::LinkUp(message.peer));
+            self.feed(id, if up { Input::LinkUp(peer) } else { Input::LinkDown(peer, silent_ms) });
         }
     }
 }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::actor::{Happened, JobClosed};
-use super::jobs::{Input, Intent, passing};
+use super::jobs::{Complete, Input, Intent, is_gone, passing};
 use super::outlets::{SchedulerParts, pin_of};
 use super::ranking::rank;
 use crate::history::messages::PutRecord;
 use crate::link::messages::{
-    AcknowledgeJob, FetchResults, FollowOutput, OfferJob, OutputCopy, QueryJob, SendInputs, StopRemoteJob,
+    AcknowledgeJob, FetchResults, FollowOutput, OfferJob, OutputCopy, QueryJob, SendInputs, StopRemoteJob, results_pin,
 };
 use crate::mailbox::{AskError, Outlet, ask_outlet};
-use crate::model::{Epoch, JobEvent, JobRecord, Offer, PeerId, Stage};
+use crate::model::{Epoch, HostedState, HostedStatus, JobEvent, JobRecord, Offer, PeerId, Stage, Totals};
 use crate::pipe::LogAnnouncer;
 use crate::registry::messages::ListPeers;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -32,6 +32,10 @@ const PERSIST_TRIES: u32 = 5;
 const ABANDON_PAUSE: Duration = Duration::from_secs(15);
 /// ... and for at most a day, the longest that workers are asked to keep anything for us.
 const ABANDON_TRIES: u32 = 24 * 60 * 4;
+/// A lost worker is asked at this pace whether it is back ...
+const AWAIT_PAUSE: Duration = Duration::from_secs(5);
+/// ... and for so long: a laptop that was closed over night brings its result in the morning.
+const AWAIT_LIMIT: Duration = Duration::from_secs(86_400);
 
 /// A batch of intents with the record as it was decided on.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub(super) struct Batch {
     pub(super) intents: Vec<Intent>,
     /// Where the output of the present assignment is copied to.
     pub(super) copy: Option<OutputCopy>,
+    /// Who waits for the record to be written down.
+    pub(super) written: Option<oneshot::Sender<()>>,
 }
 
 /// What a job's task needs beside the batch.
@@ -55,7 +61,10 @@ impl Driver {
     pub(super) async fn drive(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
         let this = Arc::new(self);
         let mut tasks = JoinSet::new();
-        while let Some(batch) = batches.recv().await {
+        // What tells workers to let go outlives the job; it is bounded by itself.
+        let mut farewells = JoinSet::new();
+        while let Some(mut batch) = batches.recv().await {
+            let mut written = batch.written.take();
             let batch = Arc::new(batch);
             for intent in &batch.intents {
                 match intent {
@@ -63,17 +72,21 @@ impl Driver {
                         if !this.persist(&batch.record).await {
                             break;
                         }
+                        // Who asked may have lost patience.
+                        let _ = written.take().map(|asker| asker.send(()));
                     }
                     Intent::Close => {
                         this.close(&batch.record).await;
-                        // What still runs (acknowledge, abandon) is detached: it is bounded by itself.
-                        tasks.detach_all();
+                        farewells.detach_all();
                         return;
                     }
                     quick_or_long => {
                         let (this, batch, intent) = (this.clone(), batch.clone(), quick_or_long.clone());
                         match intent {
                             Intent::Announce | Intent::Note(_) => this.tell_followers(&batch.record, intent),
+                            Intent::Acknowledge(..) | Intent::Abandon(..) => {
+                                farewells.spawn(async move { this.carry_out(&batch, intent).await });
+                            }
                             _ => {
                                 tasks.spawn(async move { this.carry_out(&batch, intent).await });
                             }
@@ -82,6 +95,7 @@ impl Driver {
                 }
             }
             while tasks.try_join_next().is_some() {}
+            while farewells.try_join_next().is_some() {}
         }
     }
 
@@ -120,13 +134,23 @@ impl Driver {
     }
 
     async fn close(&self, record: &JobRecord) {
-        let (blobs, owner) = (self.parts.blobs.clone(), pin_of(record.id));
-        let _ = tokio::task::spawn_blocking(move || blobs.unpin(&owner)).await;
+        let (blobs, job) = (self.parts.blobs.clone(), record.id);
+        // Two assignments may have brought results; those of one count.
+        let others = record.attempts.iter().map(|a| a.epoch).filter(|epoch| *epoch != record.epoch);
+        let others: Vec<String> = others.map(|epoch| results_pin(job, epoch)).collect();
+        let unpinned = tokio::task::spawn_blocking(move || {
+            others.iter().chain([&pin_of(job)]).try_for_each(|owner| blobs.unpin(owner))
+        });
+        if let Ok(Err(error)) = unpinned.await {
+            tracing::warn!(job = %job.short(), %error, "cannot let go of a job's files");
+        }
         let _ = ask_outlet(&self.closed, JobClosed { job: record.id }, ROOM).await;
     }
 
     async fn happened(&self, record: &JobRecord, input: Input) {
-        let word = Happened { job: record.id, epoch: Some(record.epoch), input };
+        // What an earlier assignment does says which one it is about.
+        let of_present = !matches!(input, Input::Back(..) | Input::Late(..));
+        let word = Happened { job: record.id, epoch: of_present.then_some(record.epoch), input };
         if ask_outlet(&self.happened, word, ROOM).await.is_err() {
             tracing::debug!(job = %record.id.short(), "the scheduler is gone");
         }
@@ -137,8 +161,14 @@ impl Driver {
         let job = record.id;
         let input = match intent {
             Intent::Rank => {
-                // An unanswered question ranks nobody, which is tried again like a busy group.
-                let peers = ask_outlet(&outlets.peers, ListPeers { offline: true }, ROOM).await.unwrap_or_default();
+                let peers = loop {
+                    match ask_outlet(&outlets.peers, ListPeers { offline: true }, ROOM).await {
+                        Ok(peers) => break peers,
+                        Err(AskError::Stopped(_)) => return,
+                        // That nobody is known must not follow from an answer that did not come.
+                        Err(AskError::TimedOut(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
+                    }
+                };
                 Input::Ranked(rank(&peers, &record.spec, record.input_totals))
             }
             Intent::Offer(peer, epoch) => {
@@ -164,7 +194,7 @@ impl Driver {
                 }
             }
             Intent::Fetch(peer, epoch, manifest) => {
-                let progress = self.progress(Stage::Collecting);
+                let progress = self.progress(record, Stage::Collecting);
                 let fetch = FetchResults { peer, job, epoch, manifest, progress };
                 Input::Fetched(wire(ask_outlet(&outlets.results, fetch, AS_LONG_AS_IT_TAKES).await))
             }
@@ -181,30 +211,93 @@ impl Driver {
                 return;
             }
             Intent::Abandon(peer, epoch) => return self.abandon(record, peer, epoch).await,
+            Intent::Await(peer, epoch) => match self.wait_for_worker(record, peer, epoch).await {
+                Some(how) => Input::Back(epoch, how),
+                None => return,
+            },
+            Intent::Collect(peer, epoch) => {
+                let brought = self.collect(record, peer, epoch).await;
+                if brought.is_err() {
+                    tokio::time::sleep(AWAIT_PAUSE).await;
+                }
+                Input::Late(epoch, brought.map(Box::new))
+            }
             Intent::Persist | Intent::Announce | Intent::Note(_) | Intent::Close => return,
         };
         self.happened(record, input).await;
     }
 
     async fn upload(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) -> Input {
-        let progress = self.progress(Stage::Uploading);
+        let progress = self.progress(record, Stage::Uploading);
         let send = SendInputs { peer, job: record.id, epoch, inputs: record.inputs, progress };
         Input::Uploaded(wire(ask_outlet(&self.parts.outlets.inputs, send, AS_LONG_AS_IT_TAKES).await))
     }
 
     /// Turns a transfer's latest figures into events, at a pace a person can read.
-    fn progress(&self, stage: Stage) -> watch::Sender<(u64, u64)> {
+    fn progress(&self, record: &JobRecord, stage: Stage) -> watch::Sender<(u64, u64)> {
         const PACE: Duration = Duration::from_millis(100);
         let (tx, mut rx) = watch::channel((0, 0));
-        let events = self.events.clone();
+        let (events, happened) = (self.events.clone(), self.happened.clone());
+        let (job, epoch) = (record.id, Some(record.epoch));
         tokio::spawn(async move {
+            let mut begun = false;
             while rx.changed().await.is_ok() {
                 let (done, total) = *rx.borrow_and_update();
+                if !std::mem::replace(&mut begun, true) {
+                    let word = Happened { job, epoch, input: Input::Lacking(total) };
+                    // Unheard only when the scheduler is gone.
+                    let _ = ask_outlet(&happened, word, ROOM).await;
+                }
                 let _ = events.send(JobEvent::Progress { stage, done, total });
                 tokio::time::sleep(PACE).await;
             }
         });
         tx
+    }
+
+    /// Asks until the worker answers: how the job stands there, or that it has it no more. `None`: it is us who stop.
+    async fn wait_for_worker(
+        &self,
+        record: &JobRecord,
+        peer: PeerId,
+        epoch: Epoch,
+    ) -> Option<Result<HostedStatus, Refusal>> {
+        let asked = async {
+            loop {
+                let query = QueryJob { peer, job: record.id, epoch };
+                match ask_outlet(&self.parts.outlets.query, query, WIRE).await {
+                    Ok(Ok(status)) => return Some(Ok(status)),
+                    Ok(Err(refusal)) if is_gone(&refusal) => return Some(Err(refusal)),
+                    Err(AskError::Stopped(_)) => return None,
+                    Ok(Err(_)) | Err(AskError::TimedOut(_)) => tokio::time::sleep(AWAIT_PAUSE).await,
+                }
+            }
+        };
+        let never = || Some(Err(Refusal::new(RefusalKind::Unreachable, "it did not come back within a day")));
+        tokio::time::timeout(AWAIT_LIMIT, asked).await.unwrap_or_else(|_| never())
+    }
+
+    /// Everything of an assignment that another one has replaced, once it has ended there.
+    async fn collect(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) -> Result<Complete, Refusal> {
+        let (job, outlets) = (record.id, &self.parts.outlets);
+        let dir = self.parts.dir.join(job.to_string());
+        tokio::fs::create_dir_all(&dir).await.map_err(|e| Refusal::internal(format!("{}: {e}", dir.display())))?;
+        let (into, _log) = output_copy(dir.join(format!("output-{epoch}")));
+        let follow = FollowOutput { peer, job, epoch, into };
+        let output_bytes = wire(ask_outlet(&outlets.follow, follow, AS_LONG_AS_IT_TAKES).await)?;
+        let status = wire(ask_outlet(&outlets.query, QueryJob { peer, job, epoch }, WIRE).await)?;
+        if status.state != HostedState::Done {
+            return Err(Refusal::new(RefusalKind::Busy, "its output is complete, its end is not written down yet"));
+        }
+        let totals = match &status.results {
+            Some(results) if results.totals.files > 0 => {
+                let (progress, _) = watch::channel((0, 0));
+                let fetch = FetchResults { peer, job, epoch, manifest: results.manifest, progress };
+                wire(ask_outlet(&outlets.results, fetch, AS_LONG_AS_IT_TAKES).await)?
+            }
+            _ => Totals::default(),
+        };
+        Ok(Complete { status, output_bytes, totals })
     }
 
     async fn abandon(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) {

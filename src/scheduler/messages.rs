@@ -86,6 +86,8 @@ pub struct LinkChanged {
     pub peer: PeerId,
     /// Whether it is up.
     pub up: bool,
+    /// How long nothing had been heard over it when it went down: the worker is out of reach since then.
+    pub silent: std::time::Duration,
 }
 
 /// Stops taking jobs and gives up following; the jobs go on at their workers.

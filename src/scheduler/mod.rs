@@ -15,3 +15,6 @@ mod submit;
 
 pub use actor::{SchedulerActor, start};
 pub use outlets::{Outlets, SchedulerParts};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Which machine is best for a job: filter, then score, and the reason for either. Pure.
 
-use crate::model::{Facts, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes};
+use crate::model::{
+    Facts, Gpu, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes, format_duration,
+};
 use crate::wire::ipc::Candidate;
 
 /// What the own machine's score is multiplied by. Homie is there to borrow idle machines and to leave the own one
@@ -74,8 +76,8 @@ fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> Option<String> {
     if let Some(why) = over_limits(facts, needs) {
         return Some(why);
     }
-    if (facts.gpus.len() as u32) < needs.gpus {
-        return Some(format!("has {} of {} GPUs", facts.gpus.len(), needs.gpus));
+    if let Some(why) = lacks_gpus(facts, needs) {
+        return Some(why);
     }
     if let Some(memory) = needs.memory_bytes
         && facts.memory_free_bytes < memory
@@ -87,8 +89,39 @@ fn unfit(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> Option<String> {
         return Some(format!("only {} of disk is free", format_bytes(facts.disk_free_bytes)));
     }
     // Last, so that only this keeps it from the job: it is worth waiting for.
-    (peer.status == PeerStatus::Busy)
-        .then(|| format!("{BUSY}: {} of {} slots taken", facts.jobs_running, facts.job_slots))
+    if peer.status == PeerStatus::Busy {
+        return Some(format!("{BUSY}: {} of {} slots taken", facts.jobs_running, facts.job_slots));
+    }
+    gpus_in_use(facts, needs).map(|why| format!("{BUSY}: {why}"))
+}
+
+/// What the GPUs of a job must be, for people: `GPUs`, `GPUs like "3080" with 10.0 GB`.
+fn gpus_asked(needs: &Needs) -> String {
+    let model = needs.gpu_model.as_ref().map(|m| format!(" like {m:?}")).unwrap_or_default();
+    let memory = needs.gpu_memory_bytes.map(|b| format!(" with {}", format_bytes(b))).unwrap_or_default();
+    let many = if needs.gpus == 1 { "GPU" } else { "GPUs" };
+    format!("{many}{model}{memory}")
+}
+
+/// What no waiting changes: too few that suit, or too few lent.
+fn lacks_gpus(facts: &Facts, needs: &Needs) -> Option<String> {
+    let suit = facts.gpus.iter().filter(|g| g.suits(needs)).count() as u32;
+    if suit < needs.gpus {
+        return Some(format!("has {suit} of {} {}", needs.gpus, gpus_asked(needs)));
+    }
+    let lent = facts.gpu_limit.unwrap_or(u32::MAX);
+    (lent < needs.gpus).then(|| format!("lends {lent} GPUs, {} are needed", needs.gpus))
+}
+
+/// Those that suit are there, but somebody uses them.
+fn gpus_in_use(facts: &Facts, needs: &Needs) -> Option<String> {
+    let (taken, free): (Vec<&Gpu>, Vec<&Gpu>) =
+        facts.gpus.iter().filter(|g| g.suits(needs)).partition(|g| g.taken.is_some());
+    if free.len() as u32 >= needs.gpus {
+        return None;
+    }
+    let uses = taken.iter().filter_map(|g| Some(format!("GPU {} is {}", g.index, g.taken?.as_text())));
+    Some(uses.collect::<Vec<_>>().join(", "))
 }
 
 fn unfit_engines(facts: &Facts, spec: &JobSpec) -> Option<String> {
@@ -125,7 +158,8 @@ fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
     if let Some(time) = needs.timeout_s
         && time > facts.timeout_limit_s
     {
-        return Some(format!("lends {} s, {time} s are needed", facts.timeout_limit_s));
+        let text = |s: u64| format_duration(s.saturating_mul(1000));
+        return Some(format!("stops jobs after {}, {} are needed", text(facts.timeout_limit_s), text(time)));
     }
     None
 }
@@ -145,6 +179,7 @@ fn score(peer: &PeerView, needs: &Needs) -> (f64, String) {
         let mut free: Vec<f64> = facts
             .gpus
             .iter()
+            .filter(|g| g.suits(needs) && g.taken.is_none())
             .map(|g| g.memory_free_bytes as f64 / GIB * f64::from(100 - g.busy_percent.min(100)) / 100.0)
             .collect();
         free.sort_by(|a, b| b.total_cmp(a));
@@ -162,7 +197,7 @@ fn score(peer: &PeerView, needs: &Needs) -> (f64, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BootId, EngineKind, EngineOffer, Gpu, Isolation, PeerId};
+    use crate::model::{BootId, EngineKind, EngineOffer, GpuUse, Isolation, PeerId};
     use proptest::prelude::*;
 
     fn peer(name: &str, n: u8) -> PeerView {
@@ -226,14 +261,58 @@ mod tests {
 
     #[test]
     fn a_gpu_job_goes_where_the_idle_gpu_is() {
-        let gpu =
-            |busy| Gpu { name: "RTX".into(), memory_bytes: 10 << 30, memory_free_bytes: 10 << 30, busy_percent: busy };
+        let gpu = |busy| Gpu {
+            name: "RTX".into(),
+            memory_bytes: 10 << 30,
+            memory_free_bytes: 10 << 30,
+            busy_percent: busy,
+            ..Gpu::default()
+        };
         let (mut a, mut b, none) = (peer("a", 1), peer("b", 2), peer("none", 3));
         a.facts.gpus = vec![gpu(95)];
         b.facts.gpus = vec![gpu(0)];
         let spec = JobSpec { needs: Needs { gpus: 1, ..Needs::default() }, ..JobSpec::default() };
         assert_eq!(order(&[a, b, none.clone()], &spec), ["b", "a"]);
-        assert_eq!(why(none, &spec), "has 0 of 1 GPUs");
+        assert_eq!(why(none, &spec), "has 0 of 1 GPU");
+    }
+
+    #[test]
+    fn a_gpu_that_does_not_suit_or_is_used_does_not_count() {
+        let gpu = |index, name: &str, gib: u64, taken| Gpu {
+            index,
+            name: name.into(),
+            memory_bytes: gib << 30,
+            memory_free_bytes: gib << 30,
+            taken,
+            ..Gpu::default()
+        };
+        let with = |gpus: Vec<Gpu>| {
+            let mut p = peer("p", 1);
+            p.facts.gpus = gpus;
+            p
+        };
+        let needs = |gpus, gib: Option<u64>, model: Option<&str>| JobSpec {
+            needs: Needs {
+                gpus,
+                gpu_memory_bytes: gib.map(|g| g << 30),
+                gpu_model: model.map(str::to_owned),
+                ..Needs::default()
+            },
+            ..JobSpec::default()
+        };
+        let two = || with(vec![gpu(0, "NVIDIA GeForce RTX 3080", 10, None), gpu(1, "NVIDIA H200", 139, None)]);
+        for fits in [needs(2, None, None), needs(1, Some(100), None), needs(1, Some(10), Some("rtx 3080"))] {
+            assert_eq!(order(&[two()], &fits), ["p"], "{fits:?}");
+        }
+        assert_eq!(why(two(), &needs(2, Some(11), None)), "has 1 of 2 GPUs with 11.0 GB");
+        assert_eq!(why(two(), &needs(1, None, Some("4090"))), "has 0 of 1 GPU like \"4090\"");
+        let mut stingy = two();
+        stingy.facts.gpu_limit = Some(0);
+        assert_eq!(why(stingy, &needs(1, None, None)), "lends 0 GPUs, 1 are needed");
+        let used = with(vec![gpu(0, "A", 10, Some(GpuUse::Owner)), gpu(1, "A", 10, Some(GpuUse::Job))]);
+        let spec = needs(1, None, None);
+        assert_eq!(why(used.clone(), &spec), "busy: GPU 0 is in use by its owner, GPU 1 is taken by a job");
+        assert!(may_come_free(&rank(&[used], &spec, Totals::default())[0]));
     }
 
     #[test]
@@ -268,7 +347,7 @@ mod tests {
         let memory = needs(Needs { memory_bytes: Some(20 << 30), ..Needs::default() });
         assert_eq!(why(peer("p", 1), &memory), "lends 16.0 GB of memory, 20.0 GB is needed");
         let time = needs(Needs { timeout_s: Some(601), ..Needs::default() });
-        assert_eq!(why(peer("p", 1), &time), "lends 600 s, 601 s are needed");
+        assert_eq!(why(peer("p", 1), &time), "stops jobs after 10m 00s, 10m 01s are needed");
     }
 
     #[test]

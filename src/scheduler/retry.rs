@@ -14,6 +14,11 @@ pub(super) const UNREACHABLE_MS: u64 = 45_000;
 pub(super) const LOST_MS: u64 = 120_000;
 /// Runs of a job beyond the first, only for lost workers (design §6).
 pub(super) const RETRIES: usize = 1;
+/// Inputs or results that do not get through although the worker answers are given up after so many tries without one
+/// more byte on the other side ...
+pub(super) const STUCK_TRIES: u32 = 3;
+/// ... and not before this time, so that a link that flaps for a moment is no reason.
+pub(super) const STUCK_MS: u64 = 60_000;
 /// Tries to bring output and results home when this machine's own disk refuses.
 pub(super) const TRIES_HERE: u32 = 3;
 /// A worker that has the inputs and does not start in this time is given them again: starting takes milliseconds.

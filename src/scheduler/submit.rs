@@ -6,7 +6,7 @@ use super::ranking::is_named;
 use crate::clock::wall_ms;
 use crate::history::messages::{GetRecord, PutRecord};
 use crate::mailbox::{AskError, ask_outlet};
-use crate::model::{Delivery, Epoch, JobRecord, JobState, PeerStatus, PeerView, Role, Totals, Usage, Via};
+use crate::model::{JobRecord, PeerStatus, PeerView, Role, Totals, Via};
 use crate::registry::messages::ListPeers;
 use crate::wire::ipc::Submit;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -44,29 +44,10 @@ pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Re
     .ok_or_else(|| Refusal::new(RefusalKind::BadRequest, "the job's inputs were not put before it was submitted"))?;
 
     let record = JobRecord {
-        id: submit.id,
-        role: Role::Sent,
         uid,
-        spec: submit.spec,
         home_dir: Some(submit.home_dir),
-        inputs: submit.inputs,
         input_totals: Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() },
-        state: JobState::Queued,
-        outcome: None,
-        epoch: Epoch(0),
-        attempts: Vec::new(),
-        peer: None,
-        peer_name: None,
-        engine: None,
-        created_ms: wall_ms(),
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: Vec::new(),
+        ..JobRecord::new(submit.id, Role::Sent, submit.spec, submit.inputs, wall_ms())
     };
     let put = PutRecord { record: Box::new(record.clone()) };
     ask_outlet(&parts.outlets.put, put, ROOM).await.map_err(gone)??;

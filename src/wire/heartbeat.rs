@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, TryGetError};
 
-use crate::model::{BootId, EngineKind, EngineOffer, Facts, Gpu, Isolation, PeerId, visible_controls};
+use crate::model::{BootId, EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, PeerId, visible_controls};
 
 /// Time between two beats. Homie's sources ask for 2 s: lively on a screen, and under 0.1 % of a core with 10 peers.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -40,6 +40,10 @@ const MAX_ENGINES: usize = 4;
 /// The environment every engine may have; the names of others only travel on the link.
 const BASE_ENV: &str = "base";
 const ENGINE_HAS_BASE: u8 = 1;
+/// What stands behind the GPUs begins with this byte.
+const TAG_GPU_USE: u8 = b'G';
+/// Stands for no limit on the GPUs of a job.
+const ALL_GPUS: u8 = u8::MAX;
 
 /// Which group key signs a beat: four bytes that a group's members compute alike, so that the beats of another group
 /// on the same LAN are told apart (and dropped) without a MAC.
@@ -146,7 +150,8 @@ pub fn encode(beat: &Beat, key: KeyId) -> Vec<u8> {
         out.put_u8(if engine.envs.iter().any(|e| e == BASE_ENV) { ENGINE_HAS_BASE } else { 0 });
     }
     put_text(&mut out, facts.paused.as_deref().unwrap_or(""), MAX_REASON);
-    put_gpus(&mut out, &facts.gpus);
+    let described = put_gpus(&mut out, &facts.gpus);
+    put_gpu_use(&mut out, facts, described);
     out
 }
 
@@ -198,7 +203,9 @@ pub fn decode(signed: &[u8]) -> Result<Beat, BeatError> {
     }
     let reason = visible_controls(take_text(&mut at)?.as_bytes());
     facts.paused = (flags & FLAG_PAUSED != 0).then_some(reason);
-    facts.gpus = take_gpus(&mut at)?;
+    let described;
+    (facts.gpus, described) = take_gpus(&mut at)?;
+    take_gpu_use(&mut at, &mut facts, described)?;
     Ok(Beat { peer, boot, seq, worker_port, name: name.to_owned(), facts, goodbye: flags & FLAG_GOODBYE != 0 })
 }
 
@@ -209,7 +216,7 @@ pub fn is_name(name: &str) -> bool {
 
 /// How many there are, how many are described, and those: an empty name is the name of the one before, since the
 /// GPUs of one machine are mostly alike.
-fn put_gpus(out: &mut Vec<u8>, gpus: &[Gpu]) {
+fn put_gpus(out: &mut Vec<u8>, gpus: &[Gpu]) -> usize {
     let total = gpus.len().min(usize::from(u8::MAX));
     out.put_u8(total as u8);
     let described_at = out.len();
@@ -218,7 +225,9 @@ fn put_gpus(out: &mut Vec<u8>, gpus: &[Gpu]) {
     for gpu in &gpus[..total] {
         let name = cut(&gpu.name, MAX_GPU_NAME);
         let shown = if name == previous { "" } else { name };
-        if out.len() + 1 + shown.len() + 9 > MAX_BEAT - MAC_BYTES {
+        // What follows takes a tag, a length, a limit, and a byte for each that is described.
+        let tail = 3 + usize::from(out[described_at]) + 1;
+        if out.len() + 1 + shown.len() + 9 + tail > MAX_BEAT - MAC_BYTES {
             break;
         }
         put_text(out, shown, MAX_GPU_NAME);
@@ -228,9 +237,10 @@ fn put_gpus(out: &mut Vec<u8>, gpus: &[Gpu]) {
         out[described_at] += 1;
         previous = name;
     }
+    usize::from(out[described_at])
 }
 
-fn take_gpus(at: &mut &[u8]) -> Result<Vec<Gpu>, BeatError> {
+fn take_gpus(at: &mut &[u8]) -> Result<(Vec<Gpu>, usize), BeatError> {
     let [total, described] = take_array(at)?;
     let mut gpus: Vec<Gpu> = Vec::with_capacity(usize::from(total));
     for _ in 0..described.min(total) {
@@ -241,16 +251,61 @@ fn take_gpus(at: &mut &[u8]) -> Result<Vec<Gpu>, BeatError> {
         };
         let [a, b, c, d, e, f, g, h, busy] = take_array(at)?;
         gpus.push(Gpu {
+            index: gpus.len() as u32,
             name,
             memory_bytes: from_mib(u32::from_le_bytes([a, b, c, d])),
             memory_free_bytes: from_mib(u32::from_le_bytes([e, f, g, h])),
             busy_percent: busy.min(100),
+            ..Gpu::default()
         });
     }
+    let described_here = gpus.len();
     // Those that did not fit: there, but promising nothing until the link tells more.
-    let unknown = Gpu { name: "unknown GPU".into(), memory_bytes: 0, memory_free_bytes: 0, busy_percent: 100 };
-    gpus.resize(usize::from(total), unknown);
-    Ok(gpus)
+    let unknown =
+        Gpu { name: "unknown GPU".into(), memory_bytes: 0, memory_free_bytes: 0, busy_percent: 100, ..Gpu::default() };
+    while gpus.len() < usize::from(total) {
+        gpus.push(Gpu { index: gpus.len() as u32, ..unknown.clone() });
+    }
+    Ok((gpus, described_here))
+}
+
+/// Behind the GPUs, and only if it says something: how many of them a job may have, and who uses each one described.
+/// A tag and a length stand before it, so that a reader that does not know it passes over it.
+fn put_gpu_use(out: &mut Vec<u8>, facts: &Facts, described: usize) {
+    let gpus = &facts.gpus[..described];
+    if facts.gpu_limit.is_none() && gpus.iter().all(|g| g.taken.is_none()) {
+        return;
+    }
+    out.put_u8(TAG_GPU_USE);
+    out.put_u8(1 + described as u8);
+    out.put_u8(facts.gpu_limit.map_or(ALL_GPUS, |n| u8::try_from(n).unwrap_or(ALL_GPUS)));
+    for gpu in gpus {
+        out.put_u8(match gpu.taken {
+            None => 0,
+            Some(GpuUse::Owner) => 1,
+            Some(GpuUse::Job) => 2,
+        });
+    }
+}
+
+fn take_gpu_use(at: &mut &[u8], facts: &mut Facts, described: usize) -> Result<(), BeatError> {
+    let [TAG_GPU_USE, len, rest @ ..] = *at else { return Ok(()) };
+    let cut_short = BeatError::Malformed("cut short");
+    let (body, rest) = rest.split_at_checked(usize::from(*len)).ok_or(cut_short)?;
+    let Some((limit, uses)) = body.split_first().filter(|(_, uses)| uses.len() >= described) else {
+        return Err(cut_short);
+    };
+    *at = rest;
+    facts.gpu_limit = (*limit != ALL_GPUS).then_some(u32::from(*limit));
+    for (gpu, usage) in facts.gpus.iter_mut().zip(uses) {
+        gpu.taken = match usage {
+            0 => None,
+            1 => Some(GpuUse::Owner),
+            // Whatever a later version may add keeps jobs away too.
+            _ => Some(GpuUse::Job),
+        };
+    }
+    Ok(())
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str, max: usize) {
@@ -331,7 +386,16 @@ mod tests {
                 memory_bytes: 16 << 30,
                 memory_free_bytes: 4 << 30,
                 disk_free_bytes: 100 << 30,
-                gpus: vec![Gpu { name: "RTX".into(), memory_bytes: 1 << 20, memory_free_bytes: 0, busy_percent: 7 }; 2],
+                gpus: vec![
+                    Gpu {
+                        name: "RTX".into(),
+                        memory_bytes: 1 << 20,
+                        memory_free_bytes: 0,
+                        busy_percent: 7,
+                        ..Gpu::default()
+                    },
+                    Gpu { index: 1, name: "RTX".into(), memory_bytes: 1 << 20, busy_percent: 7, ..Gpu::default() },
+                ],
                 engines: vec![EngineOffer {
                     kind: EngineKind::Native,
                     isolation: Isolation::Namespace,
@@ -343,6 +407,7 @@ mod tests {
                 cpu_limit_millis: 2000,
                 memory_limit_bytes: 4 << 30,
                 timeout_limit_s: 600,
+                ..Facts::default()
             },
             goodbye: true,
         }
@@ -389,6 +454,22 @@ mod tests {
     }
 
     #[test]
+    fn who_uses_a_gpu_and_how_many_are_lent_is_told() {
+        let mut beat = small();
+        beat.facts.gpus[1].taken = Some(GpuUse::Owner);
+        let told = encode(&beat, KEY);
+        assert!(told.ends_with(b"G\x03\xFF\x00\x01"), "{told:?}");
+        assert_eq!(decode(&told), Ok(beat.clone()));
+        assert!(told.starts_with(&encode(&small(), KEY)), "an older version reads all it knows");
+        beat.facts.gpus[0].taken = Some(GpuUse::Job);
+        beat.facts.gpu_limit = Some(0);
+        assert_eq!(decode(&encode(&beat, KEY)), Ok(beat));
+        for cut in 1..told.len() - encode(&small(), KEY).len() - 1 {
+            assert!(decode(&told[..told.len() - cut]).is_err());
+        }
+    }
+
+    #[test]
     fn a_datagram_is_cut_only_if_it_may_be_a_beat() {
         let mut datagram = encode(&small(), KEY);
         datagram.extend_from_slice(&[9; MAC_BYTES]);
@@ -411,8 +492,9 @@ mod tests {
     }
 
     prop_compose! {
-        fn gpu()(name in "[a-z]{0,50}|RTX", memory: u64, free: u64, busy in 0u8..=100) -> Gpu {
-            Gpu { name, memory_bytes: memory, memory_free_bytes: free, busy_percent: busy }
+        fn gpu()(name in "[a-z]{0,50}|RTX", memory: u64, free: u64, busy in 0u8..=100, who in 0u8..3) -> Gpu {
+            let taken = [None, Some(GpuUse::Owner), Some(GpuUse::Job)][usize::from(who)];
+            Gpu { name, memory_bytes: memory, memory_free_bytes: free, busy_percent: busy, taken, ..Gpu::default() }
         }
     }
 
@@ -421,6 +503,7 @@ mod tests {
             n in any::<[u64; 5]>(), s in any::<[u16; 3]>(), cpu_percent in 0u8..=100, cpu_limit_millis: u32,
             paused in proptest::option::of("\\PC{0,100}"), gpus in proptest::collection::vec(gpu(), 0..20),
             engines in proptest::collection::vec((any::<bool>(), 0u8..6, any::<bool>()), 0..6),
+            gpu_limit in proptest::option::of(0u32..300),
         ) -> Facts {
             Facts {
                 cores: s[0], cpu_percent, memory_bytes: n[0], memory_free_bytes: n[1], disk_free_bytes: n[2], gpus,
@@ -430,7 +513,8 @@ mod tests {
                     envs: if base { vec!["base".into(), "ml-demo".into()] } else { vec![] },
                 })).collect(),
                 jobs_running: s[1], job_slots: s[2], paused, cpu_limit_millis,
-                memory_limit_bytes: n[3], timeout_limit_s: n[4],
+                memory_limit_bytes: n[3], timeout_limit_s: n[4], gpu_limit,
+                ..Facts::default()
             }
         }
     }

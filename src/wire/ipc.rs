@@ -75,6 +75,8 @@ pub mod method {
     pub const PEERS_ADD: &str = "peers.add";
     /// [`super::RemovePeer`] -> [`super::DirectPeer`]
     pub const PEERS_REMOVE: &str = "peers.remove";
+    /// () -> rows of [`super::Stranger`]
+    pub const PEERS_STRANGERS: &str = "peers.strangers";
     /// () -> rows of [`super::DirectPeer`]
     pub const PEERS_DIRECT: &str = "peers.direct";
     /// () -> rows of [`super::ConfigRow`]
@@ -174,6 +176,21 @@ pub struct DirectPeer {
     pub error: Option<String>,
     /// Milliseconds since it was last heard.
     pub heard_ms_ago: Option<u64>,
+}
+
+/// A machine on the network that cannot be understood: its group or its secret differs. A hint that nothing proves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Where its heartbeats come from.
+    pub addr: std::net::IpAddr,
+    /// Milliseconds since the last.
+    pub heard_ms_ago: u64,
+}
+
+impl std::fmt::Display for Stranger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "heard {}, but its group or secret differs", self.addr)
+    }
 }
 
 /// `homie add`.

@@ -1,6 +1,7 @@
 //! The engine under test, and a job in it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -102,6 +103,11 @@ pub(crate) struct OwnDocker {
 impl OwnDocker {
     /// Starts one and waits until it answers.
     pub(crate) fn start(name: &str) -> Result<Self, String> {
+        Self::start_with(name, "")
+    }
+
+    /// With one more option.
+    pub(crate) fn start_with(name: &str, option: &str) -> Result<Self, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("no engine answers, and only root can start one".to_owned());
         }
@@ -111,19 +117,46 @@ impl OwnDocker {
         let keeper = Command::new("sh")
             .arg("-c")
             .arg(
+                // A line kills the daemon and starts another one; its containerd dies with it and, as nobody's child, may
+                // stay a zombie, which the next daemon would take for alive.
                 // Shims outlive a daemon that was killed; their command lines name its directory.
-                "cd \"$1\" && { dockerd --host unix://$1/docker.sock --data-root $1/data --exec-root $1/exec \
-                 --pidfile $1/pid --bridge=none --iptables=false >$1/log 2>&1 & } ; child=$!; \
-                 read -r _; kill $child; wait $child; \
+                "cd \"$1\" && daemon() { dockerd --host unix://$1/docker.sock --data-root $1/data --exec-root $1/exec \
+                 --pidfile $1/pid --bridge=none --iptables=false $2 >>$1/log 2>&1 & child=$!; }; daemon \"$@\"; \
+                 while read -r _; do kill -9 $child; wait $child; rm -f $1/docker.sock $1/pid $1/exec/containerd/*.pid; daemon \"$@\"; done; \
+                 kill $child; wait $child; \
                  for p in /proc/[0-9]*; do grep -qs \"$1/exec\" $p/cmdline && kill -9 ${p#/proc/}; done; \
                  cd /; umount -R $1/data $1/exec; rm -rf $1",
             )
-            .args(["sh", &dir.to_string_lossy()])
+            .args(["sh", &dir.to_string_lossy(), option])
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| format!("sh: {e}"))?;
         let own = Self { socket: dir.join("docker.sock"), dir, keeper };
+        own.answers()?;
+        Ok(own)
+    }
+
+    /// SIGKILL to the daemon, and another one in its place.
+    pub(crate) fn kill_and_restart(&mut self) -> Result<(), String> {
+        let before = self.pid();
+        let keeper = self.keeper.stdin.as_mut().ok_or("no keeper")?;
+        keeper.write_all(b"\n").map_err(|e| e.to_string())?;
+        let patience = Instant::now() + Duration::from_secs(60);
+        let another = || std::fs::read_to_string(self.dir.join("pid")).is_ok_and(|p| p.trim() != before.to_string());
+        while !another() {
+            if Instant::now() > patience {
+                return Err("the daemon does not come back".to_owned());
+            }
+            // A poll of the condition itself.
+            #[allow(clippy::disallowed_methods)]
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.answers()
+    }
+
+    fn answers(&self) -> Result<(), String> {
+        let own = self;
         let patience = Instant::now() + Duration::from_secs(60);
         while UnixStream::connect(&own.socket).is_err() {
             if Instant::now() > patience {
@@ -134,7 +167,7 @@ impl OwnDocker {
             #[allow(clippy::disallowed_methods)]
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(own)
+        Ok(())
     }
 
     /// The process of the daemon itself.
@@ -189,12 +222,14 @@ impl TestJob {
                 disk_bytes: 64 << 20,
                 output_bytes: 256 << 20,
                 tmp_bytes: 16 << 20,
+                gpus: None,
             },
             uid,
             gid,
             gpus: vec![],
             engine: EngineKind::Docker,
             image: Some(shared.image.clone()),
+            tree: None,
             warm: None,
         };
         Self { dir, launch }
@@ -245,7 +280,7 @@ pub(crate) async fn finish(started: Started<DockerJob>) -> Finished {
         ended
     };
     let ended = tokio::time::timeout(Duration::from_secs(120), all).await.expect("the job ends");
-    job.remove().await.expect("removed");
+    job.remove().await.expect("removed").await;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Finished { stdout: text(out), stderr: text(err), ended }
 }

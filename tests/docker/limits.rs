@@ -43,7 +43,7 @@ async fn a_fork_bomb_stops_at_the_limit_and_dies_with_one_kill() {
     running.kill().await.expect("killed");
     let ended = running.wait().await.expect("known end");
     assert_eq!(ended.end, End::Signaled(9));
-    running.remove().await.expect("nothing is left");
+    running.remove().await.expect("nothing is left").await;
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -69,7 +69,7 @@ async fn a_job_that_ignores_every_signal_is_gone_soon_after_a_kill() {
     assert_eq!(running.wait().await.expect("known end").end, End::Signaled(9));
     // Killing what is gone is fine.
     running.kill().await.expect("idempotent");
-    running.remove().await.expect("nothing is left");
+    running.remove().await.expect("nothing is left").await;
     // The bar is 2 s on a quiet machine.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -68,12 +68,15 @@ fn spec() -> JobSpec {
         command: vec!["python3".into(), "train.py".into(), "--epochs".into(), "10".into()],
         vars: BTreeMap::from([("SEED".into(), "42".into())]),
         env: None,
+        wanted: None,
         needs: Needs {
             cpu_millis: Some(1500),
             memory_bytes: Some(1 << 30),
             timeout_s: Some(600),
             disk_bytes: None,
             gpus: 1,
+            gpu_memory_bytes: None,
+            gpu_model: None,
             isolation: Some(Isolation::Namespace),
         },
         peer: Some("raj".into()),
@@ -95,6 +98,7 @@ fn facts() -> Facts {
             memory_bytes: 10 << 30,
             memory_free_bytes: 9 << 30,
             busy_percent: 3,
+            ..Gpu::default()
         }],
         engines: vec![EngineOffer {
             kind: EngineKind::Native,
@@ -107,6 +111,7 @@ fn facts() -> Facts {
         cpu_limit_millis: Limits::default().cpu_millis,
         memory_limit_bytes: Limits::default().memory_bytes,
         timeout_limit_s: Limits::default().timeout_s,
+        ..Facts::default()
     }
 }
 
@@ -117,7 +122,8 @@ fn status() -> HostedStatus {
         state: HostedState::Done,
         output_bytes: 1234,
         engine: Some("native".into()),
-        usage: Usage { wall_ms: 3100, cpu_ms: 3000, peak_memory_bytes: 40 << 20 },
+        usage: Usage { wall_ms: 3100, cpu_ms: 3000, peak_memory_bytes: 40 << 20, ..Usage::default() },
+        limits: None,
         outcome: Some(Outcome::Exited { code: 0 }),
         results: Some(ResultRef {
             manifest: Digest([0xd2; 32]),

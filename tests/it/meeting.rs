@@ -55,6 +55,19 @@ fn a_wrong_secret_sees_and_reaches_nobody() {
     });
     assert_eq!(mallory.sees(), Vec::<String>::new());
     assert_eq!(alice.sees(), ["bob"]);
+    // Each is told that somebody is there whom it cannot understand, and of nobody else.
+    for (who, of) in [(alice, mallory), (world.host("bob"), mallory)] {
+        wait_until(&format!("{} hears a stranger", who.name), PATIENCE, || {
+            let rows = who.homie(&["--json", "peers"]).json()["strangers"].clone();
+            rows.as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["addr"] == of.ip.as_str())
+        });
+        who.homie(&["peers"]).code(0).says(&format!("heard {}, but its group or secret differs", of.ip));
+        who.homie(&["status"]).code(0).says(&format!("heard {}, but its group or secret differs", of.ip));
+    }
+    wait_until("mallory hears both", PATIENCE, || {
+        mallory.homie(&["--json", "peers"]).json()["strangers"].as_array().is_some_and(|rows| rows.len() == 2)
+    });
+    mallory.homie(&["peers"]).code(0).says(&format!("heard {}, but", alice.ip)).says("No other machine");
     mallory.run_text(&["--remote"], "echo never").code(69);
 }
 

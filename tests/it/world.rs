@@ -164,6 +164,13 @@ impl World {
         self.hosts.iter().find(|h| h.name == name).expect("a host of this world")
     }
 
+    /// Cuts a machine's way to all others that were parted so; those that were not it still reaches.
+    pub fn part(&self, name: &str) {
+        let at = self.hosts.iter().position(|h| h.name == name).expect("a host of this world") + 1;
+        let hub = self.hub.as_ref().expect("namespaces");
+        ip(&["-n", hub, "link", "set", &format!("p{at}"), "type", "bridge_slave", "isolated", "on"]);
+    }
+
     /// A machine by its name, to start or stop it.
     pub fn host_mut(&mut self, name: &str) -> &mut Host {
         self.hosts.iter_mut().find(|h| h.name == name).expect("a host of this world")
@@ -319,6 +326,12 @@ impl Host {
         kill_inhabitants(&self.namespace.iter().collect::<Vec<_>>(), &self.state);
     }
 
+    /// Sends homied a signal.
+    #[track_caller]
+    pub fn signal_homied(&self, signal: nix::sys::signal::Signal) {
+        self.homied.as_ref().expect("homied was started").signal(signal);
+    }
+
     /// Ends homied in order.
     #[track_caller]
     pub fn stop(&mut self) -> Finished {
@@ -419,7 +432,7 @@ fn ip(args: &[&str]) {
 }
 
 /// A port that is free for TCP and UDP. It may be taken before it is used; the kernel hands out others meanwhile.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("bound").port();

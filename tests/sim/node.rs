@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
+use homie::discovery::messages::StartDiscovery;
 use homie::discovery::{Datagrams, DiscoveryParts, Network, start_on};
 use homie::link::messages::Greet;
 use homie::mailbox::{Outlet, ask, ask_outlet};
@@ -138,13 +139,15 @@ pub(crate) async fn run_node(node: u8, starts: Arc<Mutex<u8>>, trace: crate::Tra
     let _discovery = start_on(
         SimNet,
         DiscoveryParts {
-            keys: Some(keys()),
+            says: StartDiscovery {
+                keys: Some(keys()),
+                boot: boot_of(node, start),
+                name: crate::name(node),
+                discovery_port: DISCOVERY,
+                worker_port: WORKER,
+                broadcast: true,
+            },
             id: id_of(node),
-            boot: boot_of(node, start),
-            name: crate::name(node),
-            discovery_port: DISCOVERY,
-            worker_port: WORKER,
-            broadcast: true,
             facts,
             registry: registry.clone().recipient(),
             link: link.recipient(),

@@ -79,6 +79,18 @@ pub struct ConfigArgs {
     /// Longest time a job may run here (600, 10m, 2h)
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
+    /// Most disk a job may fill here (10g)
+    #[arg(long, value_name = "SIZE")]
+    pub disk: Option<String>,
+    /// Most processes and threads of a job
+    #[arg(long, value_name = "N")]
+    pub pids: Option<String>,
+    /// Most GPUs a job may have here: all, or a number; 0 lends none
+    #[arg(long, value_name = "N|all")]
+    pub gpu: Option<String>,
+    /// Jobs that run here at once
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<String>,
     /// What to do; without it the configuration is shown
     #[command(subcommand)]
     pub action: Option<ConfigAction>,

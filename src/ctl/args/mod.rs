@@ -99,6 +99,12 @@ impl Cli {
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         Self::try_parse_from(split::normalise(argv.into_iter().collect(), &Self::command()))
     }
+
+    /// Whether a command line that [`Cli::read`] refuses asks for JSON, so that its refusal is JSON too.
+    pub fn wants_json(argv: &[OsString]) -> bool {
+        let ours = split::normalise(argv.to_vec(), &Self::command());
+        ours.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json")
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use crate::model::{Isolation, parse_cpus, parse_duration, parse_size};
+use crate::model::{Isolation, parse_cpus, parse_disk, parse_duration, parse_memory, parse_size};
 
 /// `homie run [FLAGS] SCRIPT [ARGS]`
 #[derive(Debug, Args)]
@@ -29,14 +29,20 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub gpu: Option<u32>,
+    /// Each of them with at least so much memory (10g)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub gpu_mem: Option<u64>,
+    /// Each of a model whose name has this in it (3080, h200)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub gpu_model: Option<String>,
     /// Cores it needs (2, 0.5)
     #[arg(long, value_name = "CORES", value_parser = parse_cpus)]
     pub cpu: Option<u32>,
     /// Memory it needs (512m, 4g)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory: Option<u64>,
     /// Disk it needs (10g)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_disk)]
     pub disk: Option<u64>,
     /// Kill it after this time (600, 10m, 2h)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]

@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::ctl::args::PeersArgs;
 use crate::ctl::cells::{WIDE, clean, gpu_cell, ip_cell, jobs_cell, load_bar, painted_status, path_cell, status_cell};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
-use crate::model::{Facts, PeerId, PeerStatus, PeerView, Via, format_bytes};
-use crate::wire::ipc::{PeersParams, method};
+use crate::model::{Facts, Gpu, GpuUse, PeerId, PeerStatus, PeerView, Via, format_bytes};
+use crate::wire::ipc::{PeersParams, Stranger, method};
 
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
 const WATCH: Duration = Duration::from_secs(1);
@@ -25,23 +26,33 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
     loop {
         let peers: Vec<PeerView> = homied.call_rows(method::PEERS, &PeersParams { all: args.all }).await?;
         let peers = others(peers);
+        // A homied before this method has none to tell.
+        let strangers: Vec<Stranger> = homied.call_rows(method::PEERS_STRANGERS, &()).await.unwrap_or_default();
         if ctx.json {
             let rows: Vec<PeerRow<'_>> = peers.iter().map(PeerRow::of).collect();
-            ctx.print_list("peers", &rows)?;
+            ctx.print_json(&json!({ "version": 1, "peers": rows, "strangers": strangers }))?;
             return Ok(ExitCode::SUCCESS);
         }
         let text = if peers.is_empty() { nobody(&ctx.out, args.all) } else { table(&ctx.out, &peers) };
         if !args.watch {
             ctx.print(&text)?;
+            note_strangers(ctx, &strangers);
             return Ok(ExitCode::SUCCESS);
         }
         // On a terminal the old picture is wiped; a pipe gets one table after the other.
         let wipe = if ctx.out.tty { "\x1b[H\x1b[2J" } else { "" };
         ctx.print(&format!("{wipe}{text}"))?;
+        note_strangers(ctx, &strangers);
         tokio::select! {
             () = tokio::time::sleep(WATCH) => {}
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+fn note_strangers(ctx: &Context, strangers: &[Stranger]) {
+    for stranger in strangers {
+        ctx.note(&format!("{} {stranger}", ctx.err.yellow("!")));
     }
 }
 
@@ -133,7 +144,7 @@ pub struct FactsRow<'a> {
     memory_bytes: u64,
     memory_free_bytes: u64,
     disk_free_bytes: u64,
-    gpus: &'a [crate::model::Gpu],
+    gpus: Vec<GpuRow<'a>>,
     engines: &'a [crate::model::EngineOffer],
     jobs_running: u16,
     job_slots: u16,
@@ -141,6 +152,35 @@ pub struct FactsRow<'a> {
     cpu_limit_millis: u32,
     memory_limit_bytes: u64,
     timeout_limit_ms: u64,
+    gpu_limit: Option<u32>,
+}
+
+/// A GPU in `--json`: every field, also those that the wire leaves out.
+#[derive(Debug, Serialize)]
+struct GpuRow<'a> {
+    index: u32,
+    name: &'a str,
+    memory_bytes: u64,
+    memory_free_bytes: u64,
+    busy_percent: u8,
+    temperature_c: Option<u16>,
+    power_watts: Option<u16>,
+    taken: Option<GpuUse>,
+}
+
+impl<'a> GpuRow<'a> {
+    fn of(gpu: &'a Gpu) -> Self {
+        Self {
+            index: gpu.index,
+            name: &gpu.name,
+            memory_bytes: gpu.memory_bytes,
+            memory_free_bytes: gpu.memory_free_bytes,
+            busy_percent: gpu.busy_percent,
+            temperature_c: gpu.temperature_c,
+            power_watts: gpu.power_watts,
+            taken: gpu.taken,
+        }
+    }
 }
 
 impl<'a> PeerRow<'a> {
@@ -170,7 +210,7 @@ impl<'a> FactsRow<'a> {
             memory_bytes: facts.memory_bytes,
             memory_free_bytes: facts.memory_free_bytes,
             disk_free_bytes: facts.disk_free_bytes,
-            gpus: &facts.gpus,
+            gpus: facts.gpus.iter().map(GpuRow::of).collect(),
             engines: &facts.engines,
             jobs_running: facts.jobs_running,
             job_slots: facts.job_slots,
@@ -178,6 +218,7 @@ impl<'a> FactsRow<'a> {
             cpu_limit_millis: facts.cpu_limit_millis,
             memory_limit_bytes: facts.memory_limit_bytes,
             timeout_limit_ms: facts.timeout_limit_s.saturating_mul(1000),
+            gpu_limit: facts.gpu_limit,
         }
     }
 }

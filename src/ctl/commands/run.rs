@@ -57,7 +57,7 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
     drop(progress);
 
     let id = JobId::random().map_err(|e| CtlError::io("no random bytes for the job's id", e.into()))?;
-    let mut watch = Watch::new(ctx, id, Look { story: true, raw: args.raw }, true);
+    let mut watch = Watch::new(ctx, id, Look { story: true, raw: args.raw, document: false }, true);
     if !args.detach {
         watch.ask_on_interrupt()?;
     }
@@ -114,12 +114,16 @@ fn spec(args: &RunArgs, selection: &Selection) -> Result<JobSpec, CtlError> {
         command: selection.command.clone(),
         vars: vars(&args.vars)?,
         env: args.env.clone(),
+        wanted: None,
         needs: Needs {
             cpu_millis: args.cpu,
             memory_bytes: args.memory,
             timeout_s: args.timeout,
             disk_bytes: args.disk,
-            gpus: args.gpu.unwrap_or(0),
+            // A wish about the GPU is a wish for one.
+            gpus: args.gpu.unwrap_or(u32::from(args.gpu_mem.is_some() || args.gpu_model.is_some())),
+            gpu_memory_bytes: args.gpu_mem,
+            gpu_model: args.gpu_model.clone(),
             isolation: args.isolation,
         },
         peer: args.peer.clone(),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::peers::FactsRow;
 use crate::ctl::args::StatusArgs;
-use crate::ctl::cells::{clean, load_bar, round_bytes, short_gpu, uptime};
+use crate::ctl::cells::{clean, gpu_state, load_bar, round_bytes, short_gpu, uptime};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, card};
@@ -111,8 +111,11 @@ fn goings_on(style: &Style, status: &StatusView) -> String {
         ("homied", format!("{} (pid {}), up {}", status.version, status.pid, uptime(status.uptime_ms))),
         ("Ports", format!("{}/udp, {}/tcp", status.discovery_port, status.worker_port)),
     ];
+    let gpus = facts.gpus.iter().map(|g| (format!("GPU {}", g.index), gpu_state(g, 8, style)));
+    let lines = lines.map(|(name, text)| (name.to_owned(), text));
+    let (load, rest) = lines.split_at(1);
     let mut out = String::from("\n");
-    for (name, text) in lines {
+    for (name, text) in load.iter().cloned().chain(gpus).chain(rest.iter().cloned()) {
         out.push_str(&format!("  {} {text}\n", style.dim(&format!("{name:<8}"))));
     }
     out

@@ -1,6 +1,6 @@
 //! The keys of the config file that the client can check and set: which values they take, and what to say of them.
 
-use crate::model::{Isolation, parse_cpus, parse_duration, parse_size};
+use crate::model::{Isolation, LEAST_MEMORY, parse_cpus, parse_duration, parse_size_from};
 
 use super::scalar::quote;
 
@@ -15,14 +15,18 @@ pub enum Kind {
     Port,
     /// Cores.
     Cpus,
-    /// Bytes in Docker's notation.
-    Size,
+    /// Bytes in Docker's notation, at least so many.
+    Size(u64),
     /// Seconds, or `10m`.
     Seconds,
-    /// A number from 1 to 100000.
-    Count,
+    /// A number from 1 to this.
+    Count(u32),
+    /// `all`, or a number from 0 to 64.
+    Gpus,
     /// A socket's path, with or without `unix://`.
     Socket,
+    /// `auto`, `direct` or the URL of a proxy; homied reads the rest of it.
+    Proxy,
     /// `true` or `false`.
     Switch,
     /// One of these words.
@@ -77,7 +81,7 @@ pub const KEYS: &[Key] = &[
     key("discovery_port", Kind::Port, "5555", "UDP port on which machines find each other"),
     key("worker_port", Kind::Port, "5556", "TCP port on which jobs arrive"),
     key("container_cpu_limit", Kind::Cpus, "2.0", "cores that a job gets at most"),
-    key("container_memory_limit", Kind::Size, "4g", "memory that a job gets at most"),
+    key("container_memory_limit", Kind::Size(LEAST_MEMORY), "4g", "memory that a job gets at most"),
     key("container_timeout", Kind::Seconds, "600", "seconds after which a job is stopped"),
     key("group", Kind::Name, "homie", "the group's name; machines of another group are not seen"),
     key("engine", Kind::Word(ENGINES), "auto", "what runs jobs here: auto, docker or native"),
@@ -88,15 +92,24 @@ pub const KEYS: &[Key] = &[
         "where Docker or Podman answers; default: looked for",
     ),
     key("min_isolation", Kind::Word(LEVELS), "namespace", "the weakest jail a friend's job may be put in"),
-    key("job_slots", Kind::Count, "", "jobs that run here at once; default: by the number of cores"),
-    key("container_pids_limit", Kind::Count, "256", "processes and threads that a job gets at most"),
-    key("container_disk_limit", Kind::Size, "10g", "bytes that a job may write"),
-    key("container_output_limit", Kind::Size, "256m", "bytes that a job may print"),
-    key("container_tmp_limit", Kind::Size, "1g", "bytes of a job's /tmp, which is memory"),
-    key("store_limit", Kind::Size, "20g", "bytes of inputs and results kept here"),
+    key("job_slots", Kind::Count(65_535), "2", "jobs that run here at once"),
+    key("container_pids_limit", Kind::Count(100_000), "256", "processes and threads that a job gets at most"),
+    key("container_disk_limit", Kind::Size(1), "10g", "bytes that a job may write"),
+    key("container_output_limit", Kind::Size(1 << 10), "256m", "bytes that a job may print"),
+    key("container_tmp_limit", Kind::Size(1 << 20), "1g", "bytes of a job's /tmp, which is memory"),
+    key("container_gpu_limit", Kind::Gpus, "all", "GPUs that a job gets at most: all, or a number; 0 lends none"),
+    key("gpu_share", Kind::Switch, "false", "whether several jobs may have one GPU at a time"),
+    key("store_limit", Kind::Size(1 << 20), "20g", "bytes of inputs and results kept here"),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
     key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
+    key("proxy", Kind::Proxy, "auto", "way to peers added by address; auto: as ALL_PROXY and its sisters say"),
+    key(
+        "proxy_rules",
+        Kind::List,
+        "[]",
+        "ways to certain peers: `- to: 100.64.0.0/10` with `via: socks5h://HOST:PORT`",
+    ),
     key("admins", Kind::List, "[]", "users who may change these settings beside root"),
 ];
 
@@ -114,6 +127,10 @@ pub fn find(name: &str) -> Result<&'static Key, KeyError> {
         "cpu" => "container_cpu_limit",
         "memory" => "container_memory_limit",
         "timeout" => "container_timeout",
+        "pids" => "container_pids_limit",
+        "disk" => "container_disk_limit",
+        "gpu" => "container_gpu_limit",
+        "jobs" => "job_slots",
         "secret" => "group_secret",
         other => other,
     };
@@ -161,17 +178,34 @@ impl Key {
                 let millis = parse_cpus(text).map_err(|e| bad(e.to_string()))?;
                 Ok(format!("{:?}", f64::from(millis) / 1000.0))
             }
-            Kind::Size => parse_size(text).map(|_| quote_size(text)).map_err(|e| bad(e.to_string())),
+            Kind::Size(least) => parse_size_from(text, least).map(|_| quote_size(text)).map_err(bad),
             Kind::Seconds => parse_duration(text).map(|s| s.to_string()).map_err(|e| bad(e.to_string())),
-            Kind::Count => match text.parse::<u32>() {
-                Ok(n) if (1..=100_000).contains(&n) => Ok(n.to_string()),
-                _ => Err(bad(format!("{text:?} is not a number from 1 to 100000"))),
+            Kind::Count(most) => match text.parse::<u32>() {
+                Ok(n) if (1..=most).contains(&n) => Ok(n.to_string()),
+                _ => Err(bad(format!("{text:?} is not a number from 1 to {most}"))),
+            },
+            Kind::Gpus => match text.to_ascii_lowercase().as_str() {
+                "all" => Ok("all".into()),
+                number => match number.parse::<u32>() {
+                    Ok(n) if n <= 64 => Ok(n.to_string()),
+                    _ => Err(bad(format!("{text:?} is neither all nor a number from 0 to 64"))),
+                },
             },
             Kind::Socket if text.starts_with('/') || text.starts_with("unix:///") => Ok(quote(text)),
             Kind::Socket => Err(bad(format!("{text:?} is not a local socket; write unix:///var/run/docker.sock"))),
+            Kind::Proxy
+                if matches!(text, "auto" | "direct")
+                    || ["socks5h://", "socks5://", "http://"].iter().any(|s| text.starts_with(s)) =>
+            {
+                Ok(quote(text))
+            }
+            // Never repeats the text: it may hold a password.
+            Kind::Proxy => {
+                Err(bad("that is no proxy; write auto, direct, socks5h://HOST:PORT or http://HOST:PORT".into()))
+            }
             Kind::Switch => match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" => Ok("true".into()),
-                "false" | "no" | "off" => Ok("false".into()),
+                "true" | "yes" | "on" | "1" => Ok("true".into()),
+                "false" | "no" | "off" | "0" => Ok("false".into()),
                 _ => Err(bad(format!("{text:?} is neither true nor false"))),
             },
             Kind::Word(words) if words.contains(&text) => Ok(text.to_owned()),
@@ -231,6 +265,12 @@ mod tests {
             ("timeout", "10m", "600"),
             ("worker-port", "5556", "5556"),
             ("broadcast", "no", "false"),
+            ("proxy", "socks5h://localhost:1055", "\"socks5h://localhost:1055\""),
+            ("gpu", "0", "0"),
+            ("gpu", "All", "all"),
+            ("disk", "20g", "20g"),
+            ("pids", "512", "512"),
+            ("jobs", "4", "4"),
             ("engine", "native", "native"),
             ("secret", "correct horse", "\"correct horse\""),
             ("name", "raj", "raj"),
@@ -249,7 +289,10 @@ mod tests {
             ("name", ""),
             ("secret", ""),
             ("job_slots", "0"),
+            ("gpu", "65"),
+            ("gpu", "some"),
             ("direct", "a"),
+            ("proxy", "localhost:1055"),
         ] {
             assert!(find(name).and_then(|k| k.yaml(text)).is_err(), "{name}={text}");
         }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::hints::{Here, after_failure};
+use super::limits;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Progress, Style, card, job_json};
@@ -87,7 +88,7 @@ fn hints(record: &JobRecord, ending: &Ending<'_>) -> Vec<String> {
         (Some(Outcome::Exited { code }), Some(sent)) if *code != 0 => {
             after_failure(&ending.tail, &Dir { cwd: Path::new("."), sent })
         }
-        _ => Vec::new(),
+        _ => limits::advice(record).into_iter().collect(),
     }
 }
 
@@ -128,9 +129,7 @@ fn title(record: &JobRecord) -> (String, Option<String>) {
         Some(Outcome::Exited { code: 0 }) => ("Job Complete".into(), None),
         Some(Outcome::Exited { code }) => (format!("Job Failed (exit code {code})"), None),
         Some(Outcome::Signaled { signal }) => (format!("Job Failed (killed by {})", signal_name(*signal)), None),
-        Some(Outcome::TimedOut) => {
-            ("Job Timed Out".into(), Some("it reached its time limit; ask for more with --timeout 2h".into()))
-        }
+        Some(Outcome::TimedOut) => ("Job Timed Out".into(), Some(limits::timed_out(record))),
         Some(Outcome::Cancelled { by }) if by == "you" => ("Job Cancelled".into(), None),
         Some(Outcome::Cancelled { by }) => ("Job Cancelled".into(), Some(format!("by {by}"))),
         Some(Outcome::Failed { message, .. }) => ("Job Failed".into(), Some(message.clone())),
@@ -199,7 +198,7 @@ mod tests {
         for (outcome, title, reason) in [
             (Outcome::Exited { code: 3 }, "Job Failed (exit code 3)", None),
             (Outcome::Signaled { signal: 11 }, "Job Failed (killed by SIGSEGV)", None),
-            (Outcome::TimedOut, "Job Timed Out", Some("--timeout")),
+            (Outcome::TimedOut, "Job Timed Out", Some("it reached its time limit")),
             (Outcome::Cancelled { by: "you".into() }, "Job Cancelled", None),
             (Outcome::Cancelled { by: "raj".into() }, "Job Cancelled", Some("by raj")),
             (failed(FailKind::NoPeer, "nobody is online"), "Job Failed", Some("nobody is online")),

@@ -1,8 +1,7 @@
 //! Where each result lands: the rules of delivery, without a look at a disk.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
 use crate::ctl::exit::CtlError;
+use crate::ctl::glob::Glob;
 use crate::model::{CleanPath, Digest, JobId};
 
 /// The longest name of a file on every usual file system.
@@ -81,7 +80,7 @@ pub(super) fn beside(name: &str, job: JobId, number: u32) -> String {
 
 /// The globs of `--output`.
 #[derive(Debug)]
-pub(super) struct Named(GlobSet);
+pub(super) struct Named(Vec<Glob>);
 
 impl Named {
     /// Reads the globs; one that names a directory names everything in it.
@@ -89,20 +88,18 @@ impl Named {
     /// # Errors
     /// One of them is no glob.
     pub(super) fn new(globs: &[String]) -> Result<Self, CtlError> {
-        let wrong = |glob: &str, e: &globset::Error| CtlError::usage(format!("{glob} is no glob: {}", e.kind()));
-        let mut set = GlobSetBuilder::new();
+        let mut all = Vec::new();
         for glob in globs {
-            let clean = glob.trim_start_matches("./").trim_end_matches('/');
-            for form in [clean.to_owned(), format!("{clean}/**")] {
-                set.add(GlobBuilder::new(&form).literal_separator(true).build().map_err(|e| wrong(glob, &e))?);
-            }
+            let clean = glob.trim_end_matches('/');
+            all.push(Glob::new(clean)?);
+            all.push(Glob::new(&format!("{clean}/**"))?);
         }
-        set.build().map(Self).map_err(|e| wrong("--output", &e))
+        Ok(Self(all))
     }
 
     /// Whether one of them names `path`.
     pub(super) fn names(&self, path: &CleanPath) -> bool {
-        self.0.is_match(path.as_str())
+        self.0.iter().any(|glob| glob.matches(path.as_str()))
     }
 }
 

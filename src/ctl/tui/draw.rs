@@ -162,7 +162,9 @@ fn resources(style: &Style, facts: &Facts, columns: usize) -> Vec<String> {
         round_bytes(facts.memory_bytes)
     )];
     for gpu in facts.gpus.iter().take(1) {
-        lines.push(format!("GPU  {} {}", load_bar(gpu.busy_percent, cells, style), short_gpu(&clean(&gpu.name))));
+        let taken = gpu.taken.map(|t| format!(", {}", t.as_text())).unwrap_or_default();
+        let name = clean(&gpu.name);
+        lines.push(format!("GPU  {} {}{taken}", load_bar(gpu.busy_percent, cells, style), short_gpu(&name)));
     }
     let paused = facts.paused.as_deref().map(|why| format!(", paused: {}", clean(why))).unwrap_or_default();
     lines.push(format!("Jobs {} slots taken{paused}", jobs_cell(facts)));

@@ -117,7 +117,7 @@ pub(super) async fn delivered(session: &Session, request: &Request) -> Result<Va
     session.ask(&outlets.remember, remember).await??;
     if delivered.last && record.delivery == Delivery::Waiting {
         record.delivery = Delivery::Delivered;
-        let pin = results_pin(record.id);
+        let pin = results_pin(record.id, record.epoch);
         session.ask(&outlets.put, PutRecord { record: Box::new(record) }).await??;
         // From now on they may make room for others; until then `homie results` gives them again.
         let blobs = session.shared.parts.blobs.clone();

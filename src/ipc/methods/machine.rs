@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{Answer, value};
-use crate::discovery::messages::DiscoveryError;
+use crate::discovery::messages::{DiscoveryError, ListStrangers};
 use crate::ipc::messages::{AddDirectPeer, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use crate::ipc::session::{ROOM, Session, answer, params};
 use crate::link::messages::{ListDirect, Listening};
 use crate::mailbox::ask;
-use crate::model::{PeerStatus, Via};
+use crate::model::{PeerStatus, Via, beyond_machine};
 use crate::registry::messages::ListPeers;
 use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
 use crate::scheduler::messages::OpenJobs;
-use crate::wire::ipc::{AddPeer, PeersParams, RemovePeer, Request, StatusView};
+use crate::wire::ipc::{AddPeer, ConfigRow, PeersParams, RemovePeer, Request, StatusView};
 use crate::wire::refusal::Refusal;
 use crate::wire::version::RELEASE;
 
@@ -26,6 +26,7 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
     let hosted = session.ask(&outlets.hosted, HostedJobs).await?;
     let mut warnings = loaded.warnings.clone();
     warnings.extend(session.ask(&outlets.engine_warnings, EngineWarnings).await?);
+    warnings.extend(session.ask(&outlets.strangers, ListStrangers).await?.iter().map(ToString::to_string));
     let view = StatusView {
         name: loaded.settings.name.clone(),
         id: parts.id,
@@ -55,6 +56,11 @@ pub(super) async fn peers(session: &mut Session, request: &Request) -> Answer {
     session.rows(request.id, rows).await
 }
 
+pub(super) async fn strangers(session: &mut Session, request: &Request) -> Answer {
+    let rows = session.ask(&session.shared.parts.outlets.strangers, ListStrangers).await;
+    session.rows(request.id, rows).await
+}
+
 pub(super) async fn direct(session: &mut Session, request: &Request) -> Answer {
     let rows = session.ask(&session.shared.parts.outlets.direct, ListDirect).await;
     session.rows(request.id, rows).await
@@ -71,13 +77,24 @@ pub(super) async fn remove(session: &Session, request: &Request) -> Result<Value
 }
 
 pub(super) async fn config(session: &mut Session, request: &Request) -> Answer {
-    let rows = answer(ask(&session.actor, ShowConfig, ROOM).await);
+    let rows = answer(ask(&session.actor, ShowConfig, ROOM).await).map(|rows| measured(session, rows));
     session.rows(request.id, rows).await
 }
 
 pub(super) async fn reload(session: &mut Session, request: &Request) -> Answer {
     let rows = answer(ask(&session.actor, ReloadConfig, ROOM).await).and_then(|rows| rows);
+    let rows = rows.map(|rows| measured(session, rows));
     session.rows(request.id, rows).await
+}
+
+/// With a warning at each cap that this machine cannot give; a default is nobody's wish.
+fn measured(session: &Session, mut rows: Vec<ConfigRow>) -> Vec<ConfigRow> {
+    let facts = session.shared.parts.facts.borrow();
+    for row in rows.iter_mut().filter(|row| row.origin != "default" && row.warning.is_none()) {
+        let cap = row.value.as_str().map_or_else(|| row.value.to_string(), str::to_owned);
+        row.warning = beyond_machine(&row.key, &cap, facts.cores, facts.memory_bytes);
+    }
+    rows
 }
 
 pub(super) async fn shutdown(session: &Session) -> Result<Value, Refusal> {

@@ -24,6 +24,7 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::STATUS => Ok(machine::status(session).await),
         method::PEERS => machine::peers(session, &request).await,
         method::PEERS_DIRECT => machine::direct(session, &request).await,
+        method::PEERS_STRANGERS => machine::strangers(session, &request).await,
         method::PEERS_ADD => Ok(machine::add(session, &request).await),
         method::PEERS_REMOVE => Ok(machine::remove(session, &request).await),
         method::CONFIG => machine::config(session, &request).await,

@@ -3,6 +3,7 @@
 use futures_util::{SinkExt, StreamExt};
 
 use super::super::secure::{Frames, Member};
+use super::super::tls::Tls;
 use super::*;
 use crate::wire::frame::Frame;
 use crate::wire::link::{LinkFrame, LinkRequest, OUTPUT_WINDOW, Purpose};
@@ -35,7 +36,8 @@ async fn by_hand(machine: &Machine) -> (PeerId, Frames) {
 }
 
 async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine) -> (PeerId, Frames) {
-    let member = Member::new(identity, OURS.clone(), "hand".into(), BootId([boot; 16])).expect("TLS");
+    let member =
+        Member::new(Tls::new(identity).expect("TLS"), identity.peer(), OURS.clone(), "hand".into(), BootId([boot; 16]));
     let stream = TcpStream::connect(machine.addr()).await.expect("connect");
     let secured = member.dial(stream, 0, Purpose::Control).await.expect("friends");
     (identity.peer(), secured.control())

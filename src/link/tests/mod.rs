@@ -3,6 +3,7 @@
 
 mod actor;
 mod edges;
+mod renewal;
 mod road;
 mod strangers;
 mod time;
@@ -21,6 +22,7 @@ use tokio::task::LocalSet;
 use super::messages::*;
 use super::{LinkParts, PeerLinkActor, RegistryOutlets, SandboxOutlets, start};
 use crate::blobs::BlobStore;
+use crate::config::{Exit, ProxyChoice};
 use crate::identity::Identity;
 use crate::mailbox::{Door, ask};
 use crate::model::{
@@ -108,6 +110,9 @@ impl Machine {
             boot: BootId::random().expect("random"),
             worker_port: config.port,
             direct: config.direct,
+            // Whatever the environment of the tests says.
+            proxy: ProxyChoice::Given(Exit::Direct),
+            proxy_rules: Vec::new(),
             sandbox: SandboxOutlets::of(&sandbox),
             registry: RegistryOutlets::of(&registry),
             blobs: blobs.clone(),
@@ -212,6 +217,7 @@ fn status(job: JobId, epoch: Epoch, state: HostedState) -> HostedStatus {
         output_bytes: 0,
         engine: None,
         usage: Usage::default(),
+        limits: None,
         outcome: None,
         results: None,
     }

@@ -47,7 +47,7 @@ async fn whole_road(a: &Machine, b: &Machine, to: PeerId) {
     for at in crate::transfer::chunks(&results) {
         a.blobs.get(&at.digest, at.len).expect("here and whole");
     }
-    assert!(a.blobs.pins().expect("readable").contains(&results_pin(JobId([1; 16]))));
+    assert!(a.blobs.pins().expect("readable").contains(&results_pin(JobId([1; 16]), Epoch(1))));
 
     let acknowledge = AcknowledgeJob { peer: to, job: JobId([1; 16]), epoch: Epoch(1) };
     assert_eq!(ask(&a.door, acknowledge, LIMIT).await.expect("answer"), Ok(()));

@@ -92,7 +92,13 @@ fn somebody_in_the_middle_is_noticed() {
             }
         });
         let identity = Identity::ephemeral().expect("key");
-        let victim = Member::new(&identity, OURS.clone(), "raj".into(), BootId([1; 16])).expect("TLS");
+        let victim = Member::new(
+            Tls::new(&identity).expect("TLS"),
+            identity.peer(),
+            OURS.clone(),
+            "raj".into(),
+            BootId([1; 16]),
+        );
         let stream = TcpStream::connect(addr).await.expect("connect");
         let met = victim.dial(stream, 0, Purpose::Control).await;
         assert!(matches!(met, Err(LinkError::NoHello)), "the friend must not answer");
@@ -108,7 +114,13 @@ fn a_friend_without_a_good_ticket_gets_no_bulk_connection() {
     run(async {
         let machine = Machine::new("mike").await;
         let identity = Identity::ephemeral().expect("key");
-        let friend = Member::new(&identity, OURS.clone(), "raj".into(), BootId([1; 16])).expect("TLS");
+        let friend = Member::new(
+            Tls::new(&identity).expect("TLS"),
+            identity.peer(),
+            OURS.clone(),
+            "raj".into(),
+            BootId([1; 16]),
+        );
         for ticket in ["00".repeat(16), String::new(), "zz".into(), "x".repeat(3000)] {
             let stream = TcpStream::connect(machine.addr()).await.expect("connect");
             let met = friend.dial(stream, 0, Purpose::Bulk { ticket }).await;
@@ -152,7 +164,13 @@ fn a_connection_is_set_up_fast_and_the_clock_does_not_matter() {
     run(async {
         let machine = Machine::new("mike").await;
         let identity = Identity::ephemeral().expect("key");
-        let friend = Member::new(&identity, OURS.clone(), "raj".into(), BootId([1; 16])).expect("TLS");
+        let friend = Member::new(
+            Tls::new(&identity).expect("TLS"),
+            identity.peer(),
+            OURS.clone(),
+            "raj".into(),
+            BootId([1; 16]),
+        );
         let mut times = Vec::new();
         for _ in 0..50 {
             let start = Instant::now();
@@ -172,7 +190,7 @@ fn a_connection_is_set_up_fast_and_the_clock_does_not_matter() {
 #[tokio::test]
 async fn a_dialler_that_floods_before_hello_is_cut_off() {
     let (keys, identity) = (OURS.clone(), Identity::ephemeral().expect("key"));
-    let member = Member::new(&identity, keys, "mike".into(), BootId([1; 16])).expect("TLS");
+    let member = Member::new(Tls::new(&identity).expect("TLS"), identity.peer(), keys, "mike".into(), BootId([1; 16]));
     let (near, far) = tokio::io::duplex(1 << 20);
     let flood = async move {
         let tls = Tls::new(&Identity::ephemeral().expect("key")).expect("TLS");

@@ -3,9 +3,9 @@
 use futures_util::SinkExt;
 use tokio_util::codec::Framed;
 
-use super::super::dialer::{Route, Target};
+use super::super::dialer::{Routes, Target};
 use super::super::handle::{Ending, Link};
-use super::super::room::{Own, Room};
+use super::super::room::{Me, Own, Room};
 use super::super::secure::Frames;
 use super::super::session;
 use super::super::tickets::Tickets;
@@ -19,11 +19,9 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
     let me = actor::nobody();
     let (_, facts) = watch::channel(Facts::default());
     let room = Room {
-        member: None,
+        me: watch::Sender::new(Arc::new(Me { member: None, name: "raj".into(), boot: BootId([1; 16]) })),
         own: PeerId([1; 32]),
-        name: "raj".into(),
-        boot: BootId([1; 16]),
-        route: Route::default(),
+        routes: Routes::direct(),
         sandbox: SandboxOutlets::of(&sandbox),
         registry: RegistryOutlets::of(&registry),
         blobs: BlobStore::open(dir.join("blobs"), 1 << 20).expect("store"),
@@ -47,7 +45,7 @@ async fn session(dialled: bool, alive: bool, before: impl FnOnce(&Arc<Link>)) ->
     let (room, _seen) = room(dir.path());
     let (near, far) = tokio::io::duplex(1 << 20);
     let target = dialled.then(|| Target::Name("mike:5556".into()));
-    let (link, outgoing) = Link::new(PeerId([2; 32]), "mike".into(), BootId([2; 16]), false, target);
+    let (link, outgoing) = Link::new(PeerId([2; 32]), "mike".into(), BootId([2; 16]), BootId([1; 16]), false, target);
     before(&link);
     let frames: Frames = Framed::new(Box::new(near), FrameCodec::control());
     let other = tokio::spawn(async move {
@@ -62,8 +60,10 @@ async fn session(dialled: bool, alive: bool, before: impl FnOnce(&Arc<Link>)) ->
         }
     });
     let start = tokio::time::Instant::now();
-    let ending = session::run(room, link, frames, outgoing).await;
+    let ending = session::run(room, link.clone(), frames, outgoing).await;
     other.abort();
+    let silent = link.silent_for();
+    assert!(if ending == Ending::Dead { about(silent, 45) } else { silent < Duration::from_secs(3) }, "{silent:?}");
     (ending, start.elapsed())
 }
 

@@ -11,17 +11,21 @@
 //! ```
 
 pub mod docker;
+mod meter;
 pub mod native;
 mod seccomp;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
 
-use crate::model::{EngineKind, EngineOffer, Epoch, JobId, Limits, Outcome, Usage};
+use crate::model::{EngineKind, EngineOffer, Epoch, GpuDevice, JobId, Limits, Outcome, Usage};
+
+pub use meter::{Meter, Reading};
 
 /// Everything an engine must know to run a job, written to `launch.json` by homied and read by the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,14 +52,33 @@ pub struct JobLaunch {
     pub uid: u32,
     /// The group it runs as.
     pub gid: u32,
-    /// Indices of the GPUs it may use.
-    pub gpus: Vec<u32>,
+    /// The GPUs it may use.
+    pub gpus: Vec<GpuDevice>,
     /// Which engine runs it.
     pub engine: EngineKind,
     /// The image that holds `env`, by digest, for engines that have images.
     pub image: Option<String>,
-    /// The name of something that the engine made ahead for this directory (a created container), if it did.
-    pub warm: Option<String>,
+    /// The directory that holds `env`, to be seen read-only at [`INSIDE_ENV`]; `None` for `base` and for images.
+    #[serde(default)]
+    pub tree: Option<PathBuf>,
+    /// The container that was started ahead and is this job's now, if one was there.
+    pub warm: Option<Warm>,
+}
+
+/// A container that was started before its job was known. Its init waits in it for one order, ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// Its label.
+    pub id: String,
+    /// The engine's name for it, which stays when it is renamed.
+    pub container: String,
+    /// Where its directories were when it was made; they belong to the job's directory now. The engine still tells the
+    /// old place.
+    pub made_in: PathBuf,
+    /// The limits it was made with.
+    pub limits: Limits,
+    /// How long its init was told to wait, in seconds.
+    pub patience_s: u32,
 }
 
 impl JobLaunch {
@@ -69,13 +92,18 @@ impl JobLaunch {
         job_name(self.job, self.epoch)
     }
 
+    /// Where its programs are looked up.
+    pub fn search_path(&self) -> &'static str {
+        if self.tree.is_some() { INSIDE_PATH_ENV } else { INSIDE_PATH }
+    }
+
     /// The variables the job starts with: the submitter's, then the fixed few that it may not change.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let mut vars = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
         vars.extend(self.vars.clone());
         vars.extend(
             [
-                ("PATH", INSIDE_PATH),
+                ("PATH", self.search_path()),
                 ("HOME", INSIDE_WORK),
                 ("TMPDIR", "/tmp"),
                 // Python would otherwise hold back lines in a 8 KiB buffer, because its output is no terminal.
@@ -83,14 +111,32 @@ impl JobLaunch {
             ]
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
         );
+        if self.tree.is_some() {
+            // What activating it would set; tools that look for an environment look for this.
+            vars.insert("VIRTUAL_ENV".to_owned(), INSIDE_ENV.to_owned());
+        }
         vars.insert("HOMIE_JOB".to_owned(), self.job.to_string());
         vars.insert("HOMIE_EPOCH".to_owned(), self.epoch.to_string());
+        // By their own names, which mean the same inside and outside. `void` keeps a container engine whose default
+        // runtime is NVIDIA's from handing over all of them because an image or a submitter says so.
+        let uuids: Vec<&str> = self.gpus.iter().map(|g| g.uuid.as_str()).filter(|u| !u.is_empty()).collect();
+        if self.gpus.is_empty() {
+            vars.insert("NVIDIA_VISIBLE_DEVICES".to_owned(), "void".to_owned());
+        } else if uuids.len() == self.gpus.len() {
+            for name in ["NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"] {
+                vars.insert(name.to_owned(), uuids.join(","));
+            }
+        }
         vars
     }
 }
 
 /// Where a job's programs are looked up, in every engine.
 pub const INSIDE_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Where a job finds its environment, if it is a directory.
+pub const INSIDE_ENV: &str = "/env";
+/// [`INSIDE_PATH`] behind the programs of an environment.
+pub const INSIDE_PATH_ENV: &str = "/env/bin:/usr/local/bin:/usr/bin:/bin";
 /// Where a job finds its directory, in every engine.
 pub const INSIDE_WORK: &str = "/work";
 
@@ -129,6 +175,8 @@ pub struct Ready {
     pub images: BTreeMap<String, String>,
     /// What its owner should know (`no memory limit: the cgroup is not delegated`).
     pub warnings: Vec<String>,
+    /// Whether it can give a job a GPU.
+    pub gpus: bool,
 }
 
 /// How the program ended, before the supervisor's own reasons (deadline, cancel, caps) are laid over it.
@@ -203,6 +251,10 @@ pub trait Engine {
     fn start(&self, launch: &JobLaunch) -> impl Future<Output = Result<Started<Self::Job>, EngineError>>;
 }
 
+/// What the supervisor still does once it has reported the job's end. Bounded; whatever it fails at is left to homied's
+/// next look at the leftovers.
+pub type Afterwards = Pin<Box<dyn Future<Output = ()>>>;
+
 /// A job that was just started.
 pub struct Started<J> {
     /// What it writes. Reading nothing makes the job block: that is how the output cap holds it.
@@ -239,15 +291,18 @@ pub trait EngineJob {
     fn roster(&self) -> Option<PathBuf> {
         None
     }
+    /// Where its counters are, as far as they can be read from here.
+    fn meter(&self) -> Meter;
 
     /// What it used so far (`wall_ms` is not filled); zeros where the engine cannot tell.
     fn usage(&mut self) -> impl Future<Output = Usage>;
 
-    /// After `wait`: checks that no process is left and frees what the engine holds.
+    /// After `wait`: checks that no process is left and frees what can be freed at once. What takes longer and concerns
+    /// nobody (a container's record) is left to the future that is returned.
     ///
     /// # Errors
     /// A process survived, or something could not be removed.
-    fn remove(self) -> impl Future<Output = Result<(), EngineError>>;
+    fn remove(self) -> impl Future<Output = Result<Afterwards, EngineError>>;
 }
 
 #[cfg(test)]

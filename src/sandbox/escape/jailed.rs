@@ -217,6 +217,7 @@ impl Jail<'_> {
             gpus: vec![],
             engine: self.engine,
             image: self.image.clone(),
+            tree: None,
             warm: None,
         };
         write_json(&dir.join(LAUNCH), &launch).map_err(SandboxError::io("write", &dir))?;

@@ -46,6 +46,7 @@ pub fn bomb_limits() -> Limits {
         disk_bytes: 16 << 20,
         output_bytes: 1 << 20,
         tmp_bytes: 8 << 20,
+        ..Limits::default()
     }
 }
 

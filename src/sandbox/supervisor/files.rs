@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::sandbox::engine::ExitReport;
+use crate::sandbox::engine::{ExitReport, Meter};
 
 pub(in crate::sandbox) const LAUNCH: &str = "launch.json";
 pub(in crate::sandbox) const SUPERVISOR: &str = "supervisor.json";
@@ -33,6 +33,9 @@ pub(in crate::sandbox) struct SupervisorNote {
 pub(in crate::sandbox) struct StartedNote {
     /// When the program started, milliseconds since 1970.
     pub(in crate::sandbox) started_ms: u64,
+    /// Where its counters are.
+    #[serde(default)]
+    pub(in crate::sandbox) meter: Meter,
 }
 
 /// Which run of the kernel this is.

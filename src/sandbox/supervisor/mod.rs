@@ -9,7 +9,7 @@
 //! supervisor.json  which process stands by it
 //! started.json     the program runs
 //! output           its output, as records (see wire::output), appended to
-//! exit.json        how it ended; its appearance is the last thing a supervisor does
+//! exit.json        how it ended; after its appearance a supervisor only tidies up what the engine holds
 //! work/            the job's directory, /work inside
 //! ```
 //! A lock on `lock`, inherited as standard input, tells whether the supervisor lives. SIGTERM to it stops the job.
@@ -31,7 +31,7 @@ pub(in crate::sandbox) use files::{
 
 use super::engine::docker::DockerEngine;
 use super::engine::native::{NativeEngine, sys};
-use super::engine::{ExitReport, JobLaunch};
+use super::engine::{Afterwards, ExitReport, JobLaunch};
 use crate::clock::wall_ms;
 use crate::model::{EngineKind, FailKind, Outcome, Usage};
 
@@ -48,17 +48,30 @@ pub(super) fn main(dir: &Path) -> ExitCode {
     if let Err(e) = nix::unistd::setsid() {
         eprintln!("no session of its own: {e}");
     }
-    let report = match stand_by(dir) {
-        Ok(report) => report,
-        Err(e) => ExitReport {
-            outcome: Outcome::failed(FailKind::Internal, e),
-            usage: Usage::default(),
-            output_bytes: std::fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()),
-            ended_ms: wall_ms(),
-            boot: boot_id(),
-        },
+    let failed = |e: String| ExitReport {
+        outcome: Outcome::failed(FailKind::Internal, e),
+        usage: Usage::default(),
+        output_bytes: std::fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()),
+        ended_ms: wall_ms(),
+        boot: boot_id(),
     };
-    match files::write_exit(dir, &report) {
+    let text = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text) {
+        Ok(runtime) => runtime,
+        Err(e) => return leave(dir, &failed(e)),
+    };
+    match runtime.block_on(stand_by(dir)) {
+        Ok((report, afterwards)) => {
+            let left = leave(dir, &report);
+            runtime.block_on(afterwards);
+            left
+        }
+        Err(e) => leave(dir, &failed(e)),
+    }
+}
+
+fn leave(dir: &Path, report: &ExitReport) -> ExitCode {
+    match files::write_exit(dir, report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{}: {e}", dir.join(EXIT).display());
@@ -67,7 +80,7 @@ pub(super) fn main(dir: &Path) -> ExitCode {
     }
 }
 
-fn stand_by(dir: &Path) -> Result<ExitReport, String> {
+async fn stand_by(dir: &Path) -> Result<(ExitReport, Afterwards), String> {
     let text = |e: std::io::Error| format!("{}: {e}", dir.display());
     let pid = std::process::id();
     let ticks = start_ticks(pid as i32).unwrap_or(0);
@@ -77,12 +90,9 @@ fn stand_by(dir: &Path) -> Result<ExitReport, String> {
     let mut launch: JobLaunch = read_json(&dir.join(LAUNCH)).map_err(text)?;
     // The directory may have been moved as a whole; what the command line says is where it is.
     launch.job_dir = dir.to_path_buf();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
     let jobs_dir = dir.parent().unwrap_or(dir).to_path_buf();
     match launch.engine {
-        EngineKind::Native => {
-            runtime.block_on(run::run(&NativeEngine::new("/proc/self/exe".into(), jobs_dir), &launch))
-        }
-        EngineKind::Docker => runtime.block_on(run::run(&DockerEngine::of_this_process(), &launch)),
+        EngineKind::Native => run::run(&NativeEngine::new("/proc/self/exe".into(), jobs_dir), &launch).await,
+        EngineKind::Docker => run::run(&DockerEngine::of_this_process(), &launch).await,
     }
 }

@@ -13,7 +13,7 @@ use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
 use super::log::{Log, Room};
 use crate::clock::wall_ms;
 use crate::model::{FailKind, Outcome, Usage, format_bytes};
-use crate::sandbox::engine::{End, Ended, Engine, EngineError, EngineJob, ExitReport, JobLaunch, Started};
+use crate::sandbox::engine::{Afterwards, End, Ended, Engine, EngineError, EngineJob, ExitReport, JobLaunch, Started};
 use crate::wire::output::{MAX_RECORD, Source};
 
 /// How long a job that reached its output cap is held before it is ended.
@@ -83,8 +83,9 @@ async fn read(stream: &mut Option<Stream>, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Runs the job and says how it ended. Only what prevents any report is an error.
-pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<ExitReport, String> {
+/// Runs the job and says how it ended, and what is left to do once that is reported. Only what prevents any report is an
+/// error.
+pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(ExitReport, Afterwards), String> {
     let text = |e: std::io::Error| e.to_string();
     let mut stop = signal(SignalKind::terminate()).map_err(text)?;
     let log = Log::open(&launch.job_dir.join(OUTPUT), launch.limits.output_bytes).map_err(text)?;
@@ -92,11 +93,12 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<Exi
     let before = occupied(&launch.work_dir());
     let Started { stdout, stderr, mut job } = match engine.start(launch).await {
         Ok(started) => started,
-        Err(e) => return Ok(report(not_started(e), Usage::default(), log.len())),
+        Err(e) => return Ok((report(not_started(e), Usage::default(), log.len()), nothing())),
     };
     let began = Instant::now();
     let deadline = began + Duration::from_secs(launch.limits.timeout_s);
-    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms() }).map_err(text)?;
+    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms(), meter: job.meter() })
+        .map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let holders = job.roster().map_or(Holders::Below, Holders::Listed);
     let watchdog = Watchdog::start(launch.work_dir(), before, launch.limits.disk_bytes, holders);
@@ -143,12 +145,18 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<Exi
         Ok(ended) => ended.usage,
         Err(_) => job.usage().await,
     };
-    if let Err(e) = job.remove().await {
+    let afterwards = job.remove().await.unwrap_or_else(|e| {
         eprintln!("{}: {e}", launch.name());
-        reason = reason.or(Some(Reason::Broken(e.to_string())));
-    }
+        reason = reason.take().or(Some(Reason::Broken(e.to_string())));
+        nothing()
+    });
     let outcome = outcome(reason, ended, launch);
-    Ok(report(outcome, Usage { wall_ms, ..usage }, copier.log.len()))
+    Ok((report(outcome, Usage { wall_ms, ..usage }, copier.log.len()), afterwards))
+}
+
+/// For when nothing is left to do.
+fn nothing() -> Afterwards {
+    Box::pin(std::future::ready(()))
 }
 
 /// Kills until the engine says that everything is gone.
@@ -237,10 +245,7 @@ fn outcome(reason: Option<Reason>, ended: Result<Ended, EngineError>, launch: &J
         (None, Ok(Ended { end, out_of_memory, .. })) => match end {
             End::Signaled(libc::SIGKILL) | End::Exited(KILLED_CHILD) if out_of_memory => Outcome::failed(
                 FailKind::OutOfMemory,
-                format!(
-                    "the job needed more than its {} of memory; ask for more with --memory",
-                    format_bytes(limits.memory_bytes)
-                ),
+                format!("the job needed more than its {} of memory", format_bytes(limits.memory_bytes)),
             ),
             End::Signaled(libc::SIGXFSZ) | End::Exited(FILE_TOO_LARGE) => Outcome::failed(
                 FailKind::DiskLimit,

@@ -55,30 +55,50 @@ impl Job {
         if self.down_since.is_some() {
             return Vec::new();
         }
-        self.down_since = Some(now.mono);
+        let since = self.silent_since.take().map_or(now.mono, |since| since.min(now.mono));
+        self.down_since = Some(since);
         let name = self.record.peer_name.clone().unwrap_or_default();
-        vec![Intent::Note(format!("{name} is out of reach; the job goes on there, trying to reach it again"))]
+        let text = format!("{name} is out of reach; the job goes on there, trying to reach it again");
+        let mut intents = vec![Intent::Note(text)];
+        intents.extend(self.show_unreachable(since, now));
+        intents
     }
 
-    /// This assignment is lost: the next one elsewhere, or the end.
+    /// The state says so once the worker was out of reach for long enough.
+    pub(super) fn show_unreachable(&mut self, since: u64, now: Now) -> Vec<Intent> {
+        if !retry::is_unreachable(since, now.mono) || self.record.state == JobState::Unreachable {
+            return Vec::new();
+        }
+        self.record.state = JobState::Unreachable;
+        vec![Intent::Persist, Intent::Announce]
+    }
+
+    /// This assignment is lost, and nothing more is expected of it.
     pub(super) fn lost(&mut self, why: &str, now: Now) -> Vec<Intent> {
+        self.give_up(why, false, now)
+    }
+
+    /// This assignment is given up: the next one elsewhere, or the end. With `awaited`, what it still brings counts.
+    pub(super) fn give_up(&mut self, why: &str, awaited: bool, now: Now) -> Vec<Intent> {
         let Some(peer) = self.record.peer else { return Vec::new() };
         let epoch = self.record.epoch;
         let name = self.record.peer_name.clone().unwrap_or_default();
         if self.fetch_only {
             return self.leave_results(&format!("the results could not be fetched from {name}: {why}"), now);
         }
-        if let Some(attempt) = self.record.attempts.last_mut() {
+        let awaited = awaited && self.cancelled.is_none();
+        if let Some(attempt) = self.present_mut() {
             attempt.end = Some(format!("lost: {why}"));
+            attempt.awaited = awaited;
         }
-        let mut intents = vec![Intent::Abandon(peer, epoch)];
+        let mut intents = vec![if awaited { Intent::Await(peer, epoch) } else { Intent::Abandon(peer, epoch) }];
         if self.cancelled.is_some() {
             intents.extend(self.finish_cancelled(now));
             return intents;
         }
         self.lost_workers.push(peer);
-        if self.record.spec.at_most_once || self.lost_workers.len() > retry::RETRIES {
-            intents.extend(self.finish(Outcome::Lost { message: format!("{name}: {why}") }, now));
+        if !self.may_run_again() && !self.is_anybody_awaited() {
+            intents.extend(self.finish_lost(now));
             return intents;
         }
         self.phase = Phase::Seeking;
@@ -86,13 +106,27 @@ impl Job {
         self.next_try = None;
         self.done = None;
         self.output_in = false;
-        self.refused.clear();
+        self.idle_since = None;
+        (self.stuck, self.lacking) = (None, None);
+        self.refused.retain(|r| r.for_good);
         self.record.state = JobState::Queued;
         self.record.started_ms = None;
         self.record.engine = None;
         intents.push(Intent::Note(format!("{name}: lost ({why}); looking for another machine")));
         intents.extend([Intent::Persist, Intent::Announce, Intent::Rank]);
         intents
+    }
+
+    pub(super) fn finish_lost(&mut self, now: Now) -> Vec<Intent> {
+        let last = self.record.attempts.iter().rev().find(|a| a.accepted);
+        let message = last.map_or_else(
+            || "its worker is gone".to_owned(),
+            |a| {
+                let end = a.end.as_deref().unwrap_or_default();
+                format!("{}: {}", a.peer_name, end.strip_prefix("lost: ").unwrap_or(end))
+            },
+        );
+        self.finish(Outcome::Lost { message }, now)
     }
 
     pub(super) fn finish_cancelled(&mut self, now: Now) -> Vec<Intent> {
@@ -105,20 +139,24 @@ impl Job {
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, now: Now, acknowledge: bool) -> Vec<Intent> {
-        self.record.state = outcome.state();
-        if let Some(attempt) = self.record.attempts.last_mut()
+        let state = outcome.state();
+        self.record.state = state;
+        if let Some(attempt) = self.present_mut()
             && attempt.end.is_none()
         {
-            attempt.end = Some(self.record.state.as_str().to_owned());
+            attempt.end = Some(state.as_str().to_owned());
         }
         self.record.outcome = Some(outcome);
         self.record.ended_ms = Some(now.wall);
-        let accepted = self.record.attempts.last().is_some_and(|a| a.accepted);
+        self.record.cancel = None;
+        let accepted = self.present().is_some_and(|a| a.accepted);
+        let late = self.release_awaited();
         let mut intents = vec![Intent::Persist, Intent::Announce];
         // Only what is written down here may be forgotten there.
         if let (true, true, Some(peer)) = (acknowledge, accepted, self.record.peer) {
             intents.push(Intent::Acknowledge(peer, self.record.epoch));
         }
+        intents.extend(late);
         self.phase = Phase::Ended;
         intents.push(Intent::Close);
         intents

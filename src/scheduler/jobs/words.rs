@@ -14,6 +14,17 @@ pub(in crate::scheduler) struct Now {
     pub(in crate::scheduler) mono: u64,
 }
 
+/// Everything that an assignment brought: its end, and with it output and results in our store.
+#[derive(Debug, Clone)]
+pub(in crate::scheduler) struct Complete {
+    /// The worker's last report.
+    pub(in crate::scheduler) status: HostedStatus,
+    /// Length of the output.
+    pub(in crate::scheduler) output_bytes: u64,
+    /// What the results are.
+    pub(in crate::scheduler) totals: Totals,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub(in crate::scheduler) enum Input {
@@ -25,6 +36,8 @@ pub(in crate::scheduler) enum Input {
     Unanswered(Refusal),
     /// The worker answered the offer.
     Answered(Result<HostedStatus, Refusal>),
+    /// A transfer of inputs or results has begun, and so many bytes of it are still lacking on the other side.
+    Lacking(u64),
     /// The inputs went over, or not.
     Uploaded(Result<u64, Refusal>),
     /// The worker reported.
@@ -33,8 +46,14 @@ pub(in crate::scheduler) enum Input {
     Followed(Result<u64, Refusal>),
     /// The results are in our store, or not.
     Fetched(Result<Totals, Refusal>),
+    /// The worker of an assignment that was given up is back and says how it stands; or it is gone for good.
+    Back(Epoch, Result<HostedStatus, Refusal>),
+    /// Such an assignment was collected, or that broke.
+    Late(Epoch, Result<Box<Complete>, Refusal>),
     /// A link to this peer came up.
     LinkUp(PeerId),
+    /// The link to this peer went down, after nothing was heard over it for so many milliseconds.
+    LinkDown(PeerId, u64),
     /// Somebody cancels it.
     Cancel(String),
     /// The record cannot be written.
@@ -66,6 +85,10 @@ pub(in crate::scheduler) enum Intent {
     Fetch(PeerId, Epoch, Digest),
     /// Kill it there.
     Stop(PeerId, Epoch),
+    /// Ask a lost worker how it stands with an assignment, until it is back.
+    Await(PeerId, Epoch),
+    /// Wait for the end of an assignment that another one has replaced, and bring everything of it.
+    Collect(PeerId, Epoch),
     /// Let the worker forget it.
     Acknowledge(PeerId, Epoch),
     /// Kill and forget an assignment we gave up, whenever its worker comes back.

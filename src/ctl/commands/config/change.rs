@@ -6,8 +6,10 @@ use super::{connect_if_up, show};
 use crate::ctl::config_file::{self, EditError, Key, KeyError, Kind, StoreError, config_path};
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
+use crate::model::beyond_machine;
 use crate::paths::Surroundings;
 use crate::wire::ipc::{ConfigRow, method};
+use crate::wire::refusal::RefusalKind;
 
 /// One line to change.
 #[derive(Debug, Clone)]
@@ -65,7 +67,7 @@ pub async fn apply(ctx: &Context, changes: &[Change]) -> Result<(), CtlError> {
                     // A new file that is refused is emptied rather than removed: homied then runs with its defaults.
                     config_file::write(&path, old.as_deref().unwrap_or_default()).map_err(store_error)?;
                 }
-                return Err(refused);
+                return Err(unchanged(refused));
             }
         }
     }
@@ -76,10 +78,31 @@ pub async fn apply(ctx: &Context, changes: &[Change]) -> Result<(), CtlError> {
         ctx.print(&format!("{} {}\n", ctx.out.tick(), change.report()))?;
     }
     if homied.is_none() {
+        warn_alone(ctx, changes);
         ctx.note(&format!("homied is not running; it reads {} when it starts (`homie up`)", path.display()));
     }
     show::warn(ctx, &rows);
     Ok(())
+}
+
+/// A refusal of what was typed is no broken file: it is as it was before.
+fn unchanged(refused: CtlError) -> CtlError {
+    match refused {
+        CtlError::Refused(refusal) if refusal.kind == RefusalKind::Config => {
+            CtlError::Refused(refusal.hint("nothing was changed; `homie config` shows what holds"))
+        }
+        other => other,
+    }
+}
+
+/// What homied would say of a cap that this machine cannot give, as far as it is known without homied: its cores.
+fn warn_alone(ctx: &Context, changes: &[Change]) {
+    let cores = std::thread::available_parallelism().map_or(0, |n| u16::try_from(n.get()).unwrap_or(u16::MAX));
+    for change in changes {
+        if let Some(warning) = change.yaml.as_ref().and_then(|cap| beyond_machine(change.key.name, cap, cores, 0)) {
+            ctx.note(&format!("{} {}: {warning}", ctx.err.yellow("warning:"), change.key.name));
+        }
+    }
 }
 
 fn edit(text: &str, changes: &[Change]) -> Result<String, EditError> {

@@ -24,6 +24,10 @@ pub async fn run(ctx: &Context, args: ConfigArgs) -> Result<ExitCode, CtlError> 
         ("container_cpu_limit", args.cpu),
         ("container_memory_limit", args.memory),
         ("container_timeout", args.timeout),
+        ("container_disk_limit", args.disk),
+        ("container_pids_limit", args.pids),
+        ("container_gpu_limit", args.gpu),
+        ("job_slots", args.jobs),
     ];
     let mut changes = Vec::new();
     for (key, value) in flags {

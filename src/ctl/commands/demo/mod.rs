@@ -407,6 +407,6 @@ mod tests {
 
     #[test]
     fn the_example_of_this_checkout_is_found() {
-        assert!(find_example(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ml-training"))).is_ok());
+        assert!(find_example(Some(&crate::ctl::golden::root().join("examples/ml-training"))).is_ok());
     }
 }

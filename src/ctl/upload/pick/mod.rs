@@ -1,4 +1,6 @@
-//! Which files are sent, and under which names. Nothing is opened here but directories.
+//! Which files are sent, and under which names. Nothing is opened here but directories and ignore files.
+
+mod ignored;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -8,16 +10,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use globset::GlobBuilder;
-use ignore::WalkBuilder;
+use walkdir::{DirEntry, WalkDir};
 
+use self::ignored::{IGNORE_FILE, Ignored};
 use crate::ctl::exit::CtlError;
+use crate::ctl::glob::Glob;
 use crate::model::{CleanPath, visible_controls};
 
 /// Directories that no job wants: history, environments and caches of this machine.
 const NEVER_SENT: [&str; 4] = [".git", ".venv", "__pycache__", "node_modules"];
-/// The project's own list of what stays at home, in .gitignore's syntax.
-const IGNORE_FILE: &str = ".homieignore";
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,26 +123,40 @@ impl Picker {
         let full = self.cwd.join(dir);
         let root = fs::canonicalize(&full).map_err(|e| unreadable(dir, e))?;
         let (prefix, _) = self.name_of(dir);
-        let mut walk = WalkBuilder::new(&root);
-        walk.standard_filters(false)
-            .require_git(false)
-            .git_ignore(ignore_rules)
-            .git_exclude(ignore_rules)
-            .parents(ignore_rules)
-            .add_custom_ignore_filename(IGNORE_FILE)
-            .sort_by_file_name(std::cmp::Ord::cmp)
-            .filter_entry(|entry| entry.depth() == 0 || !NEVER_SENT.iter().any(|never| entry.file_name() == *never));
-        for entry in walk.build() {
-            let entry =
-                entry.map_err(|e| CtlError::io("cannot walk the directory", io::Error::other(e.to_string())))?;
+        let no_walk = |e: io::Error| CtlError::io(format!("cannot walk {}", shown(dir)), e);
+        let mut ignored = Ignored::above(&root, ignore_rules).map_err(no_walk)?;
+        let mut unread = None;
+        let wanted = |entry: &DirEntry| {
+            let (path, depth, is_dir) = (entry.path(), entry.depth(), entry.file_type().is_dir());
+            if depth > 0 {
+                let never = NEVER_SENT.iter().any(|never| entry.file_name() == *never);
+                if never || ignored.holds(path, depth, is_dir) {
+                    return false;
+                }
+            }
+            if is_dir && let Err(e) = ignored.enter(path, depth) {
+                unread.get_or_insert(e);
+            }
+            true
+        };
+        let found: Vec<DirEntry> = WalkDir::new(&root)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(wanted)
+            .collect::<Result<_, _>>()
+            .map_err(|e| no_walk(e.into()))?;
+        if let Some(e) = unread {
+            return Err(no_walk(e));
+        }
+        for entry in found {
             let path = entry.path();
             let below = path.strip_prefix(&root).unwrap_or(path);
             let kind = entry.file_type();
-            if kind.is_some_and(|k| k.is_dir()) {
+            if kind.is_dir() {
                 continue;
             }
             let name = prefix.join(below);
-            if kind.is_some_and(|k| k.is_symlink()) {
+            if kind.is_symlink() {
                 match fs::metadata(path) {
                     Ok(meta) if meta.is_file() && escape(path, &root).is_none() => {
                         self.add(clean(&name)?, path.into(), &meta)?
@@ -150,8 +165,8 @@ impl Picker {
                     Ok(_) => self.left.push(format!("{}: link that leads out of the directory", shown(&name))),
                     Err(_) => self.left.push(format!("{}: link to nothing", shown(&name))),
                 }
-            } else if kind.is_some_and(|k| k.is_file()) {
-                let meta = entry.metadata().map_err(|e| unreadable(path, io::Error::other(e.to_string())))?;
+            } else if kind.is_file() {
+                let meta = entry.metadata().map_err(|e| unreadable(path, e.into()))?;
                 self.add(clean(&name)?, path.into(), &meta)?;
             } else {
                 self.left.push(format!("{}: not a plain file", shown(&name)));
@@ -162,29 +177,22 @@ impl Picker {
 
     /// Files and directories whose path matches; `*` stays within one directory, `**` does not.
     fn glob(&mut self, value: &Path, text: &str) -> Result<(), CtlError> {
-        let wrong = |e: globset::Error| CtlError::usage(format!("{text} is no glob: {}", e.kind()));
-        let matcher = GlobBuilder::new(text.trim_start_matches("./"))
-            .literal_separator(true)
-            .build()
-            .map_err(wrong)?
-            .compile_matcher();
+        let matcher = Glob::new(text)?;
         // The walk begins at the part of the path that has no wildcards.
         let fixed: PathBuf = value
             .components()
             .filter(|c| *c != Component::CurDir)
             .take_while(|c| !c.as_os_str().as_bytes().iter().any(|b| b"*?[{".contains(b)))
             .collect();
-        let depth = if text.contains("**") { None } else { Some(value.components().count()) };
+        let depth = if text.contains("**") { usize::MAX } else { value.components().count() };
         let start = if fixed.as_os_str().is_empty() { self.cwd.clone() } else { self.cwd.join(&fixed) };
-        let mut walk = WalkBuilder::new(&start);
-        walk.standard_filters(false).max_depth(depth).sort_by_file_name(std::cmp::Ord::cmp);
         let mut found = Vec::new();
-        for entry in walk.build().flatten() {
+        for entry in WalkDir::new(&start).max_depth(depth).sort_by_file_name().into_iter().flatten() {
             let below = entry.path().strip_prefix(&start).unwrap_or(entry.path());
             let path = fixed.join(below);
             // As a shell has it: a wildcard does not stand for a leading dot.
             let hidden = below.components().any(|c| c.as_os_str().as_bytes().starts_with(b"."));
-            if (!hidden || text.contains("/.") || text.starts_with('.')) && matcher.is_match(&path) {
+            if (!hidden || text.contains("/.") || text.starts_with('.')) && matcher.matches(&path) {
                 found.push(path);
             }
         }

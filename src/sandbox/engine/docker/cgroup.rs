@@ -11,17 +11,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::model::Usage;
+use crate::sandbox::engine::Meter;
 
 /// Where Linux has its control groups.
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// The directories of one container's cgroup: one in version 2, one a controller in version 1.
+/// One container's cgroup: a directory in version 2, one a controller in version 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cgroup {
-    /// Counts memory.
-    memory: PathBuf,
-    /// Counts processor time.
-    cpu: PathBuf,
+    /// Its counters.
+    pub(super) meter: Meter,
     /// Lists processes.
     procs: PathBuf,
 }
@@ -40,6 +39,8 @@ impl Sample {
     pub(super) fn merge(&mut self, later: Self) {
         self.usage.cpu_ms = self.usage.cpu_ms.max(later.usage.cpu_ms);
         self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(later.usage.peak_memory_bytes);
+        self.usage.io_read_bytes = self.usage.io_read_bytes.max(later.usage.io_read_bytes);
+        self.usage.io_write_bytes = self.usage.io_write_bytes.max(later.usage.io_write_bytes);
         self.oom_killed |= later.oom_killed;
     }
 }
@@ -47,7 +48,8 @@ impl Sample {
 impl Cgroup {
     /// The cgroup of process `pid`, which must be the first of container `id`; `None` if it cannot be seen.
     pub(super) fn of(pid: i32, id: &str) -> Option<Self> {
-        let found = Self::parse(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?, id, Path::new(ROOT))?;
+        let mut found = Self::parse(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?, id, Path::new(ROOT))?;
+        found.meter.init = Some(pid);
         found.procs.exists().then_some(found)
     }
 
@@ -64,34 +66,28 @@ impl Cgroup {
         };
         if let (Some(memory), Some(cpu)) = (path_of("memory"), path_of("cpuacct")) {
             let memory = root.join("memory").join(memory);
-            return Some(Self { procs: memory.join("cgroup.procs"), memory, cpu: root.join("cpuacct").join(cpu) });
+            let meter = Meter {
+                init: None,
+                cpu: Some(root.join("cpuacct").join(cpu)),
+                io: path_of("blkio").map(|path| root.join("blkio").join(path)),
+                pids: path_of("pids").map(|path| root.join("pids").join(path)),
+                memory: Some(memory.clone()),
+            };
+            return Some(Self { procs: memory.join("cgroup.procs"), meter });
         }
         // Version 2 has one line, whose list of controllers is empty.
         let unified = root.join(path_of("")?);
-        Some(Self { procs: unified.join("cgroup.procs"), memory: unified.clone(), cpu: unified })
+        let all = || Some(unified.clone());
+        let meter = Meter { init: None, cpu: all(), memory: all(), io: all(), pids: all() };
+        Some(Self { procs: unified.join("cgroup.procs"), meter })
     }
 
     /// The counters now; zeros once the cgroup is gone.
     pub(super) fn sample(&self) -> Sample {
-        let number = |path: PathBuf| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
-        let field = |path: PathBuf, name: &str| fs::read_to_string(path).ok().and_then(|text| keyed(&text, name));
-        let cpu_ms = number(self.cpu.join("cpuacct.usage"))
-            .map(|ns| ns / 1_000_000)
-            .or_else(|| field(self.cpu.join("cpu.stat"), "usage_usec").map(|us| us / 1000));
-        let peak = number(self.memory.join("memory.max_usage_in_bytes"))
-            .or_else(|| number(self.memory.join("memory.peak")))
-            // Linux before 5.19 keeps no peak in version 2.
-            .or_else(|| number(self.memory.join("memory.current")));
-        let kills = field(self.memory.join("memory.oom_control"), "oom_kill")
-            .or_else(|| field(self.memory.join("memory.events"), "oom_kill"));
-        Sample {
-            usage: Usage {
-                wall_ms: 0,
-                cpu_ms: cpu_ms.unwrap_or_default(),
-                peak_memory_bytes: peak.unwrap_or_default(),
-            },
-            oom_killed: kills.is_some_and(|n| n > 0),
-        }
+        let seen = self.meter.read();
+        // Linux before 5.19 keeps no peak in version 2, so the looks do.
+        let peak_memory_bytes = seen.usage.peak_memory_bytes.max(seen.memory_bytes);
+        Sample { usage: Usage { peak_memory_bytes, ..seen.usage }, oom_killed: seen.out_of_memory_kills > 0 }
     }
 
     /// The file that lists its processes.
@@ -109,7 +105,7 @@ impl Cgroup {
     /// # Errors
     /// Something is in it that may not be killed.
     pub(super) fn kill_all(&self) -> io::Result<()> {
-        if fs::write(self.memory.join("cgroup.kill"), "1").is_ok() {
+        if self.meter.memory.as_ref().is_some_and(|dir| fs::write(dir.join("cgroup.kill"), "1").is_ok()) {
             return Ok(());
         }
         for pid in self.pids()? {
@@ -130,11 +126,6 @@ impl Cgroup {
     }
 }
 
-/// The number after `name` in a file of `name number` lines.
-fn keyed(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,8 +136,9 @@ mod tests {
     fn both_versions_are_understood_and_strangers_are_not() {
         let v1 = "12:pids:/docker/4f3c\n5:cpu,cpuacct:/docker/4f3c\n4:memory:/docker/4f3c\n1:name=systemd:/docker/4f3c\n0::/\n";
         let found = Cgroup::parse(v1, ID, Path::new("/cg")).expect("version 1");
-        assert_eq!(found.memory, Path::new("/cg/memory/docker/4f3c"));
-        assert_eq!(found.cpu, Path::new("/cg/cpuacct/docker/4f3c"));
+        assert_eq!(found.meter.memory.as_deref(), Some(Path::new("/cg/memory/docker/4f3c")));
+        assert_eq!(found.meter.cpu.as_deref(), Some(Path::new("/cg/cpuacct/docker/4f3c")));
+        assert_eq!(found.meter.io, None);
         let v2 = "0::/system.slice/docker-4f3c.scope\n";
         let found = Cgroup::parse(v2, ID, Path::new("/cg")).expect("version 2");
         assert_eq!(found.procs, Path::new("/cg/system.slice/docker-4f3c.scope/cgroup.procs"));
@@ -156,23 +148,21 @@ mod tests {
     }
 
     #[test]
-    fn counters_of_both_versions_are_read() {
+    fn a_peak_that_the_kernel_does_not_keep_is_kept_here() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let cgroup =
-            Cgroup { memory: dir.path().into(), cpu: dir.path().into(), procs: dir.path().join("cgroup.procs") };
+        let all = || Some(dir.path().to_owned());
+        let meter = Meter { init: None, cpu: all(), memory: all(), io: all(), pids: all() };
+        let cgroup = Cgroup { meter, procs: dir.path().join("cgroup.procs") };
         assert_eq!(cgroup.sample(), Sample::default());
         assert!(cgroup.is_empty());
         let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("write");
-        put("cpu.stat", "usage_usec 1234567\nuser_usec 1\n");
-        put("memory.peak", "7340032\n");
-        put("memory.events", "low 0\noom 2\noom_kill 1\noom_group_kill 0\n");
-        let usage = Usage { wall_ms: 0, cpu_ms: 1234, peak_memory_bytes: 7 << 20 };
-        assert_eq!(cgroup.sample(), Sample { usage, oom_killed: true });
-        put("memory.max_usage_in_bytes", "8388608\n");
-        put("cpuacct.usage", "2000000000\n");
-        put("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
-        let usage = Usage { wall_ms: 0, cpu_ms: 2000, peak_memory_bytes: 8 << 20 };
-        assert_eq!(cgroup.sample(), Sample { usage, oom_killed: false });
+        put("memory.current", "7340032\n");
+        put("cpu.stat", "usage_usec 5000\n");
+        let mut seen = cgroup.sample();
+        put("memory.current", "0\n");
+        put("memory.events", "oom_kill 1\n");
+        seen.merge(cgroup.sample());
+        assert_eq!((seen.usage.peak_memory_bytes, seen.usage.cpu_ms, seen.oom_killed), (7 << 20, 5, true));
         put("cgroup.procs", "1\n");
         assert!(!cgroup.is_empty());
     }

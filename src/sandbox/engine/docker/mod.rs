@@ -1,18 +1,21 @@
 //! The Docker engine: jobs as containers of Docker or Podman, over the engine's API.
 //!
 //! Only this folder names bollard for jobs. `find` searches the socket, `connect` agrees on a version, `template` and
-//! `seccomp` decide what a container may do, `run` starts and follows it with `streams` and `cgroup`, `base` makes the
-//! image it is made from. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
+//! `seccomp` decide what a container may do and `compare` whether the engine did as told, `init` is its process 1 and the
+//! way a job gets in and its output out, `run` starts and follows it, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
 //! of its own. It keeps no state: the engine's labels and names are the state.
 
 pub mod base;
 mod cgroup;
+mod compare;
 mod connect;
 mod error;
 mod find;
+mod gpu;
+pub(in crate::sandbox) mod images;
+mod init;
 mod run;
 mod seccomp;
-mod streams;
 mod template;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +27,7 @@ use self::connect::{Client, connect};
 pub use self::find::Surroundings;
 pub use self::run::DockerJob;
 use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId};
-use crate::sandbox::engine::{Engine, EngineError, JobLaunch, Ready, Started, job_name};
+use crate::sandbox::engine::{Engine, EngineError, JobLaunch, Ready, Started};
 
 /// Repository of the images that hold environment `base`.
 const BASE_REPOSITORY: &str = "homie-base";
@@ -78,7 +81,8 @@ impl Engine for DockerEngine {
         }
         let envs = images.keys().cloned().collect();
         let offer = EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs };
-        Ok(Ready { offer, images, warnings })
+        let gpus = gpu::given(&info, client.found.pong);
+        Ok(Ready { offer, images, warnings, gpus })
     }
 
     async fn leftovers(&self, node: &str) -> Result<Vec<(JobId, Epoch)>, EngineError> {
@@ -92,7 +96,7 @@ impl Engine for DockerEngine {
 
     async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
         let client = connect(&self.env).await?;
-        let name = format!("homie-{}", job_name(job, epoch));
+        let name = template::container_name(job, epoch);
         let there = match client.docker.inspect_container(&name, None).await {
             Err(e) if error::is_status(&e, 404) => return Ok(()),
             answer => answer.map_err(|e| error::asked("inspect the container", &e))?,

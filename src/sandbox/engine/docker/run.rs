@@ -1,47 +1,50 @@
-//! One job in one container: create, attach, start, follow, kill, remove.
+//! One job in one container: create, start, hand over, follow, kill, remove.
 
+use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerStateStatusEnum;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, StatsOptionsBuilder, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
+    WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::cgroup::{Cgroup, Sample};
+use super::compare::differences;
 use super::connect::Client;
 use super::error::{asked, gone, is_status, spawn_problem, words};
-use super::streams::{self, Drained};
-use super::template::{self, Flavour};
+use super::init::{Line, NoAnswer, Order, Said, furnish};
+use super::template::{self, Flavour, Shape};
 use super::{image_of, seccomp};
 use crate::model::Usage;
-use crate::sandbox::engine::{End, Ended, EngineError, EngineJob, JobLaunch, Started};
+use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started};
 
-/// A wait lasts as long as its job, whose own limit ends it; the client's limit must only never be the first.
-const WAIT_LIMIT: Duration = Duration::from_secs(400 * 86_400);
 /// A kill comes at a deadline: an engine that does not answer it soon is bypassed.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How long a dead job's cgroup may take to empty: the kernel frees a large process's memory first.
 const EMPTY_LIMIT: Duration = Duration::from_secs(5);
-/// Between a job's exit and the last of its output: the engine copies what is in the pipe. Bounded, because a reader
-/// that holds the output back (over its cap) holds this back too.
-const DRAIN_LIMIT: Duration = Duration::from_secs(1);
-/// The same where the words decide what the exit code means.
-const WORDS_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks whether it is empty: with init's death the kernel has sent its signals already.
+const EMPTY_LOOK: Duration = Duration::from_millis(1);
 /// Counters are gone with the cgroup, so they are read as the job runs: soon at first, for short jobs have use too.
 const FIRST_SAMPLE: Duration = Duration::from_millis(20);
 /// Later looks, while the cgroup's files can be read (microseconds).
 const LAST_SAMPLE: Duration = Duration::from_secs(1);
 /// Later looks where only the engine can tell (milliseconds of its time).
 const API_SAMPLE: Duration = Duration::from_secs(5);
+/// How long a supervisor waits for an engine that went away, to remove the container's record.
+const REMOVE_LIMIT: Duration = Duration::from_secs(60);
+/// Between two attempts at that.
+const REMOVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A running job's container.
 #[derive(Debug)]
@@ -50,9 +53,9 @@ pub struct DockerJob {
     id: String,
     cgroup: Option<Cgroup>,
     sample: Arc<Mutex<Sample>>,
-    /// Tells the reading of the attached stream that the job was killed.
-    killed: watch::Sender<bool>,
-    pump: AbortHandle,
+    /// Kept open for as long as the job may live.
+    order: Option<Sender>,
+    killed: Arc<AtomicBool>,
     follower: JoinHandle<Result<Ended, EngineError>>,
     ended: Option<Result<Ended, EngineError>>,
 }
@@ -60,94 +63,140 @@ pub struct DockerJob {
 /// Starts `launch`; see [`crate::sandbox::engine::Engine::start`].
 pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
     let image = image_of(launch)?;
-    let name = template::container_name(launch);
-    let mut flavour = Flavour {
-        podman: client.found.pong.podman,
-        rootless: client.found.rootless,
-        init: true,
-        seccomp: seccomp_option(client, launch).await?,
+    let shape = Shape::of(launch, image);
+    let ctl = template::control_dir(&launch.job_dir);
+    let flavour = flavour(client, &ctl);
+    let files = furnish(&ctl, template::HOSTS).and_then(|()| write_seccomp(client, &ctl));
+    files.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => EngineError::Failed(format!("{} was started before: {e}", launch.name())),
+        _ => EngineError::Failed(format!("the container's own files: {e}")),
+    })?;
+    let mut line = Line::open(&ctl).map_err(|e| EngineError::Failed(format!("{}: {e}", ctl.display())))?;
+    let id = create(&client.docker, launch, &shape, &flavour).await?;
+    let begun = async {
+        client.docker.start_container(&id, None).await.map_err(|e| asked("start the container", &e))?;
+        let name = template::container_name(launch.job, launch.epoch);
+        let there = enter(client, &id, &name, &shape, &flavour, &mut line, &ctl).await?;
+        hand_over(client, launch, &id, &there, line).await
     };
-    write(&template::hosts_file(launch), template::HOSTS).await?;
-    loop {
-        match create_and_start(&client.docker, launch, image, &name, &flavour).await {
-            // Not every distribution's engine package brings its init program along.
-            Err(StartError::NoInit) if flavour.init => flavour.init = false,
-            Err(StartError::NoInit) => return Err(EngineError::Failed("the engine insists on an init program".into())),
-            Err(StartError::Other(e)) => return Err(e),
-            Ok(started) => return Ok(started),
-        }
-    }
-}
-
-enum StartError {
-    NoInit,
-    Other(EngineError),
-}
-
-impl From<EngineError> for StartError {
-    fn from(e: EngineError) -> Self {
-        Self::Other(e)
-    }
-}
-
-/// Docker takes the profile itself; Podman takes the name of a file.
-async fn seccomp_option(client: &Client, launch: &JobLaunch) -> Result<String, EngineError> {
-    let profile = seccomp::profile().to_string();
-    if !client.found.pong.podman {
-        return Ok(profile);
-    }
-    let file = launch.job_dir.join("seccomp.json");
-    write(&file, &profile).await?;
-    Ok(file.to_string_lossy().into_owned())
-}
-
-/// Writes a file that the container is made with, beside the job's directory.
-async fn write(file: &Path, text: &str) -> Result<(), EngineError> {
-    let written = tokio::fs::write(file, text).await;
-    written.map_err(|e| EngineError::Failed(format!("{} cannot be written: {e}", file.display())))
-}
-
-async fn create_and_start(
-    docker: &Docker,
-    launch: &JobLaunch,
-    image: &str,
-    name: &str,
-    flavour: &Flavour,
-) -> Result<Started<DockerJob>, StartError> {
-    let id = create(docker, launch, image, name, flavour).await?;
-    match attach_and_start(docker, launch, &id).await {
+    match begun.await {
         Ok(started) => Ok(started),
-        Err((what, e)) => {
+        Err(e) => {
             // Best effort: what is left is found again by its label.
-            let _ = remove_container(docker, &id).await;
-            let text = words(&e);
-            if flavour.init && (text.contains("docker-init") || text.contains("catatonit")) {
-                return Err(StartError::NoInit);
-            }
-            let program = launch.command.first().map_or("", String::as_str);
-            Err(spawn_problem(program, &launch.env, &text).unwrap_or_else(|| asked(what, &e)).into())
+            let _ = remove_container(&client.docker, &id).await;
+            Err(e)
         }
     }
+}
+
+/// What the template must know of this engine.
+pub(super) fn flavour(client: &Client, ctl: &Path) -> Flavour {
+    let podman = client.found.pong.podman;
+    // Docker takes the profile itself; Podman takes the name of a file.
+    let seccomp = match podman {
+        true => seccomp_file(ctl).to_string_lossy().into_owned(),
+        false => seccomp::profile().to_string(),
+    };
+    Flavour { podman, rootless: client.found.rootless, seccomp }
+}
+
+fn seccomp_file(ctl: &Path) -> std::path::PathBuf {
+    ctl.join("seccomp.json")
+}
+
+/// Writes the profile where [`flavour`] says it is.
+pub(super) fn write_seccomp(client: &Client, ctl: &Path) -> std::io::Result<()> {
+    match client.found.pong.podman {
+        true => std::fs::write(seccomp_file(ctl), seccomp::profile().to_string()),
+        false => Ok(()),
+    }
+}
+
+/// Calls the init of a container that was started, and compares the container with its template meanwhile.
+async fn enter(
+    client: &Client,
+    id: &str,
+    name: &str,
+    shape: &Shape,
+    flavour: &Flavour,
+    line: &mut Line,
+    ctl: &Path,
+) -> Result<ContainerInspectResponse, EngineError> {
+    let (called, there) = tokio::join!(line.call(ctl), client.docker.inspect_container(id, None));
+    let there = there.map_err(|e| asked("inspect the container", &e))?;
+    let different = differences(&there, name, &template::container(shape, flavour), flavour);
+    if !different.is_empty() {
+        return Err(EngineError::Failed(format!(
+            "the container is not what was asked for, so no job is put into it: {}",
+            different.join("; ")
+        )));
+    }
+    called.map_err(|e| match e {
+        NoAnswer::Silent(why) => EngineError::Failed(format!("the container's init cannot be reached: {why}")),
+        NoAnswer::Refused(errno) => EngineError::Failed(format!("the container's init failed with error {errno}")),
+    })?;
+    Ok(there)
+}
+
+/// Makes the job's program run in a container whose init waits.
+async fn hand_over(
+    client: &Client,
+    launch: &JobLaunch,
+    id: &str,
+    there: &ContainerInspectResponse,
+    mut line: Line,
+) -> Result<Started<DockerJob>, EngineError> {
+    let cgroup = cgroup_of(there, id);
+    // What the engine needed for the start is not the job's doing.
+    let before = cgroup.as_ref().map(Cgroup::sample).unwrap_or_default().usage.cpu_ms;
+    let order = Order {
+        dir: INSIDE_WORK.into(),
+        command: launch.command.iter().map(|word| word.clone().into_bytes()).collect(),
+        vars: launch.environment().into_iter().map(|(k, v)| (k.into_bytes(), v.into_bytes())).collect(),
+    };
+    line.give(&order).await.map_err(|e| match e {
+        NoAnswer::Refused(errno) => {
+            spawn_problem(launch.command.first().map_or("", String::as_str), &launch.env, errno)
+        }
+        NoAnswer::Silent(why) => EngineError::Failed(format!("the container's init did not start the job: {why}")),
+    })?;
+    let Line { order, status, stdout, stderr } = line;
+    let sample = Arc::new(Mutex::new(Sample::default()));
+    let killed = Arc::new(AtomicBool::new(false));
+    let follower = Follower {
+        docker: client.docker.clone(),
+        id: id.to_owned(),
+        cgroup: cgroup.clone(),
+        before,
+        sample: Arc::clone(&sample),
+        killed: Arc::clone(&killed),
+    };
+    let job = DockerJob {
+        docker: client.docker.clone(),
+        id: id.to_owned(),
+        cgroup,
+        sample,
+        order: Some(order),
+        killed,
+        follower: tokio::spawn(follower.run(status)),
+        ended: None,
+    };
+    Ok(Started { stdout: Box::new(stdout), stderr: Box::new(stderr), job })
 }
 
 /// Makes the container and gives its id. From here on it is named by that: the name may pass to another one.
 ///
 /// The name is free, or held by one that was made for the same assignment and never started, because its supervisor
 /// died in between: that one is replaced. One that was started is another supervisor's.
-async fn create(
-    docker: &Docker,
-    launch: &JobLaunch,
-    image: &str,
-    name: &str,
-    flavour: &Flavour,
-) -> Result<String, EngineError> {
+async fn create(docker: &Docker, launch: &JobLaunch, shape: &Shape, flavour: &Flavour) -> Result<String, EngineError> {
+    let name = template::container_name(launch.job, launch.epoch);
     let make = async || {
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        docker.create_container(Some(options), template::container(launch, image, flavour)).await
+        let options = CreateContainerOptionsBuilder::default().name(&name).build();
+        docker.create_container(Some(options), template::container(shape, flavour)).await
     };
     let mut answer = make().await;
     if answer.as_ref().is_err_and(name_is_taken) {
-        clear(docker, launch, name).await?;
+        clear(docker, launch, &name).await?;
         answer = make().await;
     }
     let created = answer.map_err(|e| match e {
@@ -186,140 +235,103 @@ async fn clear(docker: &Docker, launch: &JobLaunch, name: &str) -> Result<(), En
     }
 }
 
-/// Attaches before the start, so that not a byte is missed.
-async fn attach_and_start(
-    docker: &Docker,
-    launch: &JobLaunch,
-    id: &str,
-) -> Result<Started<DockerJob>, (&'static str, Error)> {
-    let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
-    let attached = docker.attach_container(id, Some(options)).await.map_err(|e| ("attach to the container", e))?;
-    docker.start_container(id, None).await.map_err(|e| ("start the container", e))?;
-    let (killed, when_killed) = watch::channel(false);
-    let (stdout, stderr, pump) = streams::split(attached.output, when_killed);
-    let pump = tokio::spawn(pump);
-    let cgroup = cgroup_of(docker, id).await;
-    let sample = Arc::new(Mutex::new(Sample::default()));
-    let follower = Follower {
-        docker: docker.clone(),
-        id: id.to_owned(),
-        cgroup: cgroup.clone(),
-        sample: sample.clone(),
-        program: launch.command.first().cloned().unwrap_or_default(),
-        env: launch.env.clone(),
-    };
-    let job = DockerJob {
-        docker: docker.clone(),
-        id: id.to_owned(),
-        cgroup,
-        sample,
-        killed,
-        pump: pump.abort_handle(),
-        follower: tokio::spawn(follower.run(pump)),
-        ended: None,
-    };
-    Ok(Started { stdout: Box::new(stdout), stderr: Box::new(stderr), job })
+/// The cgroup of a container that runs.
+fn cgroup_of(there: &ContainerInspectResponse, id: &str) -> Option<Cgroup> {
+    let pid = there.state.as_ref()?.pid?;
+    Cgroup::of(i32::try_from(pid).ok().filter(|pid| *pid > 0)?, id)
 }
 
-/// The cgroup of a container that runs; a job that has ended already has none.
-async fn cgroup_of(docker: &Docker, id: &str) -> Option<Cgroup> {
-    let inspected = docker.inspect_container(id, None).await.ok()?;
-    let pid = i32::try_from(inspected.state?.pid?).ok().filter(|pid| *pid > 0)?;
-    Cgroup::of(pid, id)
-}
-
-/// Watches a container until it has ended.
+/// Listens to a container's init until it has ended.
 struct Follower {
     docker: Docker,
     id: String,
     cgroup: Option<Cgroup>,
+    /// Processor time that was used before the job began.
+    before: u64,
     sample: Arc<Mutex<Sample>>,
-    program: String,
-    env: String,
+    killed: Arc<AtomicBool>,
 }
 
 impl Follower {
-    async fn run(self, mut pump: JoinHandle<Drained>) -> Result<Ended, EngineError> {
-        // `not-running`, asked after the start has returned, cannot miss the end, however short the job was.
-        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-        let patient = self.docker.clone().with_timeout(WAIT_LIMIT);
-        let mut wait = patient.wait_container(&self.id, Some(options));
-        let mut drained = None;
+    async fn run(self, mut status: Receiver) -> Result<Ended, EngineError> {
+        let mut message = [0; Said::BYTES];
         let mut pause = FIRST_SAMPLE;
-        let answer = loop {
-            tokio::select! {
-                answer = wait.next() => break answer,
-                // The end of the output is the last moment at which a short job's counters are still there.
-                end = &mut pump, if drained.is_none() => {
-                    drained = Some(end.unwrap_or_default());
-                    self.look().await;
-                }
-                () = sleep(pause) => {
-                    self.look().await;
-                    pause = (pause * 2).min(if self.cgroup.is_some() { LAST_SAMPLE } else { API_SAMPLE });
+        let heard = {
+            let mut hear = std::pin::pin!(status.read_exact(&mut message));
+            loop {
+                tokio::select! {
+                    heard = &mut hear => break heard,
+                    () = sleep(pause) => {
+                        self.look().await;
+                        pause = (pause * 2).min(if self.cgroup.is_some() { LAST_SAMPLE } else { API_SAMPLE });
+                    }
                 }
             }
         };
-        let code = match answer {
-            Some(Ok(end)) => end.status_code,
-            Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
-            Some(Err(e)) => return Err(gone(&words(&e))),
-            None => return Err(gone("it closed the connection")),
+        // The last moment at which a short job's counters are still there.
+        self.look().await;
+        let said = heard.ok().and_then(|_| Said::decode(message));
+        self.until_empty().await?;
+        let end = match said {
+            Some(Said::Ended(status)) if libc::WIFEXITED(status) => End::Exited(libc::WEXITSTATUS(status)),
+            Some(Said::Ended(status)) => End::Signaled(libc::WTERMSIG(status)),
+            // Without a word, init was killed, and everything else with it.
+            _ => End::Signaled(libc::SIGKILL),
         };
-        let drained = match drained {
-            Some(drained) => drained,
-            None => {
-                let limit = if INIT_CODES.contains(&code) { WORDS_LIMIT } else { DRAIN_LIMIT };
-                timeout(limit, pump).await.ok().and_then(Result::ok).unwrap_or_default()
-            }
-        };
-        self.judge(code, drained).await
+        let mut out_of_memory = self.sample.lock().unwrap_or_else(PoisonError::into_inner).oom_killed;
+        let killed_itself = matches!(end, End::Signaled(libc::SIGKILL) | End::Exited(KILLED_CHILD));
+        if !out_of_memory && killed_itself && !self.killed.load(Ordering::Relaxed) {
+            // The counter may have gone with the cgroup before it was read.
+            let state = self.docker.inspect_container(&self.id, None).await.ok().and_then(|c| c.state);
+            out_of_memory = state.and_then(|s| s.oom_killed).unwrap_or_default();
+        }
+        if said.is_none() && !out_of_memory && !self.killed.load(Ordering::Relaxed) {
+            return Err(EngineError::Failed(
+                "the job's container was ended from outside (by its owner, or by a restart of the container engine)"
+                    .into(),
+            ));
+        }
+        let usage = self.sample.lock().unwrap_or_else(PoisonError::into_inner).usage;
+        Ok(Ended { end, out_of_memory, usage })
     }
 
     async fn look(&self) {
-        let now = match &self.cgroup {
+        let mut now = match &self.cgroup {
             Some(cgroup) => cgroup.sample(),
             None => sample_by_api(&self.docker, &self.id).await,
         };
+        now.usage.cpu_ms = now.usage.cpu_ms.saturating_sub(self.before);
         self.sample.lock().unwrap_or_else(PoisonError::into_inner).merge(now);
     }
 
-    async fn judge(&self, code: i64, drained: Drained) -> Result<Ended, EngineError> {
-        if let Some(problem) = init_problem(&drained.first_error, code)
-            && let Some(spawn) = spawn_problem(&self.program, &self.env, &problem)
-        {
-            return Err(spawn);
+    /// Init is gone or goes: waits until nothing of the job is left.
+    async fn until_empty(&self) -> Result<(), EngineError> {
+        if let Some(cgroup) = &self.cgroup {
+            return emptied(cgroup, &self.id).await;
         }
-        let sample = *self.sample.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.docker.inspect_container(&self.id, None).await.ok().and_then(|c| c.state);
-        if let Some(broken) = drained.broken {
-            return Err(gone(&broken));
+        // `not-running`, asked after the start, cannot miss the end.
+        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+        let mut wait = self.docker.wait_container(&self.id, Some(options));
+        match timeout(EMPTY_LIMIT, wait.next()).await {
+            Ok(Some(Ok(_) | Err(Error::DockerContainerWaitError { .. }))) => Ok(()),
+            Ok(Some(Err(e))) => Err(gone(&words(&e))),
+            Ok(None) => Err(gone("it closed the connection")),
+            Err(_) => Err(EngineError::Failed(format!("container {} does not end", self.id))),
         }
-        let out_of_memory = sample.oom_killed || state.and_then(|s| s.oom_killed).unwrap_or_default();
-        Ok(Ended { end: end_of(code), out_of_memory, usage: sample.usage })
     }
 }
 
-/// With these codes an init program ends when it cannot start the job's: tini as a shell does, catatonit always 1.
-const INIT_CODES: [i64; 3] = [1, 126, 127];
+/// What a shell says of a child that SIGKILL ended.
+const KILLED_CHILD: i32 = 128 + libc::SIGKILL;
 
-/// What the init program (tini in Docker, catatonit in Podman) says when it cannot start the job's program. Its code
-/// alone would prove nothing.
-fn init_problem(first_error: &[u8], code: i64) -> Option<String> {
-    let text = String::from_utf8_lossy(first_error);
-    let from_init = text.starts_with("[FATAL tini (") || text.starts_with("ERROR (catatonit:");
-    (from_init && INIT_CODES.contains(&code)).then(|| text.lines().next().unwrap_or_default().to_owned())
-}
-
-/// A container's exit code says `128 + n` for death by signal n, as a shell does, and so do the programs that start
-/// others. The signals are those that end a program by default.
-fn end_of(code: i64) -> End {
-    const FATAL: [i32; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 25, 31];
-    let code = i32::try_from(code).unwrap_or(255);
-    match code - 128 {
-        signal if FATAL.contains(&signal) => End::Signaled(signal),
-        _ => End::Exited(code),
-    }
+async fn emptied(cgroup: &Cgroup, id: &str) -> Result<(), EngineError> {
+    let empty = async {
+        while !cgroup.is_empty() {
+            sleep(EMPTY_LOOK).await;
+        }
+    };
+    let limit = timeout(EMPTY_LIMIT, empty).await;
+    limit.map_err(|_| EngineError::Failed(format!("processes of container {id} survived its init")))
 }
 
 async fn sample_by_api(docker: &Docker, name: &str) -> Sample {
@@ -328,7 +340,7 @@ async fn sample_by_api(docker: &Docker, name: &str) -> Sample {
     let Ok(Some(Ok(stats))) = timeout(KILL_LIMIT, stats.next()).await else { return Sample::default() };
     let cpu_ns = stats.cpu_stats.and_then(|c| c.cpu_usage).and_then(|u| u.total_usage).unwrap_or_default();
     let memory = stats.memory_stats.and_then(|m| m.max_usage.or(m.usage)).unwrap_or_default();
-    let usage = Usage { wall_ms: 0, cpu_ms: cpu_ns / 1_000_000, peak_memory_bytes: memory };
+    let usage = Usage { wall_ms: 0, cpu_ms: cpu_ns / 1_000_000, peak_memory_bytes: memory, ..Usage::default() };
     Sample { usage, oom_killed: false }
 }
 
@@ -352,21 +364,25 @@ impl EngineJob for DockerJob {
     }
 
     async fn kill(&mut self) -> Result<(), EngineError> {
-        self.killed.send_replace(true);
-        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-        let answer = timeout(KILL_LIMIT, self.docker.kill_container(&self.id, Some(options))).await;
-        let refused = match answer {
-            Ok(Ok(())) => return Ok(()),
-            // Gone, or not running any more.
-            Ok(Err(e)) if is_status(&e, 404) || is_status(&e, 409) => return Ok(()),
-            Ok(Err(e)) => asked("kill the container", &e),
-            Err(_) => gone("no answer to a kill"),
-        };
-        // The engine's death does not end its containers; nor may it keep a job alive past its deadline.
-        match self.cgroup.as_ref().map(Cgroup::kill_all) {
-            Some(Ok(())) => Ok(()),
-            _ => Err(refused),
+        self.killed.store(true, Ordering::Relaxed);
+        // Init hears it and ends, and the kernel kills the rest of its pid namespace. Needs neither engine nor rights.
+        self.order = None;
+        // A second way that needs no engine, for root.
+        if self.cgroup.as_ref().is_some_and(|cgroup| cgroup.kill_all().is_ok()) {
+            return Ok(());
         }
+        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+        match timeout(KILL_LIMIT, self.docker.kill_container(&self.id, Some(options))).await {
+            Ok(Ok(())) => Ok(()),
+            // Gone, or not running any more.
+            Ok(Err(e)) if is_status(&e, 404) || is_status(&e, 409) => Ok(()),
+            Ok(Err(e)) => Err(asked("kill the container", &e)),
+            Err(_) => Err(gone("no answer to a kill")),
+        }
+    }
+
+    fn meter(&self) -> Meter {
+        self.cgroup.as_ref().map(|cgroup| cgroup.meter.clone()).unwrap_or_default()
     }
 
     fn roster(&self) -> Option<std::path::PathBuf> {
@@ -374,59 +390,29 @@ impl EngineJob for DockerJob {
     }
 
     async fn usage(&mut self) -> Usage {
-        if let Some(cgroup) = &self.cgroup {
-            self.sample.lock().unwrap_or_else(PoisonError::into_inner).merge(cgroup.sample());
-        }
         self.sample.lock().unwrap_or_else(PoisonError::into_inner).usage
     }
 
-    async fn remove(self) -> Result<(), EngineError> {
-        // Nobody wants output any more; an engine that still has some to hand over would hold the removal for it.
-        self.pump.abort();
+    async fn remove(mut self) -> Result<Afterwards, EngineError> {
         self.follower.abort();
-        let removed = remove_container(&self.docker, &self.id).await;
-        if let Some(cgroup) = self.cgroup {
-            let emptied = async {
-                while !cgroup.is_empty() {
-                    // A process that forks as it is killed may need more than one round.
-                    let _ = cgroup.kill_all();
-                    sleep(Duration::from_millis(5)).await;
+        self.order = None;
+        if let Some(cgroup) = &self.cgroup {
+            if !cgroup.is_empty() {
+                // May lack the right; then init's end has to do.
+                let _ = cgroup.kill_all();
+            }
+            emptied(cgroup, &self.id).await?;
+        }
+        let (docker, id) = (self.docker, self.id);
+        Ok(Box::pin(async move {
+            let attempts = async {
+                while remove_container(&docker, &id).await.is_err() {
+                    sleep(REMOVE_AGAIN).await;
                 }
             };
-            timeout(EMPTY_LIMIT, emptied)
-                .await
-                .map_err(|_| EngineError::Failed(format!("processes of {} survived SIGKILL", self.id)))?;
-        }
-        removed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exit_codes_of_shells_are_read_back() {
-        for (code, end) in [
-            (0, End::Exited(0)),
-            (3, End::Exited(3)),
-            (127, End::Exited(127)),
-            (128, End::Exited(128)),
-            (137, End::Signaled(9)),
-            (139, End::Signaled(11)),
-            (143, End::Signaled(15)),
-            (255, End::Exited(255)),
-        ] {
-            assert_eq!(end_of(code), end, "{code}");
-        }
-    }
-
-    #[test]
-    fn only_the_init_programs_own_words_are_a_failed_start() {
-        let tini = b"[FATAL tini (7)] exec nodejs failed: No such file or directory\n";
-        assert!(init_problem(tini, 127).is_some_and(|t| t.ends_with("No such file or directory")));
-        assert!(init_problem(b"ERROR (catatonit:2): failed to exec pid1: No such file or directory", 127).is_some());
-        assert_eq!(init_problem(tini, 0), None);
-        assert_eq!(init_problem(b"sh: 1: nodejs: not found", 127), None);
+            if timeout(REMOVE_LIMIT, attempts).await.is_err() {
+                eprintln!("container {id} stays until homied removes it: the engine does not do it");
+            }
+        }))
     }
 }

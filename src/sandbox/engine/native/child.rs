@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sys::{self, Cloned};
 use super::{files, root, seccomp};
-use crate::sandbox::engine::{INSIDE_PATH, JobLaunch};
+use crate::sandbox::engine::JobLaunch;
 
 /// What init tells the supervisor, one JSON line each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,7 +191,7 @@ fn exec(launch: &JobLaunch, filter: &BpfProgram) -> Report {
     let candidates: Vec<String> = if program.contains('/') {
         vec![program.clone()]
     } else {
-        INSIDE_PATH.split(':').map(|dir| format!("{dir}/{program}")).collect()
+        launch.search_path().split(':').map(|dir| format!("{dir}/{program}")).collect()
     };
     let mut worst = nix::errno::Errno::ENOENT;
     for path in &candidates {
@@ -202,11 +202,11 @@ fn exec(launch: &JobLaunch, filter: &BpfProgram) -> Report {
             break;
         }
     }
-    spawn(why_not(program, worst, &candidates))
+    spawn(why_not(program, worst, &candidates, launch.search_path()))
 }
 
 /// Why a program cannot be started, in words that say what to do.
-fn why_not(program: &str, error: nix::errno::Errno, candidates: &[String]) -> String {
+fn why_not(program: &str, error: nix::errno::Errno, candidates: &[String], path: &str) -> String {
     use nix::errno::Errno;
     let script = candidates.iter().find_map(|p| interpreter(Path::new(p)));
     match (error, script) {
@@ -216,7 +216,7 @@ fn why_not(program: &str, error: nix::errno::Errno, candidates: &[String]) -> St
         (Errno::ENOENT, None) if program.contains('/') => {
             format!("{program} is not there: send it with -f, or check its path in the job's directory")
         }
-        (Errno::ENOENT, None) => format!("{program} is not on this machine (looked in {INSIDE_PATH})"),
+        (Errno::ENOENT, None) => format!("{program} is not on this machine (looked in {path})"),
         (Errno::EACCES, _) => format!("{program} is not executable (chmod +x it, or name its interpreter)"),
         (Errno::ENOEXEC, _) => {
             format!("{program} is no program of this machine: no #! line, or built for another processor")

@@ -28,7 +28,9 @@ use tokio::net::unix::pipe;
 use self::cgroup::{Group, Hierarchies};
 use self::child::{Report, Wires};
 use self::sys::Cloned;
-use super::{End, Ended, Engine, EngineError, EngineJob, JobLaunch, Ready, Started, job_name, parse_job_name};
+use super::{
+    Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name,
+};
 use crate::model::{Epoch, JobId, Usage};
 
 pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
@@ -114,7 +116,7 @@ impl Engine for NativeEngine {
                 job.kill().await?;
                 // What it says of its end is of no interest; that it is gone is.
                 let _ = job.wait().await;
-                job.remove().await?;
+                job.remove().await?.await;
                 Err(e)
             }
         }
@@ -240,9 +242,16 @@ impl EngineJob for NativeJob {
         sys::pidfd_signal(&self.pidfd, Signal::SIGKILL).map_err(|e| EngineError::Failed(format!("kill: {e}")))
     }
 
+    fn meter(&self) -> Meter {
+        self.group.meter(self.pid)
+    }
+
     async fn usage(&mut self) -> Usage {
-        let mut usage = self.group.usage();
+        let mut usage = self.meter().read().usage;
         if let Some(reaped) = self.reaped {
+            if usage.io_read_bytes == 0 && usage.io_write_bytes == 0 {
+                (usage.io_read_bytes, usage.io_write_bytes) = (reaped.read, reaped.written);
+            }
             if usage.cpu_ms == 0 {
                 usage.cpu_ms = reaped.cpu.as_millis() as u64;
             }
@@ -253,11 +262,13 @@ impl EngineJob for NativeJob {
         usage
     }
 
-    async fn remove(self) -> Result<(), EngineError> {
-        retry(|| self.group.remove()).await.map_err(|e| {
+    async fn remove(self) -> Result<Afterwards, EngineError> {
+        let removed = retry(|| self.group.remove()).await;
+        removed.map_err(|e| {
             let left = self.group.processes();
             EngineError::Failed(format!("processes {left:?} of the job survived in its control group: {e}"))
-        })
+        })?;
+        Ok(Box::pin(std::future::ready(())))
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) async fn ask(exe: &Path, jobs_dir: &Path) -> Result<Ready, EngineErro
             },
             images: BTreeMap::new(),
             warnings: answer.warnings,
+            // Its nodes can be bound into a jail; where there are none, the monitor sees no GPU either.
+            gpus: Path::new("/dev/nvidiactl").exists(),
         }),
     }
 }
@@ -101,13 +103,14 @@ async fn run_true(job_dir: &Path) -> Result<Vec<String>, EngineError> {
         gpus: vec![],
         engine: EngineKind::Native,
         image: None,
+        tree: None,
         warm: None,
     };
     let engine = NativeEngine::new("/proc/self/exe".into(), job_dir.to_path_buf());
     let mut started = engine.start(&launch).await?;
     let ended = started.job.wait().await?;
     let mut warnings: Vec<String> = started.job.missing_limits().to_vec();
-    started.job.remove().await?;
+    started.job.remove().await?.await;
     if ended.end != End::Exited(0) {
         return Err(EngineError::Failed(format!("`true` ended with {:?} in the jail", ended.end)));
     }

@@ -12,7 +12,8 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::sys;
-use crate::sandbox::engine::JobLaunch;
+use crate::model::GpuDevice;
+use crate::sandbox::engine::{INSIDE_ENV, JobLaunch};
 
 /// Top-level directories that hold programs and libraries: bound where they are directories, linked where they are
 /// links into `/usr` (merged-usr systems).
@@ -70,6 +71,8 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(|e| at("/")(e.into()))?;
     let work = sys::open_tree(&c(launch.work_dir())?).map_err(at(launch.work_dir()))?;
     sys::mount_setattr(&work, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, true).map_err(at("work"))?;
+    // Taken before the job's directory is covered: it may lie beside it.
+    let env = launch.tree.as_ref().map(|tree| sys::open_tree(&c(tree)?).map_err(at(tree))).transpose()?;
 
     // The job's own directory is the one path that surely exists and is ours to cover, in this namespace only.
     tmpfs(&launch.job_dir, ROOT_BYTES, "0755")?;
@@ -90,6 +93,13 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     }
     symlink("/tmp", "var/tmp")?;
     sys::move_mount(&work, c"work").map_err(at("work"))?;
+    if let Some(env) = env {
+        let here = INSIDE_ENV.trim_start_matches('/');
+        fs::create_dir(here)?;
+        let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+        sys::mount_setattr(&env, attributes, true).map_err(at(here))?;
+        sys::move_mount(&env, &c(here)?).map_err(at(here))?;
+    }
 
     nix::unistd::pivot_root(".", ".")?;
     // Both roots now lie on one place, the old one on top.
@@ -202,13 +212,13 @@ fn dev(launch: &JobLaunch) -> io::Result<()> {
     Ok(())
 }
 
-/// The device nodes of NVIDIA GPUs `indices` and of the driver they share, as far as they exist.
-fn gpu_devices(indices: &[u32]) -> Vec<String> {
-    if indices.is_empty() {
+/// The device nodes of NVIDIA GPUs and of the driver they share, as far as they exist.
+fn gpu_devices(gpus: &[GpuDevice]) -> Vec<String> {
+    if gpus.is_empty() {
         return vec![];
     }
     let shared = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"].map(str::to_owned);
-    let own = indices.iter().map(|i| format!("nvidia{i}"));
+    let own = gpus.iter().map(|gpu| format!("nvidia{}", gpu.minor));
     own.chain(shared).filter(|n| Path::new("/dev").join(n).exists()).collect()
 }
 

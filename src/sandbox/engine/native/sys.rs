@@ -102,6 +102,10 @@ pub(super) struct Reaped {
     pub(super) cpu: Duration,
     /// The largest memory one of them used, in bytes.
     pub(super) peak_memory: u64,
+    /// Bytes they read from disks.
+    pub(super) read: u64,
+    /// Bytes they wrote to disks.
+    pub(super) written: u64,
 }
 
 /// Waits for a child (`-1`: any).
@@ -118,7 +122,16 @@ pub(super) fn wait_child(pid: i32) -> io::Result<Reaped> {
         if pid >= 0 {
             let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
             let cpu = time(usage.ru_utime) + time(usage.ru_stime);
-            return Ok(Reaped { pid, status, cpu, peak_memory: usage.ru_maxrss as u64 * 1024 });
+            /// The unit of ru_inblock and ru_oublock, whatever the disk's.
+            const BLOCK: u64 = 512;
+            return Ok(Reaped {
+                pid,
+                status,
+                cpu,
+                peak_memory: usage.ru_maxrss as u64 * 1024,
+                read: usage.ru_inblock as u64 * BLOCK,
+                written: usage.ru_oublock as u64 * BLOCK,
+            });
         }
         let e = io::Error::last_os_error();
         if e.kind() != io::ErrorKind::Interrupted {

@@ -55,11 +55,16 @@ pub(in crate::sandbox) fn tree(init: i32) -> Vec<i32> {
     all
 }
 
+/// Bytes that belong to one process alone; shared libraries and files in the page cache do not count.
+pub(in crate::sandbox) fn anonymous_memory(pid: i32) -> u64 {
+    field(pid, "status", "RssAnon:")
+}
+
 /// Bytes that these processes hold together. Libraries and files in the page cache do not count; `/tmp` and `/dev/shm`
 /// have sizes of their own. `limit` is what is worth an exact look.
 fn memory(pids: &[i32], limit: u64) -> u64 {
     let sum = |what: fn(i32) -> u64| pids.iter().map(|pid| what(*pid)).sum::<u64>();
-    let own = sum(|pid| field(pid, "status", "RssAnon:"));
+    let own = sum(anonymous_memory);
     let files = memory_files(pids);
     // What several processes share is counted once by the proportional size only, which takes the kernel longer to tell.
     let shared = match sum(|pid| field(pid, "status", "RssShmem:")) {

@@ -10,7 +10,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use crate::model::{Limits, Usage};
+use crate::model::Limits;
+use crate::sandbox::engine::Meter;
 
 pub(super) use place::{Hierarchies, settle};
 
@@ -124,21 +125,20 @@ impl Group {
 
     /// How often the kernel killed in it for its memory limit.
     pub(super) fn out_of_memory_kills(&self) -> u64 {
-        let Some(dir) = self.dir("memory") else { return 0 };
-        let file = if dir.unified { "memory.events" } else { "memory.oom_control" };
-        fs::read_to_string(dir.path.join(file)).ok().and_then(|t| field(&t, "oom_kill")).unwrap_or(0)
+        self.meter(0).read().out_of_memory_kills
     }
 
-    /// What its processes used, where the kernel counts it.
-    pub(super) fn usage(&self) -> Usage {
-        let read = |controller: &str, file: &str| {
-            self.dir(controller).and_then(|d| fs::read_to_string(d.path.join(file)).ok()).unwrap_or_default()
-        };
-        let number = |text: String| text.trim().parse::<u64>().unwrap_or(0);
-        let v1_cpu_ms = number(read("cpuacct", "cpuacct.usage")) / 1_000_000;
-        let v2_cpu_ms = field(&read("cpu", "cpu.stat"), "usage_usec").unwrap_or(0) / 1000;
-        let peak = number(read("memory", "memory.max_usage_in_bytes")).max(number(read("memory", "memory.peak")));
-        Usage { wall_ms: 0, cpu_ms: v1_cpu_ms.max(v2_cpu_ms), peak_memory_bytes: peak }
+    /// Where the kernel counts what the processes below `init` use.
+    pub(super) fn meter(&self, init: i32) -> Meter {
+        let counted = |controller: &str| self.dir(controller).map(|d| d.path.clone());
+        Meter {
+            init: Some(init),
+            // Version 1 counts processor time in a hierarchy that need not be the one that limits it.
+            cpu: counted("cpuacct").or_else(|| self.dir("cpu").filter(|d| d.unified).map(|d| d.path.clone())),
+            memory: counted("memory"),
+            io: None,
+            pids: counted("pids"),
+        }
     }
 
     /// The processes in it.
@@ -239,21 +239,9 @@ fn optional(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The number after `name ` in a file of such lines.
-fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counters_are_found_by_their_whole_name() {
-        assert_eq!(field("oom 3\noom_kill 2\noom_kill_group 9\n", "oom_kill"), Some(2));
-        assert_eq!(field("under_oom 0\noom_kill 0", "oom_kill"), Some(0));
-        assert_eq!(field("x 1", "oom_kill"), None);
-    }
 
     #[test]
     fn version_2_files_get_the_limits() {

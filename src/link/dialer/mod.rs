@@ -1,9 +1,12 @@
 //! The one place from which peers are dialled.
 //!
-//! Today it knows one route, straight over TCP; SOCKS5 and HTTP CONNECT are further routes to the same target and end
-//! in the same stream of bytes.
+//! Straight over TCP, or through a proxy (SOCKS5 or HTTP CONNECT) where the configuration or the environment names one;
+//! every way ends in the same stream of bytes.
 
-use std::net::SocketAddr;
+mod routes;
+mod through;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
@@ -11,6 +14,8 @@ use tokio::time::timeout;
 
 use super::error::LinkError;
 use super::secure::Wire;
+
+pub(super) use routes::Routes;
 
 /// How long a resolver may take; its own default is longer than anybody waits.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
@@ -40,27 +45,23 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// How a target is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Route {
-    /// Over TCP.
-    #[default]
-    Direct,
-}
-
-/// A stream to a target and the address that answered.
+/// A stream to a target and the address that answered, [`NOWHERE`] if only a proxy knows it.
 pub(super) type Dialled = (Box<dyn Wire>, SocketAddr);
 
-impl Route {
+/// The address of a peer that a proxy reached by its name.
+pub(super) const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+impl Routes {
     /// Opens a stream to `target`.
-    pub(super) async fn dial(self, target: &Target) -> Result<Dialled, LinkError> {
-        match self {
-            Self::Direct => direct(target).await,
+    pub(super) async fn dial(&self, target: &Target) -> Result<Dialled, LinkError> {
+        match self.proxy(target) {
+            Some(proxy) => through::dial(&proxy, target).await,
+            None => direct(target).await.map(|(stream, addr)| -> Dialled { (Box::new(stream), addr) }),
         }
     }
 }
 
-async fn direct(target: &Target) -> Result<Dialled, LinkError> {
+async fn direct(target: &Target) -> Result<(TcpStream, SocketAddr), LinkError> {
     let addresses = match target {
         Target::Addr(addr) => vec![*addr],
         Target::Name(name) => resolve(name).await?,
@@ -72,7 +73,7 @@ async fn direct(target: &Target) -> Result<Dialled, LinkError> {
             Ok(Ok(stream)) => {
                 // Every frame is one message; waiting to fill a packet would only add delay.
                 let _ = stream.set_nodelay(true);
-                return Ok((Box::new(stream), addr));
+                return Ok((stream, addr));
             }
             Ok(Err(source)) => error = LinkError::Connect { target: target.to_string(), source },
             Err(_) => error = LinkError::Slow(target.to_string()),

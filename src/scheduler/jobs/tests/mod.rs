@@ -1,40 +1,24 @@
 //! The life of a job, step by step, without a network or a clock.
 
+mod late;
+mod stuck;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{BootId, Digest, Facts, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Usage, Via};
+use crate::model::{
+    BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, Limits, PeerStatus, PeerView, ResultRef, Role,
+    Totals, Usage, Via,
+};
+use crate::wire::ipc::Candidate;
 
 const RAJ: PeerId = PeerId([1; 32]);
 const MIKE: PeerId = PeerId([2; 32]);
 const RESULTS: Digest = Digest([9; 32]);
 
 fn record() -> JobRecord {
-    JobRecord {
-        id: JobId([7; 16]),
-        role: Role::Sent,
-        uid: 1000,
-        spec: JobSpec { command: vec!["true".into()], ..JobSpec::default() },
-        home_dir: None,
-        inputs: Digest([0; 32]),
-        input_totals: Totals::default(),
-        state: JobState::Queued,
-        outcome: None,
-        epoch: Epoch(0),
-        attempts: Vec::new(),
-        peer: None,
-        peer_name: None,
-        engine: None,
-        created_ms: 1,
-        started_ms: None,
-        ended_ms: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        results: None,
-        result_totals: Totals::default(),
-        delivery: Delivery::None,
-        skipped: Vec::new(),
-    }
+    let spec = JobSpec { command: vec!["true".into()], ..JobSpec::default() };
+    JobRecord { uid: 1000, ..JobRecord::new(JobId([7; 16]), Role::Sent, spec, Digest([0; 32]), 1) }
 }
 
 fn candidate(id: PeerId, name: &str, score: Option<f64>, status: PeerStatus, why: &str) -> Candidate {
@@ -69,6 +53,7 @@ fn status(epoch: u32, state: HostedState) -> HostedStatus {
         output_bytes: 0,
         engine: Some("native".into()),
         usage: Usage::default(),
+        limits: None,
         outcome: None,
         results: None,
     }
@@ -80,6 +65,10 @@ fn done(epoch: u32, files: u64) -> HostedStatus {
         results: Some(ResultRef { manifest: RESULTS, totals: Totals { files, bytes: files }, skipped: vec![] }),
         ..status(epoch, HostedState::Done)
     }
+}
+
+fn complete(epoch: u32, files: u64) -> Complete {
+    Complete { status: done(epoch, files), output_bytes: 100, totals: Totals { files, bytes: files } }
 }
 
 fn unreachable() -> Refusal {
@@ -125,6 +114,17 @@ fn the_whole_road_ends_with_the_scripts_exit_code_and_an_acknowledgement_after_t
     assert_eq!(ended(&job), &Outcome::Exited { code: 3 });
     assert_eq!((job.record().delivery, job.record().results), (Delivery::Waiting, Some(RESULTS)));
     assert_eq!(job.on(Input::Reported(done(1, 2)), at(7)), []);
+}
+
+#[test]
+fn what_the_worker_gives_the_job_is_known_here() {
+    let mut job = running();
+    let limits = Limits { timeout_s: 77, ..Limits::default() };
+    job.on(Input::Reported(HostedStatus { limits: Some(limits.clone()), ..status(1, HostedState::Running) }), at(50));
+    assert_eq!(job.record().limits, Some(limits.clone()));
+    // A report of an older release says nothing of it.
+    job.on(Input::Reported(status(1, HostedState::Running)), at(60));
+    assert_eq!(job.record().limits, Some(limits));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_dead_link_is_unreachable_after_45_s_and_runs_elsewhere_after_120_s() {
     assert!(job.on(Input::Tick, at(retry::UNREACHABLE_MS)).contains(&Intent::Announce));
     assert_eq!(job.record().state, JobState::Unreachable);
     let intents = job.on(Input::Tick, at(retry::LOST_MS));
-    assert!(intents.contains(&Intent::Abandon(RAJ, Epoch(1))) && intents.contains(&Intent::Rank), "{intents:?}");
+    assert!(intents.contains(&Intent::Await(RAJ, Epoch(1))) && intents.contains(&Intent::Rank), "{intents:?}");
     assert_eq!(
         job.on(Input::Ranked(both()), at(retry::LOST_MS)),
         [Intent::Persist, Intent::Offer(MIKE, Epoch(2))],
@@ -225,7 +225,51 @@ fn a_dead_link_is_unreachable_after_45_s_and_runs_elsewhere_after_120_s() {
     job.on(Input::Answered(Ok(status(2, HostedState::Running))), at(retry::LOST_MS));
     assert_eq!(job.on(Input::Reported(done(1, 0)), at(retry::LOST_MS)), [], "a late report of the first attempt");
     job.on(Input::Followed(Err(Refusal::new(RefusalKind::UnknownJob, "forgotten"))), at(retry::LOST_MS + 1));
-    assert_eq!(ended(&job).state(), JobState::Lost, "one retry is all");
+    let intents = job.on(Input::Ranked(both()), at(retry::LOST_MS + 1));
+    assert!(!intents.iter().any(|i| matches!(i, Intent::Offer(..))), "one retry is all: {intents:?}");
+    job.on(Input::Back(Epoch(1), Err(Refusal::new(RefusalKind::UnknownJob, "rebooted"))), at(retry::LOST_MS + 2));
+    job.on(Input::Ranked(both()), at(retry::LOST_MS + 2));
+    assert_eq!(ended(&job).state(), JobState::Lost, "nobody has it any more");
+}
+
+#[test]
+fn the_silence_before_a_dead_link_was_noticed_counts() {
+    // Noticed after 45 s of silence (unreachable at once, elsewhere 75 s later), whichever word comes first.
+    for link_first in [true, false] {
+        let mut job = running();
+        let noticed = at(100_000);
+        let words = || {
+            let down = Input::LinkDown(RAJ, 45_000);
+            let broke = Input::Followed(Err(unreachable()));
+            if link_first { [down, broke] } else { [broke, down] }
+        };
+        let intents: Vec<Intent> = words().into_iter().flat_map(|word| job.on(word, noticed)).collect();
+        assert!(intents.contains(&Intent::Announce), "{intents:?}");
+        assert_eq!(job.record().state, JobState::Unreachable);
+        let before = job.on(Input::Tick, at(174_999));
+        assert!(!before.contains(&Intent::Rank), "{before:?}");
+        let after = job.on(Input::Tick, at(175_000));
+        assert!(after.contains(&Intent::Rank), "{after:?}");
+    }
+}
+
+#[test]
+fn a_closed_connection_is_out_of_reach_from_its_last_sign_and_other_links_do_not_matter() {
+    let mut job = running();
+    assert_eq!(job.on(Input::LinkDown(MIKE, 45_000), at(100_000)), []);
+    assert_eq!(job.on(Input::LinkDown(RAJ, 1_000), at(100_000)), []);
+    assert!(matches!(&job.on(Input::Followed(Err(unreachable())), at(100_001))[..], [Intent::Note(_)]), "told at once");
+    job.on(Input::Tick, at(143_999));
+    assert_eq!(job.record().state, JobState::Running);
+    job.on(Input::Tick, at(144_000));
+    assert_eq!(job.record().state, JobState::Unreachable);
+    // A link that came and broke again begins a silence of its own.
+    let mut job = running();
+    job.on(Input::LinkDown(RAJ, 40_000), at(100_000));
+    job.on(Input::LinkUp(RAJ), at(100_100));
+    job.on(Input::Followed(Err(unreachable())), at(110_000));
+    job.on(Input::Tick, at(111_000));
+    assert_eq!(job.record().state, JobState::Running);
 }
 
 #[test]
@@ -238,8 +282,14 @@ fn at_most_once_is_never_run_again() {
     job.on(Input::Answered(Ok(status(1, HostedState::Running))), at(0));
     job.on(Input::Followed(Err(unreachable())), at(0));
     let intents = job.on(Input::Tick, at(retry::LOST_MS));
-    assert!(!intents.contains(&Intent::Rank));
+    assert!(intents.contains(&Intent::Await(RAJ, Epoch(1))), "{intents:?}");
+    let intents = job.on(Input::Ranked(both()), at(retry::LOST_MS));
+    assert!(!intents.iter().any(|i| matches!(i, Intent::Offer(..))), "{intents:?}");
+    assert_eq!(job.record().state, JobState::Unreachable, "its worker may come back with it");
+    job.on(Input::Back(Epoch(1), Err(unreachable())), at(2 * retry::LOST_MS));
+    job.on(Input::Ranked(both()), at(2 * retry::LOST_MS));
     assert_eq!(ended(&job).exit_code(), 125);
+    assert_eq!(ended(&job).state(), JobState::Lost);
 }
 
 #[test]
@@ -262,8 +312,8 @@ fn cancelling_stops_the_worker_first_and_never_waits_for_ever() {
     assert_eq!(ended(&queued).exit_code(), 130);
 
     let mut job = running();
-    assert_eq!(job.on(Input::Cancel("you".into()), at(10)), [Intent::Stop(RAJ, Epoch(1))]);
-    assert_eq!(job.on(Input::Cancel("you".into()), at(11)), []);
+    assert_eq!(job.on(Input::Cancel("you".into()), at(10)), [Intent::Stop(RAJ, Epoch(1)), Intent::Persist]);
+    assert_eq!(job.on(Input::Cancel("you".into()), at(11)), [Intent::Persist], "whoever asks again waits for it too");
     job.on(Input::Reported(done(1, 1)), at(12));
     assert_eq!(job.on(Input::Followed(Ok(9)), at(13)).last(), Some(&Intent::Close));
     assert_eq!(ended(&job).state(), JobState::Cancelled);
@@ -277,7 +327,7 @@ fn cancelling_stops_the_worker_first_and_never_waits_for_ever() {
     let mut offering = Job::new(record());
     offering.on(Input::Start, at(0));
     offering.on(Input::Ranked(both()), at(0));
-    assert_eq!(offering.on(Input::Cancel("you".into()), at(1)), []);
+    assert_eq!(offering.on(Input::Cancel("you".into()), at(1)), [Intent::Persist]);
     let intents = offering.on(Input::Answered(Ok(status(1, HostedState::Accepted))), at(2));
     assert!(intents.contains(&Intent::Stop(RAJ, Epoch(1))), "the worker is not left with it: {intents:?}");
 }
@@ -363,7 +413,8 @@ fn an_end_that_cannot_be_asked_for_is_a_worker_out_of_reach() {
 fn a_record_that_cannot_be_written_while_it_runs_is_written_later() {
     let mut job = running();
     job.on(Input::PersistFailed(Refusal::new(RefusalKind::DiskFull, "disk full")), at(10));
-    assert_eq!(job.on(Input::Tick, at(10 + retry::LINK_MS)), [Intent::Persist]);
+    // What stood behind the writing was not begun, so it is begun again.
+    assert_eq!(job.on(Input::Tick, at(10 + retry::LINK_MS)), [Intent::Persist, Intent::Follow(RAJ, Epoch(1))]);
     assert_eq!(job.on(Input::Tick, at(10 + retry::LOST_MS)), []);
     assert_eq!(job.record().state, JobState::Running);
 }
@@ -412,15 +463,20 @@ fn any_input() -> impl Strategy<Value = Input> {
         answer.clone().prop_map(|a| Input::Followed(a.map(|_| 1))),
         answer.clone().prop_map(|a| Input::Fetched(a.map(|_| Totals { files: 1, bytes: 1 }))),
         (1u32..3).prop_map(|e| Input::Reported(done(e, 1))),
+        (1u32..4, answer.clone()).prop_map(|(e, a)| Input::Back(Epoch(e), a)),
+        (1u32..4, answer.clone()).prop_map(|(e, a)| Input::Late(Epoch(e), a.map(|_| Box::new(complete(e, 1))))),
+        (0u64..3).prop_map(Input::Lacking),
+        Just(()).prop_map(|()| Input::PersistFailed(Refusal::new(RefusalKind::DiskFull, "disk full"))),
         Just(()).prop_map(|()| Input::LinkUp(RAJ)),
+        (0u64..60_000).prop_map(|silent| Input::LinkDown(RAJ, silent)),
         Just(()).prop_map(|()| Input::Tick),
         Just(()).prop_map(|()| Input::Cancel("you".into())),
     ]
 }
 
 proptest! {
-    /// Whatever happens in whatever order: one end, epochs that only grow and are written before they are offered,
-    /// no acknowledgement before the last record, and time alone always ends a job that is out of reach.
+    /// Whatever happens in whatever order: one end, new epochs that only grow and are written before they are offered,
+    /// no acknowledgement before the last record, and nobody who may still have it is forgotten.
     #[test]
     fn no_order_of_events_breaks_the_promises(inputs in proptest::collection::vec((any_input(), 0u64..30_000), 0..60)) {
         let mut job = Job::new(record());
@@ -431,9 +487,10 @@ proptest! {
         all.extend(inputs);
         for (input, wait) in all {
             now += wait;
-            let before = job.record().epoch;
             let intents = job.on(input, at(now));
-            prop_assert!(job.record().epoch >= before);
+            if job.record().is_terminal() {
+                prop_assert!(!job.record().attempts.iter().any(|a| a.awaited || (a.accepted && a.end.is_none())));
+            }
             for (i, intent) in intents.iter().enumerate() {
                 match intent {
                     Intent::Offer(_, epoch) if *epoch > offered => {

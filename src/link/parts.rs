@@ -1,0 +1,81 @@
+//! What the room is made of.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::dialer::Routes;
+use super::direct::{DirectPeers, parse_address};
+use super::room::{Me, NO_GROUP, Own, RegistryOutlets, Room, SandboxOutlets};
+use super::secure::Member;
+use super::tickets::Tickets;
+use super::tls::Tls;
+use crate::blobs::BlobStore;
+use crate::config::{ProxyChoice, ProxyRule};
+use crate::identity::Identity;
+use crate::model::{BootId, Facts};
+use crate::secret::GroupKeys;
+
+/// Everything the room needs to start.
+#[derive(Debug)]
+pub struct LinkParts {
+    /// Our key.
+    pub identity: Identity,
+    /// The group's keys; `None` without a secret: then there is only the loopback.
+    pub keys: Option<GroupKeys>,
+    /// Our name.
+    pub name: String,
+    /// This run.
+    pub boot: BootId,
+    /// Where to listen; 0 picks a port.
+    pub worker_port: u16,
+    /// Addresses to keep up: `HOST[:PORT]` and label.
+    pub direct: Vec<(String, Option<String>)>,
+    /// How named peers are dialled where no rule says otherwise.
+    pub proxy: ProxyChoice,
+    /// How certain peers are dialled.
+    pub proxy_rules: Vec<ProxyRule>,
+    /// The room that hosts jobs.
+    pub sandbox: SandboxOutlets,
+    /// The room that knows the peers.
+    pub registry: RegistryOutlets,
+    /// Where inputs and results lie.
+    pub blobs: BlobStore,
+    /// Our own load.
+    pub facts: watch::Receiver<Facts>,
+}
+
+/// What the actor begins with: the room that all tasks share, and the peers to keep up.
+pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, DirectPeers) {
+    let own = parts.identity.peer();
+    let (name, boot) = (parts.name, parts.boot);
+    let member = parts.keys.map(|keys| Member::new(tls.clone(), own, keys, name.clone(), boot));
+    let room = Room {
+        me: watch::Sender::new(Arc::new(Me { member, name, boot })),
+        own,
+        routes: Routes::new(&parts.proxy, parts.proxy_rules, |name| std::env::var(name).ok()),
+        sandbox: parts.sandbox,
+        registry: parts.registry,
+        blobs: parts.blobs,
+        facts: parts.facts,
+        actor,
+        back: OnceLock::new(),
+        listening: Mutex::new(Err(NO_GROUP.into())),
+        tickets: Mutex::new(Tickets::default()),
+        inputs: Mutex::new(HashMap::new()),
+        copies: Mutex::new(HashSet::new()),
+        tasks: Mutex::new(JoinSet::new()),
+        closing: watch::Sender::new(false),
+    };
+    let mut direct = DirectPeers::default();
+    for (address, label) in parts.direct {
+        let added = parse_address(&address).and_then(|a| direct.add(a, label, Instant::now()).map(|_| ()));
+        if let Err(refusal) = added {
+            tracing::warn!(address, %refusal, "a direct peer of the configuration is left out");
+        }
+    }
+    (Arc::new(room), direct)
+}

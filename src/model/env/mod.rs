@@ -1,0 +1,16 @@
+//! Environments: what a job finds installed around it.
+//!
+//! A [`Recipe`] is what people write and commit (`homie.env.yaml`). Resolving it for a [`Target`] gives a [`Lock`]:
+//! exact versions and hashes. The digest of the lock is the environment's identity, so two friends who built the same
+//! thing under two names know that it is the same thing.
+
+mod build;
+mod recipe;
+
+pub use build::{
+    BuildFailure, BuildProgress, BuildStep, EnvBuilt, EnvDetail, EnvEvent, EnvState, EnvView, FailedBuild,
+};
+pub use recipe::{
+    AllowBuilds, BuildOffer, EnvOffer, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem, Target, WantedEnv,
+    check_env_name,
+};

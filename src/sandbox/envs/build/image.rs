@@ -1,0 +1,308 @@
+//! Environments that are images: distribution packages on top of `base`, an image of a registry, a Dockerfile.
+//!
+//! The steps run in containers of the engine's own builder, as root: that is what installing packages takes. They have
+//! the empty network of a container in our jail, in which nothing listens but the road to the egress proxy.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tokio::process::Command;
+
+use super::index::Index;
+use super::jail::{DRIVER_FILE, Errand, Jail};
+use super::lines::{Lines, begin};
+use super::python::{Interpreter, Place, egress, vars};
+use super::{BUILD_LIMIT, Host, failure, internal};
+use crate::model::{AllowBuilds, BuildFailure, BuildStep, EngineKind, EnvBuilt, FailedBuild};
+use crate::sandbox::engine::docker::DockerEngine;
+use crate::sandbox::engine::docker::images::ImageOrder;
+use crate::sandbox::engine::{EngineError, INSIDE_WORK};
+use crate::sandbox::envs::builder::{BuildOrder, ProgressSink};
+use crate::sandbox::envs::proxy::Allowed;
+
+/// Where the road ends inside: the port that proxies usually have.
+const ROAD_PORT: &str = "3128";
+/// The directory of the road's container, beside that of the build.
+const ROAD: &str = "road";
+/// Disk of a jail that only speaks.
+const SMALL: u64 = 64 << 20;
+/// Seconds for one question to an image.
+const ASK_S: u64 = 60;
+
+fn engine(host: &Host) -> DockerEngine {
+    DockerEngine::at(host.docker_host.as_deref())
+}
+
+fn failed(e: &EngineError) -> BuildFailure {
+    let kind = match e {
+        EngineError::NotReady(_) | EngineError::NoEnvironment(_) => FailedBuild::Cannot,
+        EngineError::DiskFull(_) => FailedBuild::DiskFull,
+        EngineError::Spawn(_) => FailedBuild::Step,
+        EngineError::Failed(_) => FailedBuild::Internal,
+    };
+    BuildFailure::new(kind, e.to_string())
+}
+
+/// The image of `base`.
+pub(super) async fn base(host: &Host) -> Result<String, BuildFailure> {
+    engine(host).base().await.map_err(|e| failed(&e))?.ok_or_else(|| {
+        BuildFailure::new(FailedBuild::Cannot, "environment base is not built on this machine's Docker yet")
+            .hint("homie env build base")
+    })
+}
+
+/// Whether an engine makes images for whoever asks.
+pub(super) fn check(engine: EngineKind, allow: AllowBuilds) -> Result<(), BuildFailure> {
+    match (engine, allow) {
+        (EngineKind::Native, _) => {
+            Err(BuildFailure::new(FailedBuild::Cannot, "images and Dockerfiles need Docker or Podman")
+                .hint("run it on a machine with Docker, or write the recipe with python and requirements"))
+        }
+        (EngineKind::Docker, AllowBuilds::All) => Ok(()),
+        (EngineKind::Docker, _) => Err(BuildFailure::new(
+            FailedBuild::NotAllowed,
+            "images, Dockerfiles and distribution packages are only built where allow_builds is all",
+        )),
+    }
+}
+
+/// Whether the packages are installed on this machine: the native engine shows jobs the machine's own.
+pub(super) async fn installed_here(apt: &[String]) -> Result<(), BuildFailure> {
+    let mut lacking = Vec::new();
+    for package in apt {
+        let (name, version) = package.split_once('=').map_or((package.as_str(), None), |(n, v)| (n, Some(v)));
+        let mut ask = Command::new("dpkg-query");
+        ask.args(["-W", "-f", "${db:Status-Status} ${Version}\n", name]).stdin(std::process::Stdio::null());
+        let said = ask.output().await.map_err(|_| {
+            BuildFailure::new(FailedBuild::Cannot, "distribution packages need a Debian or Ubuntu machine, or Docker")
+        })?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let there = said.lines().filter_map(|l| l.strip_prefix("installed "));
+        if !there.into_iter().any(|have| version.is_none_or(|v| v == have)) {
+            lacking.push(package.as_str());
+        }
+    }
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let lacking = lacking.join(" ");
+    Err(BuildFailure::new(
+        FailedBuild::Cannot,
+        format!("this machine has not installed {lacking}, and has no container to install it in"),
+    )
+    .hint(format!("its owner can apt install {lacking}, or let Docker run the job")))
+}
+
+/// `debian-bookworm`, from the text of `/etc/os-release`.
+pub(super) fn system(os_release: &str) -> Option<String> {
+    let field = |name: &str| {
+        let value = os_release.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix('='))?;
+        Some(value.trim_matches(['"', '\'']).to_owned()).filter(|v| !v.is_empty())
+    };
+    Some(format!("{}-{}", field("ID")?, field("VERSION_CODENAME")?))
+}
+
+/// Asks an image about its Python, in a directory below `dir`.
+pub(super) async fn about(host: &Host, image: &str, dir: &Path) -> Result<Place, BuildFailure> {
+    let jail = Jail { dir: dir.join("about"), engine: EngineKind::Docker, image: Some(image.to_owned()) };
+    jail.prepare(vec![]).await?;
+    let command = ["python3", "-I", &format!("{INSIDE_WORK}/{DRIVER_FILE}"), "about"].map(str::to_owned).into();
+    let errand = Errand { command, vars: HashMap::new().into_iter().collect(), limits: (SMALL, ASK_S), egress: None };
+    let mut lines = Lines::default();
+    let (quiet, _) = tokio::sync::watch::channel(begin(1, BuildStep::Resolve));
+    let asked = jail.run(host, errand, &mut lines, &quiet).await;
+    // Best effort: the directory is small and goes away with the one it lies in.
+    let _ = crate::sandbox::workspace::remove(&jail.dir);
+    asked?;
+    let words: Vec<&str> = lines.marked().find(|l| l.starts_with("python ")).unwrap_or_default().split(' ').collect();
+    let ["python", version, "system", system] = words[..] else {
+        return Err(BuildFailure::new(FailedBuild::Cannot, "the image does not say which Python it has"));
+    };
+    let python = Interpreter { program: "/usr/bin/python3".to_owned(), version: version.to_owned() };
+    let system = Some(system.to_owned()).filter(|s| s.len() > 1);
+    Ok(Place { engine: EngineKind::Docker, image: Some(image.to_owned()), python, system })
+}
+
+/// The same where no directory of a build is at hand.
+pub(super) async fn about_somewhere(host: &Host, image: &str) -> Option<Place> {
+    let dir = host.cache.join(format!("ask-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).ok()?;
+    let place = about(host, image, &dir).await;
+    let _ = std::fs::remove_dir_all(&dir);
+    place.inspect_err(|e| tracing::debug!(error = %e, "environment base could not be asked about its Python")).ok()
+}
+
+/// Pins an image: by the digest of its registry, or by its id where it was made here.
+pub(super) async fn resolve(host: &Host, name: &str, progress: &ProgressSink) -> Result<String, BuildFailure> {
+    progress.send_replace(begin(1, BuildStep::Resolve));
+    let engine = engine(host);
+    let mut lines = Lines::default();
+    if engine.image(name).await.map_err(|e| failed(&e))?.is_none() {
+        engine.pull(name, |line| lines.line(line.as_bytes(), progress)).await.map_err(|e| pull_failed(name, &e))?;
+    }
+    let facts = engine.image(name).await.map_err(|e| failed(&e))?;
+    let facts = facts.ok_or_else(|| internal(&format!("the engine pulled {name} but does not have it")))?;
+    Ok(facts.reference.unwrap_or(facts.id))
+}
+
+fn pull_failed(name: &str, e: &EngineError) -> BuildFailure {
+    BuildFailure::new(FailedBuild::Network, format!("image {name} cannot be had: {e}"))
+        .hint("check its name; the engine pulls with its own proxy and login (docker login)")
+}
+
+/// The tag of an environment's image.
+fn tag(order: &BuildOrder) -> String {
+    order.digest.to_string()[..16].to_owned()
+}
+
+/// Makes the image of `order`: pulled, or built on top of `place` or from a Dockerfile.
+pub(super) async fn build(
+    host: &Host,
+    order: &BuildOrder,
+    place: Option<&Place>,
+    progress: &ProgressSink,
+) -> Result<EnvBuilt, BuildFailure> {
+    let (engine, tag, lock) = (engine(host), tag(order), &order.lock);
+    let mut lines = Lines::default();
+    if let Some(image) = &lock.image {
+        progress.send_replace(begin(1, BuildStep::Download));
+        if engine.image(image).await.map_err(|e| failed(&e))?.is_none() {
+            engine
+                .pull(image, |line| lines.line(line.as_bytes(), progress))
+                .await
+                .map_err(|e| pull_failed(image, &e))?;
+        }
+        engine.name_image(image, &tag).await.map_err(|e| failed(&e))?;
+    } else {
+        progress.send_replace(begin(1, BuildStep::System));
+        let text = match (&lock.dockerfile, place.and_then(|p| p.image.as_ref())) {
+            (Some(text), _) => text.clone(),
+            (None, Some(base)) => apt_dockerfile(base, &lock.apt),
+            (None, None) => return Err(internal(&"nothing to build an image from")),
+        };
+        steps(host, order, &engine, &tag, &text, &mut lines, progress).await?;
+    }
+    let name = format!("{}:{tag}", crate::sandbox::engine::docker::images::REPOSITORY);
+    let facts = engine.image(&name).await.map_err(|e| failed(&e))?;
+    let facts = facts.ok_or_else(|| internal(&format!("the engine made {name} but does not have it")))?;
+    if facts.bytes > order.policy.max_bytes {
+        let _ = engine.forget_image(&tag).await;
+        let (is, most) = (crate::model::format_bytes(facts.bytes), crate::model::format_bytes(order.policy.max_bytes));
+        return Err(BuildFailure::new(
+            FailedBuild::DiskFull,
+            format!("the image has {is}; environments may take {most} here"),
+        ));
+    }
+    Ok(EnvBuilt {
+        digest: order.digest,
+        engine: EngineKind::Docker,
+        bytes: facts.bytes,
+        image: Some(facts.id),
+        python: place.map(|p| p.python.version.clone()),
+        lock: lock.clone(),
+    })
+}
+
+/// Distribution packages on top of an image; `apt` has only names (see `Recipe::check`).
+fn apt_dockerfile(base: &str, apt: &[String]) -> String {
+    format!(
+        "FROM {base}\nRUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {} \
+         && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb\n",
+        apt.join(" ")
+    )
+}
+
+async fn steps(
+    host: &Host,
+    order: &BuildOrder,
+    engine: &DockerEngine,
+    tag: &str,
+    dockerfile: &str,
+    lines: &mut Lines,
+    progress: &ProgressSink,
+) -> Result<(), BuildFailure> {
+    let index = Index::of_this_process().map_err(|e| BuildFailure::new(FailedBuild::Network, e))?;
+    let jail = Jail { dir: order.dir.join(ROAD), engine: EngineKind::Docker, image: Some(base(host).await?) };
+    jail.prepare(vec![]).await?;
+    let command =
+        ["python3", "-I", &format!("{INSIDE_WORK}/{DRIVER_FILE}"), "road", ROAD_PORT].map(str::to_owned).into();
+    let apt: Vec<Allowed> = vec![];
+    let errand = Errand {
+        command,
+        vars: vars(&index),
+        limits: (SMALL, BUILD_LIMIT.as_secs()),
+        egress: Some(egress(host, &index, &order.policy, &apt)?),
+    };
+    let road = jail.stand(host, errand, progress).await?;
+    let proxy = format!("http://127.0.0.1:{ROAD_PORT}");
+    // Known to the builder as variables of the steps that no image keeps.
+    let vars = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"].map(|n| (n.to_owned(), proxy.clone())).into();
+    let container = format!("homie-{}", road.name);
+    let digest = order.digest.to_string();
+    let image = ImageOrder {
+        dockerfile,
+        tag,
+        digest: &digest,
+        road: &container,
+        vars,
+        memory_bytes: host.limits.memory_bytes,
+        cpu_millis: host.limits.cpu_millis,
+    };
+    let built = tokio::time::timeout(BUILD_LIMIT, async {
+        engine.build_image(&image, |line| lines.line(line.as_bytes(), progress)).await
+    });
+    let built = built.await;
+    lines.moved(road.moved(), progress);
+    let refused = road.refused();
+    drop(road);
+    let _ = crate::sandbox::workspace::remove(&jail.dir);
+    match built {
+        Err(_) => Err(BuildFailure::new(FailedBuild::TimedOut, "the image took longer than builds may")),
+        Ok(Err(EngineError::Spawn(why))) => {
+            lines.line(why.as_bytes(), progress);
+            Err(failure::tool(1, lines.all(), &refused))
+        }
+        Ok(other) => other.map_err(|e| failed(&e)),
+    }
+}
+
+/// Whether the image of an environment is still there.
+pub(super) async fn present(host: &Host, image: &str) -> bool {
+    // An engine that does not answer has lost nothing yet.
+    engine(host).image(image).await.is_ok_and(|i| i.is_some())
+}
+
+/// Lets go of an environment's image.
+pub(super) async fn remove(host: &Host, built: &EnvBuilt) -> Result<(), String> {
+    engine(host).forget_image(&built.digest.to_string()[..16]).await.map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_read_from_os_release() {
+        assert_eq!(system("ID=debian\nVERSION_CODENAME=bookworm\n").as_deref(), Some("debian-bookworm"));
+        assert_eq!(system("ID=\"ubuntu\"\nVERSION_CODENAME=noble").as_deref(), Some("ubuntu-noble"));
+        assert_eq!(system("ID=arch\n"), None);
+    }
+
+    #[test]
+    fn images_are_for_docker_and_for_owners() {
+        assert_eq!(check(EngineKind::Native, AllowBuilds::All).map_err(|e| e.kind), Err(FailedBuild::Cannot));
+        assert_eq!(check(EngineKind::Docker, AllowBuilds::Wheels).map_err(|e| e.kind), Err(FailedBuild::NotAllowed));
+        assert!(check(EngineKind::Docker, AllowBuilds::All).is_ok());
+    }
+
+    #[tokio::test]
+    async fn packages_of_this_machine_are_told_from_others() {
+        if !Path::new("/usr/bin/dpkg-query").exists() {
+            return;
+        }
+        assert_eq!(installed_here(&["libc6".to_owned()]).await, Ok(()));
+        let lacking =
+            installed_here(&["libc6".to_owned(), "no-such-package-here".to_owned()]).await.expect_err("lacking");
+        assert!(lacking.message.contains("no-such-package-here") && !lacking.message.contains("libc6"), "{lacking}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Peers behind proxies: real proxy servers on a third machine, and no other way between the first two.
+
+use std::fs;
+use std::process::Command;
+
+use super::process::{PATIENCE, Running, wait_until};
+use super::world::{Host, World};
+use crate::need_root;
+
+/// The port of the proxy on its machine.
+const PORT: u16 = 1055;
+
+/// alice and bob on one wire without a way between them, and relay, whom both reach. Only relay knows who bob.home is.
+fn divided(alice: &str) -> World {
+    let world = World::new(&["alice", "bob", "relay"]);
+    world.host("alice").configure(&format!("broadcast: false\n{alice}"));
+    world.host("bob").configure("broadcast: false\n");
+    world.part("alice");
+    world.part("bob");
+    let mut straight = world.host("alice").command("ping");
+    straight.args(["-c1", "-W1", &world.host("bob").ip]);
+    assert_ne!(Running::start(straight, b"").finish().code, Some(0), "there is no way but by the relay");
+    world
+}
+
+/// A command on `host` that sees a hosts file in which bob.home is bob.
+fn knowing(world: &World, host: &str, command: &str) -> Command {
+    let hosts = world.host(host).write("hosts", format!("127.0.0.1 localhost\n{} bob.home\n", world.host("bob").ip));
+    let mut shell = world.host(host).command("unshare");
+    shell.args(["-m", "sh", "-c", &format!("mount --bind {} /etc/hosts && exec {command}", hosts.display())]);
+    shell
+}
+
+fn wait_listens(host: &Host, port: u16) {
+    wait_until("the proxy listens", PATIENCE, || {
+        let mut ss = host.command("ss");
+        ss.args(["-Htln", &format!("sport = :{port}")]);
+        !Running::start(ss, b"").finish().out().is_empty()
+    });
+}
+
+fn socks(world: &World, more: &str) -> Running {
+    let server = Running::start(knowing(world, "relay", &format!("microsocks -p {PORT} {more}")), b"");
+    wait_listens(world.host("relay"), PORT);
+    server
+}
+
+fn connect_proxy(world: &World, more: &str) -> Running {
+    let relay = world.host("relay");
+    // User and group are those of the test: a machine need not have `nobody`.
+    let conf =
+        relay.write("tinyproxy.conf", format!("Port {PORT}\nTimeout 600\nMaxClients 50\nConnectPort 5556\n{more}"));
+    let server = Running::start(knowing(world, "relay", &format!("tinyproxy -d -c {}", conf.display())), b"");
+    wait_listens(relay, PORT);
+    server
+}
+
+/// bob looks like any other peer to alice: listed with his load, given work, files go both ways.
+fn bob_is_like_any_other(world: &World, address: &str) {
+    let (alice, bob) = (world.host("alice"), world.host("bob"));
+    alice.homie(&["add", address]).code(0);
+    alice.wait_sees("bob");
+    bob.wait_sees("alice");
+    wait_until("bob's engines are known", PATIENCE, || {
+        let row = &alice.homie(&["--json", "peers"]).json()["peers"][0];
+        row["engines"].as_array().is_some_and(|list| !list.is_empty()) && row["via"] == "proxy"
+    });
+    let noise: Vec<u8> = (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    alice.write("in.bin", &noise);
+    alice.run_text(&["--peer", "bob", "-f", "in.bin"], "cp in.bin out.bin; echo through").code(0).says("[bob] through");
+    assert!(alice.read("out.bin") == noise, "the file came home as it went");
+    // And the other way: bob cannot dial alice, yet gives her work over the link that she made.
+    bob.run_text(&["--peer", "alice"], "echo back > said.txt; echo back").code(0).says("[alice] back");
+    assert_eq!(bob.read("said.txt"), b"back\n");
+}
+
+#[test]
+fn a_peer_behind_socks5_is_like_any_other_and_the_proxy_resolves_its_name() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    world.host("alice").configure(&format!("broadcast: false\nproxy: socks5h://{relay}:{PORT}\n"));
+    let _server = socks(&world, "");
+    world.host_mut("alice").start();
+    world.host_mut("bob").start();
+    bob_is_like_any_other(&world, "bob.home");
+}
+
+#[test]
+fn a_peer_behind_http_connect_is_like_any_other() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    let rules =
+        format!("broadcast: false\nproxy_rules:\n  - to: 10.77.0.0/24\n    via: http://me:hunter2@{relay}:{PORT}\n");
+    world.host("alice").configure(&rules);
+    let _server = connect_proxy(&world, "BasicAuth me hunter2\n");
+    world.host_mut("alice").start();
+    world.host_mut("bob").start();
+    let address = world.host("bob").ip.clone();
+    bob_is_like_any_other(&world, &address);
+    // The password is in no listing and no log.
+    let shown = world.host("alice").homie(&["--json", "config"]).code(0).out();
+    assert!(shown.contains(&format!("http://{relay}:{PORT}")) && !shown.contains("hunter2"), "{shown}");
+    let log = fs::read_to_string(world.host("alice").log()).expect("log");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn what_a_proxy_refuses_is_told_with_its_reason() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    let bob = world.host("bob").ip.clone();
+    world.host("alice").configure(&format!("broadcast: false\nproxy: socks5h://me:wrong@{relay}:{PORT}\n"));
+    world.host_mut("alice").start();
+    world.host_mut("bob").start();
+    let alice = world.host("alice");
+    alice.homie(&["add", &bob]).code(0);
+    // First nobody listens there, then somebody who wants another password.
+    let told = |wanted: &str| {
+        wait_until(&format!("the reason {wanted:?} is shown"), PATIENCE, || {
+            let shown = alice.homie(&["--json", "list-direct"]).out();
+            assert!(!shown.contains("wrong"), "no password in {shown}");
+            shown.contains(&format!("through the proxy socks5h://{relay}:{PORT}")) && shown.contains(wanted)
+        });
+    };
+    told("refused");
+    let _server = socks(&world, "-u me -P right");
+    told("credentials not accepted");
+}
