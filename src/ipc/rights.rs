@@ -41,7 +41,15 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::HISTORY
         | method::HISTORY_STATS
         | method::DOCTOR => Ok(()),
-        method::PEERS_ADD | method::PEERS_REMOVE | method::CONFIG | method::CONFIG_RELOAD | method::SHUTDOWN => {
+        method::TRUST
+        | method::TRUST_NEW_KEY
+        | method::PEERS_ADD
+        | method::PEERS_REMOVE
+        | method::CONFIG
+        | method::CONFIG_RELOAD
+        | method::JOB_LIMIT
+        | method::JOB_TOP
+        | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());
             }
@@ -67,8 +75,17 @@ mod tests {
         for open in [method::STATUS, method::JOB_SUBMIT, method::RESULTS_GET, method::HISTORY] {
             assert!(check(user, open).is_ok() && check(admin, open).is_ok(), "{open}");
         }
-        for closed in [method::PEERS_ADD, method::PEERS_REMOVE, method::CONFIG, method::CONFIG_RELOAD, method::SHUTDOWN]
-        {
+        for closed in [
+            method::TRUST,
+            method::TRUST_NEW_KEY,
+            method::PEERS_ADD,
+            method::PEERS_REMOVE,
+            method::CONFIG,
+            method::CONFIG_RELOAD,
+            method::JOB_LIMIT,
+            method::JOB_TOP,
+            method::SHUTDOWN,
+        ] {
             assert_eq!(check(user, closed).map_err(|r| r.kind), Err(RefusalKind::NotAllowed), "{closed}");
             assert!(check(admin, closed).is_ok(), "{closed}");
         }

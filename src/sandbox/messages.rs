@@ -1,13 +1,15 @@
 //! Words the sandbox understands: jobs that this machine hosts. Admission is decided here.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::mailbox::Word;
-use crate::model::{Epoch, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::model::{Epoch, HostedStatus, JobId, JobRecord, LimitChange, Manifest, Offer, PeerId};
 use crate::pipe::OutputLog;
 use crate::wire::doctor::{Check, DoctorRow};
+use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::Refusal;
 
 /// Who asks: a hosted job belongs to the peer that offered it, and only that peer may touch it.
@@ -72,6 +74,8 @@ pub struct HostedResults {
     pub manifest: Manifest,
     /// The job's directory; opened component by component without following links.
     pub dir: PathBuf,
+    /// How many names those files have that have several, by path.
+    pub names: HashMap<String, u64>,
 }
 
 pub use super::results::ResultsSource;
@@ -116,6 +120,21 @@ pub struct ForgetJob {
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<JobRecord>")]
 pub struct HostedJobs;
+
+/// Changes the limits of a running job, by the owner's wish. Answers when they hold.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<LimitedJob, Refusal>")]
+pub struct LimitJob {
+    /// Its id or a unique beginning of it.
+    pub job: String,
+    /// What changes.
+    pub change: LimitChange,
+}
+
+/// What the jobs hosted here use at this moment.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<LiveJob>")]
+pub struct LiveJobs;
 
 /// Takes no more jobs. The running ones go on under their supervisors and are adopted by the next homied.
 #[derive(Debug, Word)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::model::{Digest, Facts, JobId, JobSpec, PeerId, PeerView, Totals};
+use crate::model::{Digest, Facts, JobId, JobRecord, JobSpec, LimitChange, Limits, PeerId, PeerView, Totals};
 
 /// The first frame each way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,10 @@ pub mod method {
     pub const PEERS_STRANGERS: &str = "peers.strangers";
     /// () -> rows of [`super::DirectPeer`]
     pub const PEERS_DIRECT: &str = "peers.direct";
+    /// () -> rows of [`super::Pin`]
+    pub const TRUST: &str = "trust";
+    /// [`super::TrustName`] -> [`super::TrustedKey`]
+    pub const TRUST_NEW_KEY: &str = "trust.new-key";
     /// () -> rows of [`super::ConfigRow`]
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
@@ -98,6 +102,10 @@ pub mod method {
     pub const JOB_FOLLOW: &str = "job.follow";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_CANCEL: &str = "job.cancel";
+    /// What hosted jobs use now. () -> rows of [`super::LiveJob`]
+    pub const JOB_TOP: &str = "job.top";
+    /// Changes the limits of a hosted job. [`super::LimitParams`] -> [`super::LimitedJob`]
+    pub const JOB_LIMIT: &str = "job.limit";
     /// [`super::JobRef`] -> event [`super::READY`], a transfer to the client, then `{}`
     pub const RESULTS_GET: &str = "results.get";
     /// What was sent with a job, for the rule that inputs are never replaced; no rows when the list is no longer kept.
@@ -209,6 +217,48 @@ pub struct RemovePeer {
     pub which: String,
 }
 
+/// A name and the key that it stands for on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The name.
+    pub name: String,
+    /// The key's hash.
+    pub id: PeerId,
+    /// Other keys that were lately proven under that name, and refused.
+    pub others: Vec<OtherKey>,
+}
+
+/// A key that was refused because its name belongs to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherKey {
+    /// Its hash.
+    pub id: PeerId,
+    /// Where its machine's worker listens.
+    pub addr: std::net::SocketAddr,
+    /// Milliseconds since it was last shown.
+    pub seen_ms_ago: u64,
+}
+
+/// `homie trust NAME --new-key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustName {
+    /// The name.
+    pub name: String,
+    /// The beginning of the new key's id, needed when more than one was shown.
+    pub key: Option<String>,
+}
+
+/// A name stands for another key now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKey {
+    /// The name.
+    pub name: String,
+    /// The key of before.
+    pub old: PeerId,
+    /// The key from now on.
+    pub new: PeerId,
+}
+
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigRow {
@@ -261,6 +311,45 @@ pub struct Candidate {
 pub struct JobRef {
     /// What the user typed.
     pub job: String,
+}
+
+/// `homie limit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitParams {
+    /// What the user typed.
+    pub job: String,
+    /// What changes.
+    pub change: LimitChange,
+}
+
+/// A hosted job with other limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedJob {
+    /// The job, with the new limits.
+    pub record: JobRecord,
+    /// The limits it had.
+    pub before: Limits,
+    /// Those it has.
+    pub after: Limits,
+}
+
+/// A hosted job and what it uses at this moment. Its record's `usage` is up to now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveJob {
+    /// The job.
+    pub record: JobRecord,
+    /// What it gets.
+    pub limits: Limits,
+    /// Memory now, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads now.
+    pub processes: u32,
+    /// NVML's indices of its GPUs.
+    pub gpus: Vec<u32>,
+    /// GPU memory now, in bytes.
+    pub gpu_memory_bytes: u64,
+    /// When the counters were read, milliseconds since 1970: two looks give the use of processors.
+    pub at_ms: u64,
 }
 
 /// `homie jobs`.

@@ -9,10 +9,10 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
+pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LimitArgs, LogsArgs, ResultsArgs, TopArgs};
 pub use machine::{
     AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DoctorArgs, DownArgs, EnvAction, EnvArgs,
-    ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
+    ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 
@@ -70,6 +70,10 @@ pub enum Command {
     Results(ResultsArgs),
     /// Cancel a job
     Cancel(CancelArgs),
+    /// Show what the jobs that run here use now
+    Top(TopArgs),
+    /// Change the limits of a job that runs here
+    Limit(LimitArgs),
     /// Show past jobs, sent and hosted
     History(HistoryArgs),
     /// Add a machine that broadcasts do not reach, by its address
@@ -78,6 +82,8 @@ pub enum Command {
     Remove(RemoveArgs),
     /// List the machines that were added
     ListDirect(ListDirectArgs),
+    /// Show which key each name stands for, or take a machine's new key
+    Trust(TrustArgs),
     /// The environments that jobs run in
     Env(EnvArgs),
     /// Say what works here and what this machine cannot give; with --sandbox, try to break out of it
@@ -120,7 +126,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct demo completions env doctor"
+                     list-direct trust demo completions env doctor top limit"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

@@ -11,6 +11,7 @@ pub mod down;
 pub mod env;
 pub mod history;
 pub mod jobs;
+pub mod limit;
 pub mod list_direct;
 pub mod logs;
 pub mod man;
@@ -20,6 +21,8 @@ pub mod results;
 pub mod run;
 pub mod setup;
 pub mod status;
+pub mod top;
+pub mod trust;
 pub mod up;
 pub mod whoami;
 
@@ -41,6 +44,8 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Attach(args) => attach::run(ctx, args).await,
         Command::Results(args) => results::run(ctx, args).await,
         Command::Cancel(args) => cancel::run(ctx, args).await,
+        Command::Top(args) => top::run(ctx, args).await,
+        Command::Limit(args) => limit::run(ctx, args).await,
         Command::Setup(args) => setup::run(ctx, args).await,
         Command::Up(args) => up::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,
@@ -51,6 +56,7 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::History(args) => history::run(ctx, args).await,
         Command::Add(args) => add::run(ctx, args).await,
         Command::Remove(args) => remove::run(ctx, args).await,
+        Command::Trust(args) => trust::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
         Command::Env(args) => env::run(ctx, args).await,
         Command::Doctor(args) => doctor::run(ctx, args).await,
