@@ -251,7 +251,7 @@ mod tests {
         fs::create_dir_all(work.join("closed/inside")).expect("made");
         fs::write(work.join("closed/inside/file"), "x").expect("written");
         for closed in ["closed/inside", "closed"] {
-            fs::set_permissions(work.join(closed), std::os::unix::fs::PermissionsExt::from_mode(0)).expect("closed");
+            fs::set_permissions(work.join(closed), std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("closed");
         }
         // What a link leads to stays.
         let kept = dir.path().join("kept");

@@ -46,7 +46,7 @@ pub(super) const NEVER: Call = ("clone3", libc::SYS_clone3);
 
 /// Commands of `ioctl` that type into a terminal on behalf of whoever sits there. A filter of the native engine
 /// refuses them; a container has no terminal, and its engine's filters cannot say "neither of two".
-pub(super) const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX as u64];
+pub(super) const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 /// The call they belong to.
 pub(super) const IOCTL: Call = ("ioctl", libc::SYS_ioctl);
 

@@ -305,7 +305,7 @@ mod tests {
         let closed = dir.path().join("closed");
         fs::create_dir(&closed).expect("made");
         fs::write(closed.join("file"), "x").expect("written");
-        let shut = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let shut = std::os::unix::fs::PermissionsExt::from_mode(0o0);
         fs::set_permissions(&closed, shut).expect("closed");
         let seen = occupied(dir.path());
         assert_eq!((seen.files, seen.too_deep), (33, false));
