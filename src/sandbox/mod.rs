@@ -20,6 +20,7 @@ mod parts;
 mod policy;
 mod results;
 mod supervisor;
+mod warm;
 mod workspace;
 
 use std::ffi::OsString;
