@@ -11,7 +11,7 @@ CARGO_AUDIT = 0.22.2
 # A checkout of github.com/rustsec/advisory-db; without one the advisory checks are left out, loudly.
 ADVISORY_DB ?= ../shared/advisory-db
 
-.PHONY: all build client demo test test-quick lint fmt bench install uninstall clean help
+.PHONY: all build client demo test test-quick lint fmt soak bench install uninstall clean help
 
 all: build
 
@@ -68,6 +68,10 @@ $(TOOLS)/bin/%:
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 		$(CARGO) install --quiet --locked --root $(TOOLS) $(shell echo $* | sed -E 's/-([0-9.]+)$$/@\1/')
 	cp $(TOOLS)/bin/$(shell echo $* | sed -E 's/-[0-9.]+$$//') $@
+
+soak: ## A thousand jobs, and nothing of them left (HOMIE_SOAK_JOBS= for more or fewer)
+	packaging/install-deps.sh test
+	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it soak
 
 bench: build ## Figures beside ssh, rsync and docker run, in one sitting
 	packaging/install-deps.sh bench

@@ -61,6 +61,9 @@ pub enum CtlError {
     /// homied speaks another protocol.
     #[error(transparent)]
     Version(#[from] VersionMismatch),
+    /// The error stands at the end of a document that had begun; its exit code remains.
+    #[error("told already")]
+    Told(u8),
     /// Standard output was closed by its reader: end quietly.
     #[error("standard output is closed")]
     OutputClosed,
@@ -99,6 +102,7 @@ impl CtlError {
             Self::Broken(_) => "connection",
             Self::Protocol(_) => "protocol",
             Self::Version(_) => "version",
+            Self::Told(_) => "told",
             Self::OutputClosed => "output-closed",
         }
     }
@@ -111,7 +115,7 @@ impl CtlError {
             Self::Refused(r) => r.hint.as_deref(),
             Self::Broken(_) => Some("see whether homied is up with `homie status`; a job that was submitted goes on"),
             Self::Protocol(_) => Some("update homie and homied to the same release"),
-            Self::Io { .. } | Self::Version(_) | Self::OutputClosed => None,
+            Self::Io { .. } | Self::Version(_) | Self::Told(_) | Self::OutputClosed => None,
         }
     }
 
@@ -125,23 +129,29 @@ impl CtlError {
                 RefusalKind::UnknownPeer | RefusalKind::UnknownJob => USAGE,
                 _ => FAILED,
             },
+            Self::Told(code) => *code,
             Self::OutputClosed => PIPE,
             Self::Io { .. } | Self::Broken(_) | Self::Protocol(_) | Self::Version(_) => FAILED,
         }
     }
 
+    /// The `error` of a JSON document (docs/json.md).
+    pub fn document(&self) -> serde_json::Value {
+        let mut error = json!({ "kind": self.kind(), "message": self.to_string() });
+        if let Some(hint) = self.hint() {
+            error["hint"] = hint.into();
+        }
+        error
+    }
+
     /// Tells the user: `error: …` and `hint: …` on standard error, or one JSON document on standard output.
     pub fn report(&self, ctx: &Context) {
-        if matches!(self, Self::OutputClosed) {
+        if matches!(self, Self::OutputClosed | Self::Told(_)) {
             return;
         }
         if ctx.json {
-            let mut error = json!({ "kind": self.kind(), "message": self.to_string() });
-            if let Some(hint) = self.hint() {
-                error["hint"] = hint.into();
-            }
             // A reader that has gone needs no error either.
-            let _ = ctx.print_json(&json!({ "version": 1, "error": error }));
+            let _ = ctx.print_json(&json!({ "version": 1, "error": self.document() }));
             return;
         }
         // Messages quote names of files and of other machines.
@@ -151,6 +161,28 @@ impl CtlError {
             text.push_str(&format!("{} {}\n", ctx.err.cyan("hint:"), safe(hint)));
         }
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+impl From<clap::Error> for CtlError {
+    /// clap's words, less the usage line: programs want the reason, people did not ask for JSON.
+    fn from(error: clap::Error) -> Self {
+        use clap::error::ErrorKind;
+        let text = error.render().to_string();
+        let tips: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ")).collect();
+        let hint = if tips.is_empty() { "`--help` shows what can be said".to_owned() } else { tips.join("; ") };
+        let message = match error.kind() {
+            // The first prints every command, the second is the help itself.
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "a command is missing".to_owned()
+            }
+            _ => {
+                let first = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+                let words = first.collect::<Vec<_>>().join(" ");
+                words.strip_prefix("error: ").map_or(words.clone(), str::to_owned)
+            }
+        };
+        Self::usage_hint(message, hint)
     }
 }
 
@@ -179,6 +211,29 @@ impl From<TransferError> for CtlError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctl::args::Cli;
+
+    #[test]
+    fn a_wrong_command_line_is_told_to_programs_in_the_shape_of_every_error() {
+        let words = |line: &str| line.split(' ').map(std::ffi::OsString::from).collect::<Vec<_>>();
+        for (line, json, part) in [
+            ("homie --json peers --nonsense", true, "unexpected argument '--nonsense'"),
+            ("homie peres --json", true, "unrecognized subcommand 'peres'"),
+            ("homie --json", true, "a command is missing"),
+            ("homie --json cancel", true, "required arguments were not provided: <JOBS>..."),
+            ("homie --json run --cpu many x.py", true, "many"),
+            ("homie run --cpu many x.py --json", false, "many"),
+        ] {
+            let line = words(line);
+            let error = CtlError::from(Cli::read(line.iter().cloned()).expect_err("refused"));
+            let text = error.to_string();
+            assert_eq!((error.kind(), error.exit_code()), ("usage", 2));
+            assert!(text.contains(part) && !text.contains('\n') && !text.contains("Usage:"), "{text}");
+            assert_eq!(Cli::wants_json(&line), json, "{line:?}");
+        }
+        let tip = CtlError::from(Cli::read(words("homie peres")).expect_err("refused"));
+        assert!(tip.hint().is_some_and(|hint| hint.contains("peers")), "{tip:?}");
+    }
 
     #[test]
     fn every_error_has_the_exit_code_the_documentation_promises() {

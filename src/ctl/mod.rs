@@ -35,8 +35,14 @@ use self::exit::CtlError;
 
 /// Runs one command line, program name first, to its end.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::read(argv) {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let cli = match Cli::read(argv.iter().cloned()) {
         Ok(cli) => cli,
+        Err(e) if e.use_stderr() && Cli::wants_json(&argv) => {
+            let error = CtlError::from(e);
+            error.report(&Context::detect(true, true, false));
+            return ExitCode::from(error.exit_code());
+        }
         Err(e) => {
             // Help and version come this way too, with exit code 0 and on standard output.
             let _ = e.print();

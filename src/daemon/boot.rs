@@ -172,6 +172,9 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         remove_direct: link.clone().recipient(),
         direct: link.clone().recipient(),
         listening: link.clone().recipient(),
+        pins: registry.clone().recipient(),
+        trust: registry.clone().recipient(),
+        greet: link.clone().recipient(),
         link_self: link.clone().recipient(),
         registry_self: registry.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
@@ -193,7 +196,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     let broom = Broom {
         blobs: blobs.clone(),
         sent_dir: sent_dir.clone(),
-        records: history.clone().recipient(),
+        get: history.clone().recipient(),
         put: history.clone().recipient(),
         keep: Duration::from_secs(settings.keep_results_s),
     };

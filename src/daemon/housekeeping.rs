@@ -1,14 +1,14 @@
 //! What a long-lived homied tidies: outputs and results that were kept long enough, pins that nobody holds any more.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
-use crate::history::messages::{PutRecord, QueryRecords};
+use crate::history::messages::{GetRecord, PutRecord};
 use crate::mailbox::{Outlet, ask_outlet};
-use crate::model::{Delivery, JobRecord, Role};
-use crate::wire::ipc::HistoryQuery;
+use crate::model::{Delivery, JobId, JobRecord, Role};
 
 /// How often: results wait for days, so an hour more or less is nothing.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -20,7 +20,7 @@ const ROOM: Duration = Duration::from_secs(60);
 pub(super) struct Broom {
     pub(super) blobs: BlobStore,
     pub(super) sent_dir: std::path::PathBuf,
-    pub(super) records: Outlet<QueryRecords>,
+    pub(super) get: Outlet<GetRecord>,
     pub(super) put: Outlet<PutRecord>,
     pub(super) keep: Duration,
 }
@@ -38,38 +38,71 @@ pub(super) fn drop_stale_puts(blobs: &BlobStore) {
 impl Broom {
     /// Sweeps for ever.
     pub(super) async fn run(self) {
+        let mut unknown = HashSet::new();
         loop {
-            self.sweep().await;
+            self.sweep(&mut unknown).await;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn sweep(&self) {
-        let query = HistoryQuery { role: Some(Role::Sent), ..HistoryQuery::default() };
-        let Ok(Ok(records)) = ask_outlet(&self.records, QueryRecords { query, uid: None }, ROOM).await else { return };
-        let now = wall_ms();
-        for mut record in records {
-            if !is_old(&record, now, self.keep) {
-                continue;
-            }
-            let dir = self.sent_dir.join(record.id.to_string());
-            remove(&dir).await;
-            if record.delivery == Delivery::Waiting {
-                record.delivery = Delivery::Expired;
-                let _ = ask_outlet(&self.put, PutRecord { record: Box::new(record.clone()) }, ROOM).await;
-            }
-            let (blobs, id) = (self.blobs.clone(), record.id.to_string());
-            let _ = tokio::task::spawn_blocking(move || {
-                // Whatever pinned something for this job: inputs, results of any assignment.
-                for pin in blobs.pins().unwrap_or_default().iter().filter(|p| p.contains(&id)) {
-                    if let Err(error) = blobs.unpin(pin) {
-                        tracing::warn!(%error, pin, "cannot drop a pin");
-                    }
+    /// Goes through what is kept, not through the history: that only grows, and most of it has nothing here any more.
+    /// What history does not know at all goes at the second look: a job that is just being taken has a pin before it
+    /// has a record.
+    async fn sweep(&self, unknown: &mut HashSet<JobId>) {
+        let (blobs, sent_dir) = (self.blobs.clone(), self.sent_dir.clone());
+        let Ok(kept) = tokio::task::spawn_blocking(move || kept(&blobs, &sent_dir)).await else { return };
+        let (now, before) = (wall_ms(), std::mem::take(unknown));
+        for job in kept {
+            let record = match ask_outlet(&self.get, GetRecord { job, role: Role::Sent }, ROOM).await {
+                Ok(Ok(record)) => record,
+                // One that cannot be read must not keep the others from being looked at.
+                Ok(Err(_)) => continue,
+                Err(_) => return,
+            };
+            match record {
+                Some(record) if is_old(&record, now, self.keep) => self.drop_all_of(job, Some(record)).await,
+                Some(_) => {}
+                None if before.contains(&job) => self.drop_all_of(job, None).await,
+                None => {
+                    unknown.insert(job);
                 }
-            })
-            .await;
+            }
         }
     }
+
+    async fn drop_all_of(&self, job: JobId, record: Option<JobRecord>) {
+        if let Some(mut record) = record.filter(|r| r.delivery == Delivery::Waiting) {
+            record.delivery = Delivery::Expired;
+            // Said before it is so: results that are called waiting must be there.
+            if !matches!(ask_outlet(&self.put, PutRecord { record: Box::new(record) }, ROOM).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+        remove(&self.sent_dir.join(job.to_string())).await;
+        let blobs = self.blobs.clone();
+        let _ = tokio::task::spawn_blocking(move || {
+            for pin in blobs.pins().unwrap_or_default().iter().filter(|pin| job_of(pin) == Some(job)) {
+                if let Err(error) = blobs.unpin(pin) {
+                    tracing::warn!(%error, pin, "cannot drop a pin");
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// The jobs sent from here of which something is kept: a directory with output, or a pin. Blocks.
+fn kept(blobs: &BlobStore, sent_dir: &Path) -> BTreeSet<JobId> {
+    let entries = std::fs::read_dir(sent_dir).into_iter().flatten().flatten();
+    let dirs = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let pins = blobs.pins().unwrap_or_default();
+    dirs.chain(pins.iter().filter_map(|pin| job_of(pin))).collect()
+}
+
+/// Whose inputs (`sent-JOB`) or results (`results-JOB-EPOCH`) a pin holds.
+fn job_of(pin: &str) -> Option<JobId> {
+    let id = pin.strip_prefix("sent-").or_else(|| pin.strip_prefix("results-"))?;
+    id.split('-').next()?.parse().ok()
 }
 
 /// Whether what is kept of a job may go: it has ended, and longer ago than things are kept.
@@ -84,5 +117,72 @@ async fn remove(dir: &Path) {
             tracing::warn!(dir = %dir.display(), error = %e, "cannot remove an old output");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::probe;
+    use crate::model::{Digest, JobSpec, Manifest, Outcome};
+
+    const KEEP: Duration = Duration::from_secs(100);
+
+    fn ended(n: u8, ms_ago: u64) -> JobRecord {
+        let outcome = Outcome::Exited { code: 0 };
+        JobRecord {
+            state: outcome.state(),
+            outcome: Some(outcome),
+            ended_ms: Some(wall_ms() - ms_ago),
+            delivery: Delivery::Waiting,
+            ..JobRecord::new(JobId([n; 16]), Role::Sent, JobSpec::default(), Digest([0; 32]), 1)
+        }
+    }
+
+    #[test]
+    fn what_is_old_goes_however_much_came_after_it_and_what_nobody_knows_goes_later() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let blobs = BlobStore::open(dir.path().join("store"), 1 << 30).expect("store");
+        let manifest = blobs.put_manifest(&Manifest::default()).expect("put");
+        let sent_dir = dir.path().join("sent");
+        let [old, fresh, open, unknown] = [1, 2, 3, 4].map(|n| JobId([n; 16]));
+        for job in [old, fresh, open, unknown] {
+            std::fs::create_dir_all(sent_dir.join(job.to_string())).expect("made");
+            for pin in [format!("sent-{job}"), format!("results-{job}-1"), format!("hosted-{job}-1")] {
+                blobs.pin(&pin, &manifest).expect("pinned");
+            }
+        }
+        std::fs::remove_dir(sent_dir.join(unknown.to_string())).expect("removed");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let kept_after = |sweeps: usize| {
+            let test = async {
+                let (get, _) = probe(move |m: &GetRecord| {
+                    Ok(match m.job.0[0] {
+                        1 => Some(ended(1, 200_000)),
+                        2 => Some(ended(2, 50_000)),
+                        3 => Some(JobRecord {
+                            ended_ms: None,
+                            ..JobRecord::new(open, Role::Sent, JobSpec::default(), Digest([0; 32]), 1)
+                        }),
+                        _ => None,
+                    })
+                });
+                let (put, mut told) = probe(|_: &PutRecord| Ok(()));
+                let broom = Broom { blobs: blobs.clone(), sent_dir: sent_dir.clone(), get, put, keep: KEEP };
+                let mut unknown = HashSet::new();
+                for _ in 0..sweeps {
+                    broom.sweep(&mut unknown).await;
+                }
+                (kept(&blobs, &sent_dir), told.try_recv().map(|m| (m.record.id, m.record.delivery)))
+            };
+            runtime.block_on(tokio::task::LocalSet::new().run_until(test))
+        };
+        let (left, told) = kept_after(1);
+        assert_eq!(told.ok(), Some((old, Delivery::Expired)));
+        assert_eq!(left, BTreeSet::from([fresh, open, unknown]));
+        assert!(!sent_dir.join(old.to_string()).exists() && sent_dir.join(fresh.to_string()).exists());
+        assert_eq!(kept_after(2).0, BTreeSet::from([fresh, open]));
+        let hosted = blobs.pins().expect("pins").iter().filter(|p| p.starts_with("hosted-")).count();
+        assert_eq!(hosted, 4, "what is kept for others is not ours to drop");
     }
 }

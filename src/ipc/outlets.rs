@@ -9,12 +9,12 @@ use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
 use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
-use crate::link::messages::{AddDirect, ChangeSelf, ListDirect, Listening, RemoveDirect};
+use crate::link::messages::{AddDirect, ChangeSelf, Greet, ListDirect, Listening, RemoveDirect};
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
-use crate::registry::messages::{self as registry, ListPeers};
+use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
 use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 use crate::secret::GroupKeys;
@@ -44,6 +44,12 @@ pub struct Outlets {
     pub direct: Outlet<ListDirect>,
     /// Link.
     pub listening: Outlet<Listening>,
+    /// Registry.
+    pub pins: Outlet<ListPins>,
+    /// Registry.
+    pub trust: Outlet<TrustNewKey>,
+    /// Link.
+    pub greet: Outlet<Greet>,
     /// Link.
     pub link_self: Outlet<ChangeSelf>,
     /// Registry.

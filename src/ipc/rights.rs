@@ -40,7 +40,13 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::RESULTS_DELIVERED
         | method::HISTORY
         | method::HISTORY_STATS => Ok(()),
-        method::PEERS_ADD | method::PEERS_REMOVE | method::CONFIG | method::CONFIG_RELOAD | method::SHUTDOWN => {
+        method::TRUST
+        | method::TRUST_NEW_KEY
+        | method::PEERS_ADD
+        | method::PEERS_REMOVE
+        | method::CONFIG
+        | method::CONFIG_RELOAD
+        | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());
             }
@@ -66,8 +72,15 @@ mod tests {
         for open in [method::STATUS, method::JOB_SUBMIT, method::RESULTS_GET, method::HISTORY] {
             assert!(check(user, open).is_ok() && check(admin, open).is_ok(), "{open}");
         }
-        for closed in [method::PEERS_ADD, method::PEERS_REMOVE, method::CONFIG, method::CONFIG_RELOAD, method::SHUTDOWN]
-        {
+        for closed in [
+            method::TRUST,
+            method::TRUST_NEW_KEY,
+            method::PEERS_ADD,
+            method::PEERS_REMOVE,
+            method::CONFIG,
+            method::CONFIG_RELOAD,
+            method::SHUTDOWN,
+        ] {
             assert_eq!(check(user, closed).map_err(|r| r.kind), Err(RefusalKind::NotAllowed), "{closed}");
             assert!(check(admin, closed).is_ok(), "{closed}");
         }

@@ -159,7 +159,7 @@ async fn give_results(
     mut frames: Frames,
 ) -> Result<(), Refusal> {
     let results = ask(&room.sandbox.results, OpenResults { from, job, epoch }).await??;
-    let mut source = ResultsSource::new(results.dir);
+    let mut source = ResultsSource::new(results.dir, results.names);
     send(&mut frames, &results.manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
 }
 

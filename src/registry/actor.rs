@@ -7,13 +7,15 @@ use std::time::Instant;
 use actix::{Actor, Context, Handler, ResponseFuture};
 use tokio::sync::watch;
 
+use super::claims::Claims;
 use super::error::RegistryError;
-use super::messages::{ChangeSelf, ListPeers, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
+use super::messages::{ChangeSelf, ListPeers, ListPins, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
 use super::pins::Pins;
 use super::pins_file::PinsFile;
 use super::table::{Table, own_view};
 use crate::mailbox::{Door, MAILBOX};
 use crate::model::{BootId, Facts, PeerId, PeerView};
+use crate::wire::ipc::{Pin, TrustName, TrustedKey};
 use crate::wire::refusal::{Refusal, RefusalKind};
 use crate::wire::version::RELEASE;
 
@@ -44,6 +46,7 @@ pub struct PeerRegistryActor {
     own_facts: watch::Receiver<Facts>,
     table: Table,
     pins: Pins,
+    claims: Claims,
     file: PinsFile,
 }
 
@@ -54,7 +57,18 @@ pub struct PeerRegistryActor {
 pub fn start(parts: RegistryParts) -> Result<Door<PeerRegistryActor>, RegistryError> {
     let (file, pins) = PinsFile::open(&parts.state)?;
     let RegistryParts { id, name, boot, addr, facts: own_facts, state: _ } = parts;
-    Ok(PeerRegistryActor { id, name, boot, addr, own_facts, table: Table::new(id), pins, file }.start())
+    Ok(PeerRegistryActor {
+        id,
+        name,
+        boot,
+        addr,
+        own_facts,
+        table: Table::new(id),
+        pins,
+        claims: Claims::default(),
+        file,
+    }
+    .start())
 }
 
 impl PeerRegistryActor {
@@ -99,12 +113,18 @@ impl Handler<PeerLinked> for PeerRegistryActor {
     type Result = ResponseFuture<Result<(), Refusal>>;
 
     fn handle(&mut self, word: PeerLinked, _: &mut Self::Context) -> Self::Result {
-        let (addr, name) = (word.addr, word.name.clone());
-        self.pinning(|table, pins| {
+        let (addr, name, peer) = (word.addr, word.name.clone(), word.peer);
+        let mut refused = false;
+        let answer = self.pinning(|table, pins| {
             table.linked(word, pins, now()).inspect_err(|refusal| {
+                refused = refusal.kind == RefusalKind::NotAllowed;
                 tracing::warn!(%addr, %name, "refused a machine of the group: {refusal}");
             })
-        })
+        });
+        if refused {
+            self.claims.note(&name, peer, addr, now());
+        }
+        answer
     }
 }
 
@@ -154,19 +174,35 @@ impl Handler<ListPeers> for PeerRegistryActor {
 }
 
 impl Handler<TrustNewKey> for PeerRegistryActor {
-    type Result = ResponseFuture<Result<PeerId, Refusal>>;
+    type Result = ResponseFuture<Result<(TrustedKey, SocketAddr), Refusal>>;
 
     fn handle(&mut self, word: TrustNewKey, _: &mut Self::Context) -> Self::Result {
+        let TrustName { name, key } = word.trust;
+        if !self.pins.all().any(|(known, _)| known == name) {
+            let refusal = Refusal::new(RefusalKind::UnknownPeer, format!("no machine called {name} is known"));
+            return Box::pin(std::future::ready(Err(refusal.hint("`homie trust` lists the known ones"))));
+        }
+        let chosen = match self.claims.choose(&name, key.as_deref(), now()) {
+            Ok(chosen) => chosen,
+            Err(refusal) => return Box::pin(std::future::ready(Err(refusal))),
+        };
+        self.claims.settle(&name);
         self.pinning(|table, pins| {
-            let freed = pins.free(&word.name);
-            if let Some(key) = freed {
-                table.forget(key);
-            }
-            freed.ok_or_else(|| {
-                Refusal::new(RefusalKind::UnknownPeer, format!("no machine called {} is known", word.name))
-                    .hint("`homie peers --all` lists the known ones")
-            })
+            let old = pins.free(&name).unwrap_or(chosen.id);
+            table.forget(old);
+            pins.claim(&name, chosen.id)?;
+            tracing::info!(%name, %old, new = %chosen.id, "trusts a new key");
+            Ok((TrustedKey { name, old, new: chosen.id }, chosen.addr))
         })
+    }
+}
+
+impl Handler<ListPins> for PeerRegistryActor {
+    type Result = Vec<Pin>;
+
+    fn handle(&mut self, _: ListPins, _: &mut Self::Context) -> Vec<Pin> {
+        let pin = |(name, id): (&str, PeerId)| Pin { name: name.to_owned(), id, others: self.claims.of(name, now()) };
+        self.pins.all().map(pin).collect()
     }
 }
 
@@ -256,11 +292,20 @@ mod tests {
                 let eve = PeerId([2; 32]);
                 let refusal = ask(&door, link(eve), LIMIT).await.expect("answers").expect_err("pinned");
                 assert_eq!(refusal.kind, RefusalKind::NotAllowed);
-                let freed = ask(&door, TrustNewKey { name: "bob".into() }, LIMIT).await.expect("answers");
-                assert_eq!(freed, Ok(BOB));
+                let pins = ask(&door, ListPins, LIMIT).await.expect("answers");
+                assert_eq!((pins.len(), pins[0].id, pins[0].others[0].id), (1, BOB, eve));
+                let trust = |name: &str| TrustNewKey { trust: TrustName { name: name.into(), key: None } };
+                let (trusted, addr) = ask(&door, trust("bob"), LIMIT).await.expect("answers").expect("was shown");
+                assert_eq!((trusted.old, trusted.new, addr.port()), (BOB, eve, 5556));
                 assert_eq!(ask(&door, link(eve), LIMIT).await, Ok(Ok(())));
-                let nobody = ask(&door, TrustNewKey { name: "tom".into() }, LIMIT).await.expect("answers");
+                let back = ask(&door, link(BOB), LIMIT).await.expect("answers");
+                assert_eq!(back.expect_err("the name is another's now").kind, RefusalKind::NotAllowed);
+                let nobody = ask(&door, trust("tom"), LIMIT).await.expect("answers");
                 assert_eq!(nobody.expect_err("unknown").kind, RefusalKind::UnknownPeer);
+                drop(door);
+                let (_own, third) = parts(&state);
+                let door = start(third).expect("starts again");
+                assert_eq!(ask(&door, ListPins, LIMIT).await.expect("answers")[0].id, eve, "it was written down");
             })
             .await;
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::mailbox::Word;
 use crate::model::{BootId, Facts, PeerId, PeerView, Via};
 use crate::wire::heartbeat::Beat;
+use crate::wire::ipc::{Pin, TrustName, TrustedKey};
 use crate::wire::refusal::Refusal;
 
 /// A valid heartbeat came from `from`. It is a hint until a link has proven the key: the answer says whether a link
@@ -82,11 +83,16 @@ pub struct ListPeers {
     pub offline: bool,
 }
 
-/// Forgets which key `name` is pinned to, so that the next machine that proves a key under that name gets it.
-/// Answers with the key that was pinned.
+/// Which key each name stands for, and who else claims it.
 #[derive(Debug, Word)]
-#[rtype(result = "Result<PeerId, Refusal>")]
+#[rtype(result = "Vec<Pin>")]
+pub struct ListPins;
+
+/// Pins a name to the other key that was lately proven under it, and forgets the machine with the old one. Answers with
+/// both and with where the new one is.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<(TrustedKey, SocketAddr), Refusal>")]
 pub struct TrustNewKey {
-    /// The name.
-    pub name: String,
+    /// Which name, and which key if there is a choice.
+    pub trust: TrustName,
 }

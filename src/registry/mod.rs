@@ -6,6 +6,7 @@
 //! are heard.
 
 mod actor;
+mod claims;
 mod error;
 mod liveness;
 pub mod messages;

@@ -86,6 +86,11 @@ impl Pins {
         Some(pin.key)
     }
 
+    /// Every name and its key, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, PeerId)> {
+        self.by_name.iter().map(|(name, pin)| (name.as_str(), pin.key))
+    }
+
     /// Grows with every change.
     pub(super) fn revision(&self) -> u64 {
         self.revision

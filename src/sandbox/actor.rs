@@ -29,7 +29,7 @@ use super::policy::Machine;
 use super::results::Results;
 use crate::clock::wall_ms;
 use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
-use crate::model::{Epoch, HostedState, JobId, JobRecord, Manifest, Offer, PeerId, SeenGpu};
+use crate::model::{Epoch, HostedState, JobId, JobRecord, Offer, PeerId, SeenGpu};
 use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -312,14 +312,14 @@ impl Handler<OpenResults> for SandboxActor {
         });
         Box::pin(async move {
             let (list, dir): (Option<PathBuf>, PathBuf) = found?;
-            let manifest = match list {
+            let results = match list {
                 Some(job_dir) => {
                     let results = blocking(move || Results::load(&job_dir)).await;
-                    results.map_err(|e| Refusal::internal(e.to_string()))?.manifest
+                    results.map_err(|e| Refusal::internal(e.to_string()))?
                 }
-                None => Manifest::default(),
+                None => Results::default(),
             };
-            Ok(HostedResults { manifest, dir })
+            Ok(HostedResults { manifest: results.manifest, dir, names: results.names })
         })
     }
 }

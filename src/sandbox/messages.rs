@@ -1,5 +1,6 @@
 //! Words the sandbox understands: jobs that this machine hosts. Admission is decided here.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use tokio::sync::watch;
@@ -71,6 +72,8 @@ pub struct HostedResults {
     pub manifest: Manifest,
     /// The job's directory; opened component by component without following links.
     pub dir: PathBuf,
+    /// How many names those files have that have several, by path.
+    pub names: HashMap<String, u64>,
 }
 
 pub use super::results::ResultsSource;

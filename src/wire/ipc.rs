@@ -79,6 +79,10 @@ pub mod method {
     pub const PEERS_STRANGERS: &str = "peers.strangers";
     /// () -> rows of [`super::DirectPeer`]
     pub const PEERS_DIRECT: &str = "peers.direct";
+    /// () -> rows of [`super::Pin`]
+    pub const TRUST: &str = "trust";
+    /// [`super::TrustName`] -> [`super::TrustedKey`]
+    pub const TRUST_NEW_KEY: &str = "trust.new-key";
     /// () -> rows of [`super::ConfigRow`]
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
@@ -204,6 +208,48 @@ pub struct AddPeer {
 pub struct RemovePeer {
     /// The address or the name.
     pub which: String,
+}
+
+/// A name and the key that it stands for on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The name.
+    pub name: String,
+    /// The key's hash.
+    pub id: PeerId,
+    /// Other keys that were lately proven under that name, and refused.
+    pub others: Vec<OtherKey>,
+}
+
+/// A key that was refused because its name belongs to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherKey {
+    /// Its hash.
+    pub id: PeerId,
+    /// Where its machine's worker listens.
+    pub addr: std::net::SocketAddr,
+    /// Milliseconds since it was last shown.
+    pub seen_ms_ago: u64,
+}
+
+/// `homie trust NAME --new-key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustName {
+    /// The name.
+    pub name: String,
+    /// The beginning of the new key's id, needed when more than one was shown.
+    pub key: Option<String>,
+}
+
+/// A name stands for another key now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKey {
+    /// The name.
+    pub name: String,
+    /// The key of before.
+    pub old: PeerId,
+    /// The key from now on.
+    pub new: PeerId,
 }
 
 /// One setting.

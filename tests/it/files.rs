@@ -160,9 +160,14 @@ fn inputs_are_never_replaced_unless_named_and_strangers_files_never() {
 fn links_pipes_and_sockets_of_a_job_stay_where_they_are() {
     let world = World::started(&["alice", "bob"]);
     let alice = world.host("alice");
-    let script = "ln -s /etc/passwd link.txt; ln -s / root; mkfifo pipe; echo fine > fine.txt";
+    let script = "ln -s /etc/passwd link.txt; ln -s / root; mkfifo pipe; echo fine > fine.txt; ln fine.txt hard.txt";
     alice.run_text(&["--peer", "bob"], script).code(0).says("link.txt");
-    assert_eq!(alice.read("fine.txt"), b"fine\n");
+    // A hard link within the job's own directory is two files.
+    for name in ["fine.txt", "hard.txt"] {
+        assert_eq!(alice.read(name), b"fine\n");
+        let meta = std::fs::symlink_metadata(alice.home.join(name)).expect("came home");
+        assert_eq!(std::os::unix::fs::MetadataExt::nlink(&meta), 1, "{name} is a file of its own");
+    }
     for name in ["link.txt", "root", "pipe"] {
         assert!(alice.home.join(name).symlink_metadata().is_err(), "{name} came home");
     }

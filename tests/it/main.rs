@@ -22,4 +22,5 @@ mod placement;
 mod proxies;
 mod refusals;
 mod reload;
+mod soak;
 mod survival;

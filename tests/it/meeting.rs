@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::process::{PATIENCE, Running, wait_until};
-use super::world::World;
+use super::world::{Host, World};
 use crate::need_root;
 
 #[test]
@@ -157,4 +157,33 @@ fn nothing_but_the_group_is_spoken_to() {
         let peer = line.split_whitespace().nth(5).unwrap_or_default();
         assert!(peer.starts_with("10.77.0."), "alice speaks to {peer}\n{sockets}");
     }
+}
+
+#[test]
+fn a_machine_set_up_anew_is_refused_until_its_new_key_is_trusted() {
+    let mut world = World::started(&["alice", "bob"]);
+    let id = |who: &Host| who.homie(&["--json", "whoami"]).code(0).json()["whoami"]["id"].as_str().unwrap().to_owned();
+    let old = id(world.host("bob"));
+    world.host("alice").homie(&["trust"]).code(0).says("bob").says(&old);
+    world.host("alice").homie(&["trust", "bob", "--new-key"]).code(2).says("no such other key");
+
+    world.host_mut("bob").stop().code(0);
+    let state = world.host("bob").state.clone();
+    let config = std::fs::read(state.join("config.yaml")).expect("own file");
+    std::fs::remove_dir_all(&state).expect("own directory");
+    std::fs::create_dir(&state).expect("own directory");
+    std::fs::write(state.join("config.yaml"), config).expect("own directory");
+    world.host_mut("bob").start();
+    let (alice, bob) = (world.host("alice"), world.host("bob"));
+    let new = id(bob);
+    assert_ne!(old, new);
+    wait_until("alice was shown the new key", PATIENCE, || {
+        alice.homie(&["--json", "trust", "bob"]).json()["pins"][0]["others"][0]["id"] == new.as_str()
+    });
+    assert_eq!(alice.sees(), Vec::<String>::new());
+    alice.homie(&["trust"]).code(0).says("homie trust bob --new-key");
+    alice.homie(&["trust", "bob", "--new-key=AAAAAAA"]).code(2);
+    alice.homie(&["trust", "bob", "--new-key"]).code(0).says(&old).says(&new);
+    alice.wait_sees("bob");
+    alice.run_text(&["--peer", "bob"], "echo it is me").code(0).says("[bob] it is me");
 }

@@ -326,6 +326,12 @@ impl Host {
         kill_inhabitants(&self.namespace.iter().collect::<Vec<_>>(), &self.state);
     }
 
+    /// homied's process id.
+    #[track_caller]
+    pub fn homied_pid(&self) -> i32 {
+        self.homied.as_ref().expect("homied was started").pid()
+    }
+
     /// Sends homied a signal.
     #[track_caller]
     pub fn signal_homied(&self, signal: nix::sys::signal::Signal) {

@@ -140,6 +140,16 @@ pub struct RemoveArgs {
     pub which: String,
 }
 
+/// `homie trust`
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Only this machine
+    pub name: Option<String>,
+    /// Its key has changed (it was set up anew): take the one it shows now. With more than one, the beginning of its id
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, requires = "name")]
+    pub new_key: Option<Option<String>>,
+}
+
 /// `homie list-direct`
 #[derive(Debug, Args)]
 pub struct ListDirectArgs {}

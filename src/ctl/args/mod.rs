@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
 pub use machine::{
     AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
-    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, UpArgs, WhoamiArgs,
+    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 
@@ -78,6 +78,8 @@ pub enum Command {
     Remove(RemoveArgs),
     /// List the machines that were added
     ListDirect(ListDirectArgs),
+    /// Show which key each name stands for, or take a machine's new key
+    Trust(TrustArgs),
     /// The environments that jobs run in
     Env(EnvArgs),
     /// Two homied on this machine, one real job from one to the other
@@ -97,6 +99,12 @@ impl Cli {
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         Self::try_parse_from(split::normalise(argv.into_iter().collect(), &Self::command()))
     }
+
+    /// Whether a command line that [`Cli::read`] refuses asks for JSON, so that its refusal is JSON too.
+    pub fn wants_json(argv: &[OsString]) -> bool {
+        let ours = split::normalise(argv.to_vec(), &Self::command());
+        ours.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json")
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +120,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct demo completions env"
+                     list-direct trust demo completions env"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

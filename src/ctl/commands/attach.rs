@@ -18,7 +18,7 @@ use crate::wire::ipc::{JobRef, method};
 pub async fn run(ctx: &Context, args: AttachArgs) -> Result<ExitCode, CtlError> {
     let record: JobRecord = ctx.connect().await?.call(method::JOB_GET, &JobRef { job: args.job }).await?;
     let dest = destination(&record, args.output_dir)?;
-    let mut watch = Watch::new(ctx, record.id, Look { story: true, raw: args.raw }, true);
+    let mut watch = Watch::new(ctx, record.id, Look { story: true, raw: args.raw, document: false }, true);
     watch.ask_on_interrupt()?;
     see_through(ctx, watch, dest, None).await
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::ctl::args::HistoryArgs;
 use crate::ctl::cells::{WIDE, clean, job_state_cell, now_ms, run_time_cell};
+use crate::ctl::connect::Connection;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, job_json, rfc3339, shorten};
@@ -32,27 +33,88 @@ pub async fn run(ctx: &Context, args: HistoryArgs) -> Result<ExitCode, CtlError>
     let query = query(&args);
     if args.stats {
         let rows: Vec<PeerStats> = homied.call_rows(method::HISTORY_STATS, &query).await?;
+        if rows.is_empty() {
+            nothing(ctx, &mut homied, &args).await?;
+        }
         if ctx.json {
             return ctx
                 .print_list("stats", &rows.iter().map(stats_json).collect::<Vec<_>>())
                 .map(|()| ExitCode::SUCCESS);
         }
-        ctx.print(&stats_table(&ctx.out, &rows, now_ms()))?;
+        if !rows.is_empty() {
+            ctx.print(&stats_table(&ctx.out, &rows, now_ms()))?;
+        }
     } else {
         let jobs: Vec<JobRecord> = homied.call_rows(method::HISTORY, &query).await?;
+        if jobs.is_empty() {
+            nothing(ctx, &mut homied, &args).await?;
+        }
         if ctx.json {
             return ctx.print_list("jobs", &jobs.iter().map(job_json).collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS);
         }
-        ctx.print(&table(&ctx.out, &jobs, now_ms()))?;
+        if !jobs.is_empty() {
+            ctx.print(&table(&ctx.out, &jobs, now_ms()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says what was looked for in vain, and for a name that no job was with, which name may have been meant.
+async fn nothing(ctx: &Context, homied: &mut Connection, args: &HistoryArgs) -> Result<(), CtlError> {
+    let text = match &args.peer {
+        None => none_at_all(args).to_owned(),
+        Some(wanted) => {
+            let everything = HistoryQuery { peer: None, role: None, limit: None };
+            let rows: Vec<PeerStats> = homied.call_rows(method::HISTORY_STATS, &everything).await?;
+            let mut names: Vec<String> = rows.into_iter().map(|row| row.peer).collect();
+            names.sort();
+            names.dedup();
+            none_with(wanted, &names)
+        }
+    };
+    // An empty list is what programs read.
+    if ctx.json {
+        ctx.note(&text)
+    } else {
+        ctx.print(&format!("{text}\n"))?
+    }
+    Ok(())
+}
+
+fn none_at_all(args: &HistoryArgs) -> &'static str {
+    match (args.stats, args.sent, args.hosted) {
+        (_, true, _) => "No job was ever sent from here.",
+        (_, _, true) => "No job was ever hosted here.",
+        (true, ..) => "No job has ended yet.",
+        (false, ..) => "No job was ever sent or hosted here.",
+    }
+}
+
+/// `names` are those of machines that jobs were with.
+fn none_with(wanted: &str, names: &[String]) -> String {
+    let wanted_shown = clean(wanted);
+    if names.iter().any(|name| name.eq_ignore_ascii_case(wanted)) {
+        return format!("No such job with {wanted_shown}.");
+    }
+    let likeness = |name: &String| strsim::jaro_winkler(&wanted.to_lowercase(), &name.to_lowercase());
+    let near = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match near {
+        None => format!("No job was ever with {wanted_shown}, or with any other machine."),
+        // Below this a suggestion is a guess that confuses.
+        Some(near) if likeness(near) > 0.8 => {
+            format!("No job was ever with {wanted_shown}. Did you mean {}?", clean(near))
+        }
+        Some(_) => {
+            const SHOWN: usize = 8;
+            let more = if names.len() > SHOWN { ", …" } else { "" };
+            let names: Vec<String> = names.iter().take(SHOWN).map(|name| clean(name)).collect();
+            format!("No job was ever with {wanted_shown}. Jobs were with {}{more}", names.join(", "))
+        }
+    }
+}
+
 /// The table of jobs. The arrow tells the direction: `→ raj` ran there, `← mike` came from there.
 fn table(style: &Style, jobs: &[JobRecord], now_ms: u64) -> String {
-    if jobs.is_empty() {
-        return "No job was ever sent or hosted here.\n".into();
-    }
     let wide = style.width >= WIDE;
     // What the other columns leave of 120 and of 80.
     let (script, peer) = match (style.tty, wide) {
@@ -92,9 +154,6 @@ fn table(style: &Style, jobs: &[JobRecord], now_ms: u64) -> String {
 }
 
 fn stats_table(style: &Style, rows: &[PeerStats], now_ms: u64) -> String {
-    if rows.is_empty() {
-        return "No job has ended yet.\n".into();
-    }
     let mut table =
         Table::new(&["PEER", "JOBS", "OK", "RUNTIME", "CPU TIME", "FILES", "LAST"]).title("HISTORY BY MACHINE");
     for row in rows {
@@ -136,6 +195,15 @@ fn stats_json(row: &PeerStats) -> Value {
 mod tests {
     use super::*;
     use crate::ctl::{golden, sample};
+
+    #[test]
+    fn a_name_that_no_job_was_with_is_answered_with_names_that_were() {
+        let names = ["bob".to_owned(), "raj-laptop".to_owned()];
+        assert_eq!(none_with("rajlaptop", &names), "No job was ever with rajlaptop. Did you mean raj-laptop?");
+        assert_eq!(none_with("zoe", &names), "No job was ever with zoe. Jobs were with bob, raj-laptop");
+        assert_eq!(none_with("BOB", &names), "No such job with BOB.");
+        assert_eq!(none_with("zoe\u{1b}[2J", &[]), "No job was ever with zoe\\x1b[2J, or with any other machine.");
+    }
 
     fn stats() -> Vec<PeerStats> {
         let raj = PeerStats {

@@ -14,10 +14,15 @@ use crate::wire::ipc::{JobRef, method};
 /// # Errors
 /// There is no such job, or its output is no longer kept.
 pub async fn run(ctx: &Context, args: LogsArgs) -> Result<ExitCode, CtlError> {
+    if args.raw && ctx.json {
+        return Err(CtlError::usage_hint(
+            "--raw and --json exclude each other",
+            "--json gives text by lines; without it --raw gives the bytes",
+        ));
+    }
     let record: JobRecord = ctx.connect().await?.call(method::JOB_GET, &JobRef { job: args.job }).await?;
-    // What a job wrote is no list: it goes to standard output in any case.
-    let ctx = &Context { json: false, ..ctx.clone() };
-    let mut watch = Watch::new(ctx, record.id, Look { story: false, raw: args.raw }, args.follow);
+    let look = Look { story: false, raw: args.raw, document: true };
+    let mut watch = Watch::new(ctx, record.id, look, args.follow);
     watch.run().await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,7 @@ pub mod results;
 pub mod run;
 pub mod setup;
 pub mod status;
+pub mod trust;
 pub mod up;
 pub mod whoami;
 
@@ -50,6 +51,7 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::History(args) => history::run(ctx, args).await,
         Command::Add(args) => add::run(ctx, args).await,
         Command::Remove(args) => remove::run(ctx, args).await,
+        Command::Trust(args) => trust::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
         Command::Env(args) => env::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,

@@ -57,7 +57,7 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
     drop(progress);
 
     let id = JobId::random().map_err(|e| CtlError::io("no random bytes for the job's id", e.into()))?;
-    let mut watch = Watch::new(ctx, id, Look { story: true, raw: args.raw }, true);
+    let mut watch = Watch::new(ctx, id, Look { story: true, raw: args.raw, document: false }, true);
     if !args.detach {
         watch.ask_on_interrupt()?;
     }

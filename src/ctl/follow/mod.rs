@@ -3,6 +3,7 @@
 //! Events and output arrive over one connection. When homied restarts in the middle, the view connects again and goes
 //! on at the offset it had reached, so that nothing is shown twice and nothing is left out.
 
+mod document;
 mod hints;
 mod interrupt;
 mod limits;
@@ -20,7 +21,7 @@ use self::interrupt::{Interrupts, Wish};
 use self::screen::Screen;
 use super::connect::Connection;
 use super::context::Context;
-use super::exit::CtlError;
+use super::exit::{CtlError, FAILED};
 use crate::model::{Epoch, JobId, JobRecord};
 use crate::wire::frame::{Frame, FrameError};
 use crate::wire::ipc::{Follow, JobRef, Reply, method};
@@ -70,7 +71,7 @@ impl std::fmt::Debug for Watch<'_> {
 impl<'a> Watch<'a> {
     /// A view of `job`. With `wait` it lasts until the job ends; otherwise it shows what there is.
     pub fn new(ctx: &'a Context, job: JobId, look: Look, wait: bool) -> Self {
-        let screen = Screen::new(ctx, look);
+        let screen = Screen::new(ctx, job, look);
         let reader = RecordReader::default();
         Self { ctx, job, screen, epoch: None, offset: 0, reader, wait, interrupts: None, cancelled: false }
     }
@@ -99,6 +100,14 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// The job does not exist, homied stays away for a minute, or standard output is closed.
     pub async fn run(&mut self) -> Result<Seen, CtlError> {
+        let seen = self.watch().await;
+        match seen {
+            Ok(seen) => self.screen.end_document(None).map(|()| seen),
+            Err(error) => Err(self.screen.end_document(Some(error)).err().unwrap_or(CtlError::Told(FAILED))),
+        }
+    }
+
+    async fn watch(&mut self) -> Result<Seen, CtlError> {
         let mut away_since = None;
         loop {
             let error = match self.follow(&mut away_since).await {
@@ -210,7 +219,7 @@ impl<'a> Watch<'a> {
         self.reader.push(data);
         while let Some(record) = self.reader.next_record().map_err(|e| CtlError::Protocol(e.to_string()))? {
             self.offset += (RECORD_HEADER + record.data.len()) as u64;
-            self.screen.output(epoch, record.source, &record.data);
+            self.screen.output(epoch, &record)?;
         }
         Ok(())
     }

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
+use super::document::Document;
 use super::printer::Printer;
 use crate::ctl::context::{Context, output_error};
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Progress, Style, card};
-use crate::model::{Epoch, JobEvent, JobRecord, JobState, Placement, Stage, visible_controls};
-use crate::wire::output::Source;
+use crate::model::{Epoch, JobEvent, JobId, JobRecord, JobState, Placement, Stage, visible_controls};
+use crate::wire::output::Record;
 
 /// Bytes of the end of the output that are kept to look for a reason in after a failure.
 const TAIL: usize = 16 << 10;
@@ -19,6 +20,8 @@ pub struct Look {
     pub story: bool,
     /// The job's bytes as they are.
     pub raw: bool,
+    /// With `--json`: its output is the document itself, not something beside it.
+    pub document: bool,
 }
 
 /// The screen of one job.
@@ -26,6 +29,8 @@ pub(super) struct Screen<'a> {
     ctx: &'a Context,
     look: Look,
     printer: Printer<Box<dyn Write>>,
+    /// Where output goes instead of the printer.
+    document: Option<Document<io::Stdout>>,
     /// Spinners and bars.
     pub(super) progress: Progress,
     record: Option<JobRecord>,
@@ -36,13 +41,24 @@ pub(super) struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    pub(super) fn new(ctx: &'a Context, look: Look) -> Self {
+    pub(super) fn new(ctx: &'a Context, job: JobId, look: Look) -> Self {
         // With --json standard output is for the document alone.
         let (out, style): (Box<dyn Write>, Style) =
             if ctx.json { (Box::new(io::stderr()), ctx.err) } else { (Box::new(io::stdout()), ctx.out) };
         let printer = Printer::new((out, style), (Box::new(io::stderr()), ctx.err), look.raw);
         let progress = Progress::new(ctx);
-        Self { ctx, look, printer, progress, record: None, header_drawn: false, told: Epoch(0), tail: Vec::new() }
+        let document = (ctx.json && look.document).then(|| Document::new(io::stdout(), job));
+        Self {
+            ctx,
+            look,
+            printer,
+            document,
+            progress,
+            record: None,
+            header_drawn: false,
+            told: Epoch(0),
+            tail: Vec::new(),
+        }
     }
 
     /// The last lines that the job wrote.
@@ -127,7 +143,14 @@ impl<'a> Screen<'a> {
     }
 
     /// Output of assignment `epoch`.
-    pub(super) fn output(&mut self, epoch: Epoch, source: Source, data: &[u8]) {
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub(super) fn output(&mut self, epoch: Epoch, record: &Record) -> Result<(), CtlError> {
+        let (source, data) = (record.source, &record.data[..]);
+        if let Some(document) = &mut self.document {
+            return document.push(epoch, source, record.at_ms, data).map_err(output_error);
+        }
         self.progress.clear();
         if let Some(record) = &self.record {
             let attempt = record.attempts.iter().find(|a| a.epoch == epoch);
@@ -139,6 +162,26 @@ impl<'a> Screen<'a> {
         if self.tail.len() > 2 * TAIL {
             self.tail.drain(..self.tail.len() - TAIL);
         }
+        Ok(())
+    }
+
+    /// Ends the document, if the output is one; with `error` in it when it has begun and is not whole.
+    ///
+    /// # Errors
+    /// `error`, when nothing was written yet; or standard output is closed.
+    pub(super) fn end_document(&mut self, error: Option<CtlError>) -> Result<(), CtlError> {
+        match (&mut self.document, error) {
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(()),
+            (Some(document), Some(error)) => {
+                if document.has_begun() && !matches!(error, CtlError::OutputClosed) {
+                    document.end(Some(error.document())).map_err(output_error)?;
+                    return Err(CtlError::Told(error.exit_code()));
+                }
+                Err(error)
+            }
+            (Some(document), None) => document.end(None).map_err(output_error),
+        }
     }
 
     /// One attempt's output ends.
@@ -148,6 +191,9 @@ impl<'a> Screen<'a> {
     }
 
     pub(super) fn idle(&mut self) -> Result<(), CtlError> {
+        if let Some(document) = &mut self.document {
+            return document.idle().map_err(output_error);
+        }
         self.printer.idle().map_err(output_error)
     }
 
@@ -193,7 +239,6 @@ fn header(style: &Style, record: &JobRecord, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::ctl::fake;
-    use crate::model::JobId;
 
     #[test]
     fn the_header_looks_as_the_documents_draw_it() {

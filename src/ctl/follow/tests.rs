@@ -23,7 +23,7 @@ async fn a_view_goes_on_at_its_offset_when_homied_restarts() {
     let breaks = vec![5, border, border, 1234, 3000];
     let homied = FakeHomied::start(State { record: Some(record(JOB)), log, breaks, ..State::default() });
     let ctx = homied.context();
-    let mut watch = Watch::new(&ctx, JOB, Look { story: false, raw: true }, true);
+    let mut watch = Watch::new(&ctx, JOB, Look { story: false, raw: true, document: false }, true);
     // What is shown goes to this process's standard output; the tail is the same bytes.
     let seen = watch.run().await.expect("watched");
     assert!(matches!(seen, Seen::All(r) if r.id == JOB));
@@ -36,7 +36,7 @@ async fn a_view_goes_on_at_its_offset_when_homied_restarts() {
 async fn a_damaged_log_is_an_error_and_no_endless_loop() {
     let homied = FakeHomied::start(State { record: Some(record(JOB)), log: vec![9; 64], ..State::default() });
     let ctx = homied.context();
-    let mut watch = Watch::new(&ctx, JOB, Look { story: false, raw: true }, true);
+    let mut watch = Watch::new(&ctx, JOB, Look { story: false, raw: true, document: false }, true);
     let error = watch.run().await.expect_err("damaged");
     assert!(error.to_string().contains("damaged"), "{error}");
 }

@@ -6,10 +6,10 @@ use super::{Answer, value};
 use crate::discovery::messages::{DiscoveryError, ListStrangers};
 use crate::ipc::messages::{AddDirectPeer, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use crate::ipc::session::{ROOM, Session, answer, params};
-use crate::link::messages::{ListDirect, Listening};
+use crate::link::messages::{Greet, ListDirect, Listening};
 use crate::mailbox::ask;
 use crate::model::{PeerStatus, Via, beyond_machine};
-use crate::registry::messages::ListPeers;
+use crate::registry::messages::{ListPeers, ListPins, TrustNewKey};
 use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
 use crate::scheduler::messages::OpenJobs;
 use crate::wire::ipc::{AddPeer, ConfigRow, PeersParams, RemovePeer, Request, StatusView};
@@ -59,6 +59,19 @@ pub(super) async fn peers(session: &mut Session, request: &Request) -> Answer {
 pub(super) async fn strangers(session: &mut Session, request: &Request) -> Answer {
     let rows = session.ask(&session.shared.parts.outlets.strangers, ListStrangers).await;
     session.rows(request.id, rows).await
+}
+
+pub(super) async fn pins(session: &mut Session, request: &Request) -> Answer {
+    let rows = session.ask(&session.shared.parts.outlets.pins, ListPins).await;
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn trust(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let outlets = &session.shared.parts.outlets;
+    let (trusted, addr) = session.ask(&outlets.trust, TrustNewKey { trust: params(request)? }).await??;
+    // It was turned away a moment ago and would wait before it comes again.
+    session.ask(&outlets.greet, Greet { addr, peer: trusted.new }).await?;
+    value(&trusted)
 }
 
 pub(super) async fn direct(session: &mut Session, request: &Request) -> Answer {

@@ -24,6 +24,8 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::PEERS => machine::peers(session, &request).await,
         method::PEERS_DIRECT => machine::direct(session, &request).await,
         method::PEERS_STRANGERS => machine::strangers(session, &request).await,
+        method::TRUST => machine::pins(session, &request).await,
+        method::TRUST_NEW_KEY => Ok(machine::trust(session, &request).await),
         method::PEERS_ADD => Ok(machine::add(session, &request).await),
         method::PEERS_REMOVE => Ok(machine::remove(session, &request).await),
         method::CONFIG => machine::config(session, &request).await,

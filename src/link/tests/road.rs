@@ -38,7 +38,7 @@ async fn whole_road(a: &Machine, b: &Machine, to: PeerId) {
     let model = noise(2 * CHUNK_BYTES as usize + 1, 3);
     std::fs::write(home.join("out/model.pkl"), &model).expect("write");
     let results = manifest(&[("out/model.pkl", model.clone())]);
-    let at_home = HostedResults { manifest: results.clone(), dir: home };
+    let at_home = HostedResults { manifest: results.clone(), dir: home, names: std::collections::HashMap::new() };
     b.seen().hosted.get_mut(&(JobId([1; 16]), Epoch(1))).expect("hosted").results = Some(at_home);
     let wrong = a.fetch(to, 1, Digest([9; 32])).await.expect_err("another list than announced");
     assert_eq!(wrong.kind, crate::wire::refusal::RefusalKind::Integrity, "{wrong}");

@@ -1,12 +1,13 @@
 //! What a job left: found by a walk that trusts nothing, served in place.
 //!
 //! The job's last process is gone when this begins, so nothing moves any more; but whatever it made lies there: links
-//! to the host's files, pipes that block whoever opens them, sparse files of terabytes. Only plain files with one name
-//! are results; everything else is listed with the reason it was left behind.
+//! to the host's files, pipes that block whoever opens them, sparse files of terabytes. Only plain files whose every name
+//! lies here are results; everything else is listed with the reason it was left behind.
 
 mod source;
 mod walk;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -26,12 +27,16 @@ pub(super) struct Results {
     pub(super) manifest: Manifest,
     /// What was left behind and why.
     pub(super) skipped: Vec<String>,
+    /// How many names those files have that have several (hard links), all of them in the job's directory.
+    pub(super) names: HashMap<String, u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct OnDisk {
     files: Vec<FileEntry>,
     skipped: Vec<String>,
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    names: HashMap<String, u64>,
 }
 
 impl Results {
@@ -48,7 +53,8 @@ impl Results {
     /// Writes the list for a later homied.
     pub(super) fn save(&self, job_dir: &Path) -> Result<(), SandboxError> {
         let path = job_dir.join(RESULTS);
-        let list = OnDisk { files: self.manifest.files().to_vec(), skipped: self.skipped.clone() };
+        let list =
+            OnDisk { files: self.manifest.files().to_vec(), skipped: self.skipped.clone(), names: self.names.clone() };
         super::supervisor::write_json(&path, &list).map_err(SandboxError::io("write", &path))
     }
 
@@ -57,7 +63,7 @@ impl Results {
         let path = job_dir.join(RESULTS);
         let list: OnDisk = super::supervisor::read_json(&path).map_err(SandboxError::io("read", &path))?;
         let manifest = Manifest::new(list.files).map_err(|e| SandboxError::Results(e.to_string()))?;
-        Ok(Self { manifest, skipped: list.skipped })
+        Ok(Self { manifest, skipped: list.skipped, names: list.names })
     }
 }
 
@@ -68,9 +74,9 @@ impl Results {
 /// The directory itself cannot be read.
 pub(super) fn collect(work: &Path, inputs: &Manifest, started: i128, max_bytes: u64) -> Result<Results, SandboxError> {
     let found = walk::walk(work, inputs, started, max_bytes)?;
-    let (files, skipped) = walk::hash(found, inputs)?;
+    let walk::Hashed { files, names, skipped } = walk::hash(found, inputs)?;
     let manifest = Manifest::new(files).map_err(|e| SandboxError::Results(e.to_string()))?;
-    Ok(Results { manifest, skipped })
+    Ok(Results { manifest, skipped, names })
 }
 
 /// The change time of a file in nanoseconds since 1970. No program can set it, which makes it a witness.

@@ -1,5 +1,6 @@
 //! Reading results where they lie, chunk by chunk, for a transfer.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,6 +20,7 @@ use crate::transfer::{ChunkAt, ChunkSource};
 #[derive(Debug)]
 pub struct ResultsSource {
     dir: PathBuf,
+    names: HashMap<String, u64>,
     /// The directory, once opened.
     root: Option<OwnedFd>,
     /// The file read last: chunks come in order, so it is opened once.
@@ -26,9 +28,9 @@ pub struct ResultsSource {
 }
 
 impl ResultsSource {
-    /// Results below `dir` (see [`crate::sandbox::messages::HostedResults::dir`]).
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir, root: None, open: None }
+    /// Results below `dir`; `names` has how many names those files have that have several.
+    pub fn new(dir: PathBuf, names: HashMap<String, u64>) -> Self {
+        Self { dir, names, root: None, open: None }
     }
 
     fn file(&mut self, manifest: &Manifest, index: usize) -> io::Result<Arc<std::fs::File>> {
@@ -42,7 +44,8 @@ impl ResultsSource {
             slot => slot.insert(walk::open_root(&self.dir).map_err(io::Error::other)?),
         };
         let fd = walk::open_beneath(root, &path, OFlag::O_RDONLY)?;
-        if !walk::is_plain(&fstat(&fd)?) {
+        let names = self.names.get(entry.path.as_str()).copied().unwrap_or(1);
+        if !walk::is_plain(&fstat(&fd)?, names) {
             return Err(io::Error::other("it is no plain file any more"));
         }
         let file = Arc::new(std::fs::File::from(fd));

@@ -83,7 +83,10 @@ fn nothing_but_plain_files_is_a_result() {
     symlink("/etc/shadow", tree.at("shadow")).expect("linked");
     symlink("/", tree.at("root")).expect("linked");
     symlink("plain", tree.at("inside")).expect("linked");
-    fs::hard_link(tree.at("one"), tree.at("two")).expect("linked");
+    let elsewhere = tempfile::tempdir_in(tree.0.path().parent().expect("has one")).expect("tempdir");
+    fs::write(elsewhere.path().join("secret"), b"the host's").expect("written");
+    fs::hard_link(elsewhere.path().join("secret"), tree.at("stolen")).expect("linked");
+    fs::hard_link(elsewhere.path().join("secret"), tree.at("again")).expect("linked");
     nix::unistd::mkfifo(&tree.at("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("fifo");
     let socket = std::os::unix::net::UnixListener::bind(tree.at("socket")).expect("bound");
     tree.put("bad\nname", b"3");
@@ -91,7 +94,7 @@ fn nothing_but_plain_files_is_a_result() {
     fs::write(tree.0.path().join(std::ffi::OsStr::from_bytes(b"\xff")), b"4").expect("written");
 
     let results = tree.collect(&Manifest::default(), BEFORE);
-    assert_eq!(names(&results), ["plain"]);
+    assert_eq!(names(&results), ["one", "plain"]);
     let why = |name: &str| {
         let line = results.skipped.iter().find(|l| l.starts_with(name));
         line.unwrap_or_else(|| panic!("{name} in {:?}", results.skipped)).clone()
@@ -99,12 +102,44 @@ fn nothing_but_plain_files_is_a_result() {
     assert!(why("shadow").ends_with("symbolic link"));
     assert!(why("root").ends_with("symbolic link"));
     assert!(why("inside").ends_with("symbolic link"));
-    assert!(why("one").ends_with("hard link") && why("two").ends_with("hard link"));
+    for name in ["stolen", "again"] {
+        assert!(why(name).contains("hard link") && why(name).ends_with("(2 of 3 are here)"), "{}", why(name));
+    }
     assert!(why("fifo").ends_with("named pipe"));
     assert!(why("socket").ends_with("socket"));
     assert!(why("bad\\x0aname").contains("control character"));
     assert!(why("\u{fffd}").contains("not UTF-8"));
     drop(socket);
+}
+
+#[tokio::test]
+async fn a_file_whose_every_name_is_the_job_s_comes_home_under_each() {
+    let tree = Tree::new();
+    tree.put("one", b"1").put("in", b"input").put("d/x", b"2");
+    fs::hard_link(tree.at("one"), tree.at("d/two")).expect("linked");
+    fs::hard_link(tree.at("in"), tree.at("copy")).expect("linked");
+    // One of its names cannot come home, the other can.
+    fs::hard_link(tree.at("d/x"), tree.at("bad\nname")).expect("linked");
+    let inputs = Manifest::new(vec![entry("in", b"input")]).expect("valid");
+    let results = tree.collect(&inputs, BEFORE);
+    assert_eq!(names(&results), ["copy", "d/two", "d/x", "one"]);
+    assert_eq!(results.skipped.len(), 1, "{:?}", results.skipped);
+    let beside = tempfile::tempdir().expect("tempdir");
+    results.save(beside.path()).expect("saved");
+    let results = Results::load(beside.path()).expect("read");
+    let mut source = ResultsSource::new(tree.0.path().to_path_buf(), results.names.clone());
+    for at in chunks(&results.manifest) {
+        let bytes = source.read(&results.manifest, at).await.expect("readable");
+        assert_eq!(Digest::of(&bytes), at.digest);
+    }
+    // A name more than were met: somebody else's hand.
+    fs::hard_link(tree.at("one"), beside.path().join("three")).expect("linked");
+    let mut source = ResultsSource::new(tree.0.path().to_path_buf(), results.names.clone());
+    let one = chunks(&results.manifest).find(|at| results.manifest.files()[at.file].path.as_str() == "one");
+    assert!(source.read(&results.manifest, one.expect("listed")).await.is_err());
+    // Twice the bytes count twice.
+    let small = collect(tree.0.path(), &Manifest::default(), BEFORE, 1).expect("readable");
+    assert!(small.manifest.total_bytes() <= 1, "{small:?}");
 }
 
 #[test]
@@ -147,7 +182,7 @@ async fn results_are_saved_read_back_and_served_in_place() {
     results.save(beside.path()).expect("saved");
     assert_eq!(Results::load(beside.path()).expect("read"), results);
 
-    let mut source = ResultsSource::new(tree.0.path().to_path_buf());
+    let mut source = ResultsSource::new(tree.0.path().to_path_buf(), HashMap::new());
     for at in chunks(&results.manifest) {
         let bytes = source.read(&results.manifest, at).await.expect("readable");
         assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (at.len, at.digest));
@@ -155,7 +190,7 @@ async fn results_are_saved_read_back_and_served_in_place() {
     // A file that was exchanged for a link after the walk is not followed.
     fs::remove_file(tree.at("small")).expect("removed");
     symlink("/etc/hostname", tree.at("small")).expect("linked");
-    let mut source = ResultsSource::new(tree.0.path().to_path_buf());
+    let mut source = ResultsSource::new(tree.0.path().to_path_buf(), HashMap::new());
     let at = chunks(&results.manifest).find(|at| results.manifest.files()[at.file].path.as_str() == "small");
     assert!(source.read(&results.manifest, at.expect("listed")).await.is_err());
 }

@@ -1,6 +1,11 @@
 //! The walk and the hashing. Every step down is an `openat2` that stays beneath the job's directory, follows no link
 //! and crosses no mount; files are opened without blocking and looked at by descriptor, never by path twice.
+//!
+//! A file with several names may be somebody else's: a hard link is the one way to have a file of the host in a
+//! directory without a link that could be refused. So each of its names must have been met here, on one device; then
+//! all of it is the job's own, and every name comes home as a file of its own.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Read;
@@ -32,6 +37,8 @@ pub(super) struct Candidate {
     pub(super) path: CleanPath,
     size: u64,
     exec: bool,
+    /// How many names the file has.
+    names: u64,
 }
 
 /// What the walk came upon.
@@ -84,13 +91,22 @@ pub(super) fn open_root(work: &Path) -> Result<OwnedFd, SandboxError> {
     nix::fcntl::open(work, flags, Mode::empty()).map_err(|e| SandboxError::io("open", work)(e.into()))
 }
 
-/// Whether a descriptor is of a plain file with one name.
-pub(super) fn is_plain(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG && stat.st_nlink == 1
+/// Whether a descriptor is of a plain file with so many names.
+pub(super) fn is_plain(stat: &FileStat, names: u64) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG && stat.st_nlink == names
 }
 
 fn change_time(stat: &FileStat) -> i128 {
     i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec)
+}
+
+/// A file with several names, by device and inode.
+#[derive(Default)]
+struct Linked {
+    /// How many of its names were met.
+    met: u64,
+    /// Those that would be results.
+    wanted: Vec<Candidate>,
 }
 
 struct Walker<'a> {
@@ -98,14 +114,23 @@ struct Walker<'a> {
     started: i128,
     bytes_left: u64,
     candidates: Vec<Candidate>,
+    linked: HashMap<(u64, u64), Linked>,
     skipped: Skipped,
 }
 
 pub(super) fn walk(work: &Path, inputs: &Manifest, started: i128, max_bytes: u64) -> Result<Found, SandboxError> {
     let root = open_root(work)?;
-    let mut walker = Walker { inputs, started, bytes_left: max_bytes, candidates: vec![], skipped: Skipped::default() };
+    let mut walker = Walker {
+        inputs,
+        started,
+        bytes_left: max_bytes,
+        candidates: vec![],
+        linked: HashMap::new(),
+        skipped: Skipped::default(),
+    };
     let top = root.try_clone().map_err(SandboxError::io("open", work))?;
     walker.directory(top, "", 0, true).map_err(|e| SandboxError::io("read", work)(e.into()))?;
+    walker.settle_linked();
     Ok(Found { root, candidates: walker.candidates, skipped: walker.skipped })
 }
 
@@ -134,6 +159,10 @@ impl Walker<'_> {
     ) -> Result<(), String> {
         let said = |e: Errno| e.desc().to_owned();
         let stat = fstatat(dir, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW).map_err(said)?;
+        if stat.st_nlink > 1 && SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG {
+            // Counted also where the name itself cannot come home.
+            self.linked.entry((stat.st_dev, stat.st_ino)).or_default().met += 1;
+        }
         let text = name.to_str().map_err(|_| "its name is not UTF-8")?;
         match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
             SFlag::S_IFDIR if depth + 1 >= MAX_DEPTH => Err(format!("deeper than {MAX_DEPTH} directories")),
@@ -160,9 +189,39 @@ impl Walker<'_> {
                 return Ok(());
             }
         }
-        if stat.st_nlink != 1 {
-            return Err("hard link".into());
+        let candidate = Candidate { path, size, exec, names: stat.st_nlink };
+        if stat.st_nlink > 1 {
+            self.linked.entry((stat.st_dev, stat.st_ino)).or_default().wanted.push(candidate);
+            return Ok(());
         }
+        self.take(candidate)
+    }
+
+    /// Files of which every name was met are the job's own.
+    fn settle_linked(&mut self) {
+        let mut linked: Vec<Linked> = std::mem::take(&mut self.linked).into_values().collect();
+        // The order of the walk is the file system's; what is over a limit should not depend on a hash table as well.
+        linked.sort_by(|a, b| a.wanted.first().map(|c| &c.path).cmp(&b.wanted.first().map(|c| &c.path)));
+        for Linked { met, wanted } in linked {
+            for candidate in wanted {
+                let path = candidate.path.to_string();
+                let taken = if candidate.names == met {
+                    self.take(candidate)
+                } else {
+                    Err(format!(
+                        "hard link to a file that has other names outside the job's directory ({met} of {} are here)",
+                        candidate.names
+                    ))
+                };
+                if let Err(why) = taken {
+                    self.skipped.add(&path, why);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, candidate: Candidate) -> Result<(), String> {
+        let size = candidate.size;
         if self.candidates.len() >= MAX_FILES {
             return Err(format!("more than {MAX_FILES} files"));
         }
@@ -174,13 +233,21 @@ impl Walker<'_> {
             ));
         }
         self.bytes_left -= size;
-        self.candidates.push(Candidate { path, size, exec });
+        self.candidates.push(candidate);
         Ok(())
     }
 }
 
+/// What is left after hashing.
+pub(super) struct Hashed {
+    pub(super) files: Vec<FileEntry>,
+    /// How many names those have that have several.
+    pub(super) names: HashMap<String, u64>,
+    pub(super) skipped: Vec<String>,
+}
+
 /// Hashes the candidates and drops those that equal their input after all.
-pub(super) fn hash(found: Found, inputs: &Manifest) -> Result<(Vec<FileEntry>, Vec<String>), SandboxError> {
+pub(super) fn hash(found: Found, inputs: &Manifest) -> Result<Hashed, SandboxError> {
     let Found { root, candidates, mut skipped } = found;
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Result<FileEntry, String>)>> = Mutex::new(Vec::with_capacity(candidates.len()));
@@ -203,18 +270,22 @@ pub(super) fn hash(found: Found, inputs: &Manifest) -> Result<(Vec<FileEntry>, V
     let mut done = done.into_inner().map_err(|_| SandboxError::Results("a hashing thread ended early".into()))?;
     done.sort_by_key(|(i, _)| *i);
     let mut files = vec![];
+    let mut names = HashMap::new();
     for (i, result) in done {
         match result {
             Ok(file) => {
                 let same = inputs.get(&file.path).is_some_and(|input| *input == file);
                 if !same {
+                    if candidates[i].names > 1 {
+                        names.insert(file.path.to_string(), candidates[i].names);
+                    }
                     files.push(file);
                 }
             }
             Err(why) => skipped.add(candidates[i].path.as_str(), why),
         }
     }
-    Ok((files, skipped.into_lines()))
+    Ok(Hashed { files, names, skipped: skipped.into_lines() })
 }
 
 fn hash_file(root: &OwnedFd, candidate: &Candidate) -> Result<FileEntry, String> {
@@ -222,7 +293,7 @@ fn hash_file(root: &OwnedFd, candidate: &Candidate) -> Result<FileEntry, String>
     let path = CString::new(candidate.path.as_str()).map_err(|e| e.to_string())?;
     let fd = open_beneath(root, &path, OFlag::O_RDONLY).map_err(said)?;
     let stat = fstat(&fd).map_err(said)?;
-    if !is_plain(&stat) || stat.st_size as u64 != candidate.size {
+    if !is_plain(&stat, candidate.names) || stat.st_size as u64 != candidate.size {
         return Err("it changed while results were listed".into());
     }
     let mut file = File::from(fd).take(candidate.size);

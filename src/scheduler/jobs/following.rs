@@ -99,6 +99,9 @@ impl Job {
     pub(super) fn apply(&mut self, status: &HostedStatus, now: Now) {
         self.record.state = status.state.job_state();
         self.record.usage = status.usage;
+        if status.limits.is_some() {
+            self.record.limits.clone_from(&status.limits);
+        }
         if status.engine.is_some() {
             self.record.engine.clone_from(&status.engine);
         }

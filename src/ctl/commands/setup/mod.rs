@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
+use self::engine::Engines;
 use self::plan::{Present, SecretChoice, Wanted};
 use crate::ctl::args::SetupArgs;
 use crate::ctl::config_file::{self, EditError, StoreError, check_name, config_path, name_from_hostname};
@@ -29,6 +30,23 @@ pub const TRUST: &str = "Only use Homie on networks you trust, with people you t
 /// # Errors
 /// There is nobody to ask and not enough was given, an answer cannot be used, or the file cannot be written.
 pub async fn run(ctx: &Context, args: SetupArgs) -> Result<ExitCode, CtlError> {
+    set_up(ctx, &args, Next::Told).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// What comes after the set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The user is told.
+    Told,
+    /// homied is started by the caller, who also prints the document of `--json`.
+    Up,
+}
+
+/// Does it.
+///
+/// # Errors
+/// See [`run`].
+pub async fn set_up(ctx: &Context, args: &SetupArgs, next: Next) -> Result<(), CtlError> {
     let mut homied = match ctx.connect().await {
         Ok(homied) => Some(homied),
         Err(CtlError::NoDaemon { .. }) => None,
@@ -42,7 +60,7 @@ pub async fn run(ctx: &Context, args: SetupArgs) -> Result<ExitCode, CtlError> {
     let bad_file = |e: EditError| CtlError::usage(format!("{}: {e}", path.display()));
     let present = plan::present(old.as_deref()).map_err(bad_file)?;
     let asking = !args.yes && can_ask();
-    if !asking && !args.yes && !is_enough(&args, &present) {
+    if !asking && !args.yes && !is_enough(args, &present) {
         return Err(CtlError::usage_hint(
             "there is no terminal to ask on",
             "`homie setup --yes` takes the defaults and makes a secret; `--secret-file FILE` joins a group",
@@ -51,25 +69,52 @@ pub async fn run(ctx: &Context, args: SetupArgs) -> Result<ExitCode, CtlError> {
     if asking {
         ctx.note(&format!("{}\n\n{TRUST}\n", ctx.err.bold("Homie setup")));
     }
-    let wanted = decide(ctx, &args, &present, asking)?;
+    let wanted = decide(ctx, args, &present, asking)?;
     let new = plan::after(old.as_deref(), &wanted).map_err(bad_file)?;
     let changed = old.as_deref() != Some(new.as_str());
     if changed {
         config_file::write(&path, &new).map_err(store_error)?;
         reload(homied.as_mut(), &path, old.as_deref()).await?;
     }
-    ctx.print(&summary(&ctx.out, &path, &wanted, changed))?;
-    report_engines(ctx, &new);
+    let engines = engine::look(config_file::get(&new, "docker_host").ok().flatten().as_deref());
+    if ctx.json {
+        if next == Next::Told {
+            ctx.print_json(&document(&path, &wanted, changed, &engines))?;
+        }
+    } else {
+        ctx.print(&summary(&ctx.out, &path, &wanted, changed))?;
+    }
+    report_engines(ctx, &engines);
     if !asking {
         ctx.note(&format!("\n{TRUST}"));
     }
-    service::offer(ctx, &args, &around, &places, asking).await?;
+    service::offer(ctx, args, &around, &places, asking).await?;
+    if next == Next::Up {
+        return Ok(());
+    }
     if homied.is_none() {
         ctx.note("\nNext: `homie up`");
     } else if changed {
         ctx.note("\nhomied goes by it already. Next: `homie peers`");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// The document of `--json`. Like the screen it has a secret only if it was made now.
+fn document(path: &Path, wanted: &Wanted, changed: bool, engines: &Engines) -> serde_json::Value {
+    let made = match &wanted.secret {
+        SecretChoice::Generated(secret) => Some(secret),
+        SecretChoice::Keep | SecretChoice::Given(_) => None,
+    };
+    serde_json::json!({ "version": 1, "setup": {
+        "config": path,
+        "changed": changed,
+        "name": wanted.name,
+        "new_secret": made,
+        "container_engine": engines.container.as_ref().ok(),
+        "container_engine_error": engines.container.as_ref().err(),
+        "native_engine_error": engines.native.as_ref().err(),
+    } })
 }
 
 /// Whether somebody is there to answer questions.
@@ -129,17 +174,23 @@ fn decide(ctx: &Context, args: &SetupArgs, present: &Present, asking: bool) -> R
     if let SecretChoice::Given(secret) = &secret {
         config_file::find_key("group_secret")
             .and_then(|key| key.yaml(secret))
-            .map_err(|e| CtlError::usage_hint(e.to_string(), "`homie setup --new-secret` makes a strong one"))?;
+            .map_err(|e| CtlError::usage_hint(e.to_string(), "paste the secret that your group was given"))?;
         if let Some(why) = config_file::weakness(secret) {
-            ctx.note(&format!(
-                "{} this secret can be guessed: {why}.\n\
-                 Whoever guesses it can run jobs on all your machines.\n\
-                 `homie setup --new-secret` makes a strong one.",
-                ctx.err.red("WARNING:")
-            ));
+            ctx.note(&weak(why, &ctx.err));
         }
     }
     Ok(Wanted { name, group, secret })
+}
+
+/// What is said of a secret that was given and can be guessed. Who gives one has it from a group, and a new one made
+/// here alone would only take this machine out of it.
+fn weak(why: &str, style: &Style) -> String {
+    format!(
+        "{} this secret can be guessed: {why}.\n\
+         Whoever guesses it can run jobs on all machines of the group. Change it together: one of you runs\n\
+         `homie setup --new-secret`, the others `homie setup --secret-file -` with what it shows.",
+        style.red("WARNING:")
+    )
 }
 
 /// The first line of a file, or of standard input for `-`.
@@ -195,9 +246,7 @@ fn summary(style: &Style, path: &Path, wanted: &Wanted, changed: bool) -> String
     out
 }
 
-fn report_engines(ctx: &Context, config: &str) {
-    let named = config_file::get(config, "docker_host").ok().flatten();
-    let found = engine::look(named.as_deref());
+fn report_engines(ctx: &Context, found: &Engines) {
     let line = |ok: bool, text: String| {
         format!("  {} {text}", if ok { ctx.err.tick() } else { ctx.err.yellow(ctx.err.pick("○", "o")) })
     };
@@ -237,6 +286,30 @@ mod tests {
         let style = golden::STYLES[0].1;
         assert!(!summary(&style, path, &typed, true).contains("horse"));
         golden::check("setup_again_80", &summary(&style, path, &kept, false));
+    }
+
+    #[test]
+    fn the_document_has_a_secret_only_if_it_was_made_now() {
+        let engines = Engines { container: Ok("Docker 28.5.2 at /x".into()), native: Err("no".into()) };
+        let told = |secret| {
+            let wanted = Wanted { name: "raj".into(), group: None, secret };
+            document(Path::new("/c"), &wanted, true, &engines)["setup"].clone()
+        };
+        let made = told(SecretChoice::Generated("k7qm".into()));
+        assert_eq!(made["new_secret"], "k7qm");
+        assert_eq!((made["config"].as_str(), made["changed"].as_bool()), (Some("/c"), Some(true)));
+        assert_eq!(
+            (made["container_engine"].as_str(), made["native_engine_error"].as_str()),
+            (Some("Docker 28.5.2 at /x"), Some("no"))
+        );
+        assert!(!told(SecretChoice::Given("k7qm".into())).to_string().contains("k7qm"));
+    }
+
+    #[test]
+    fn who_joins_with_a_weak_secret_is_not_sent_out_of_the_group() {
+        let style = golden::STYLES[0].1;
+        let text = weak("it is shorter than 16 characters", &style);
+        assert!(text.contains("Change it together") && text.contains("--secret-file -"), "{text}");
     }
 
     #[test]

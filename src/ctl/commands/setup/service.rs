@@ -42,7 +42,13 @@ pub(super) async fn offer(
         install(service, around)?;
     }
     service.enable().await?;
-    ctx.print(&format!("{} Homie starts whenever {}\n", ctx.out.tick(), service.when()))
+    let done = format!("Homie starts whenever {}", service.when());
+    if ctx.json {
+        // Standard output is for the document.
+        ctx.note(&done);
+        return Ok(());
+    }
+    ctx.print(&format!("{} {done}\n", ctx.out.tick()))
 }
 
 /// Puts a unit for this very homied where systemd looks. Packages bring their own, hardened further.

@@ -49,7 +49,8 @@ async fn begin(ctx: &Context) -> Result<StatusView, CtlError> {
                 "`homie setup` does it (with --yes it asks nothing)",
             ));
         }
-        setup::run(ctx, SetupArgs { no_service: true, ..SetupArgs::default() }).await?;
+        let args = SetupArgs { no_service: true, ..SetupArgs::default() };
+        setup::set_up(ctx, &args, setup::Next::Up).await?;
         places = self::places()?;
     }
     // The short animation of the sources: a spinner, where somebody watches.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, PeerStatus, PeerView, ResultRef, Role, Totals, Usage,
-    Via,
+    BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, Limits, PeerStatus, PeerView, ResultRef, Role,
+    Totals, Usage, Via,
 };
 use crate::wire::ipc::Candidate;
 
@@ -114,6 +114,17 @@ fn the_whole_road_ends_with_the_scripts_exit_code_and_an_acknowledgement_after_t
     assert_eq!(ended(&job), &Outcome::Exited { code: 3 });
     assert_eq!((job.record().delivery, job.record().results), (Delivery::Waiting, Some(RESULTS)));
     assert_eq!(job.on(Input::Reported(done(1, 2)), at(7)), []);
+}
+
+#[test]
+fn what_the_worker_gives_the_job_is_known_here() {
+    let mut job = running();
+    let limits = Limits { timeout_s: 77, ..Limits::default() };
+    job.on(Input::Reported(HostedStatus { limits: Some(limits.clone()), ..status(1, HostedState::Running) }), at(50));
+    assert_eq!(job.record().limits, Some(limits.clone()));
+    // A report of an older release says nothing of it.
+    job.on(Input::Reported(status(1, HostedState::Running)), at(60));
+    assert_eq!(job.record().limits, Some(limits));
 }
 
 #[test]
