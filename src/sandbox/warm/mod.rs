@@ -177,8 +177,8 @@ impl Pool {
         let patience = u32::try_from(patience).unwrap_or(u32::MAX);
         match self.engine.start_ahead(&self.node, &id, &dir, &kind, patience).await {
             Ok(warm) => match self.put(kind, warm) {
-                Ok(()) => true,
-                Err(warm) => {
+                None => true,
+                Some(warm) => {
                     self.discard(warm).await;
                     false
                 }
@@ -192,14 +192,14 @@ impl Pool {
     }
 
     /// One more waits; given back when the pool was closed meanwhile.
-    fn put(&self, kind: Kind, warm: Warm) -> Result<(), Warm> {
+    fn put(&self, kind: Kind, warm: Warm) -> Option<Warm> {
         let now = self.now();
         let mut state = self.state();
         if state.closed {
-            return Err(warm);
+            return Some(warm);
         }
         state.shelf.put(kind, warm, now);
-        Ok(())
+        None
     }
 
     /// Destroys a container and what is left of its directory.
