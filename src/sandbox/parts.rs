@@ -107,6 +107,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         engines: engines.clone(),
         pool,
         docker_host,
+        gpus: parts.gpus.clone(),
         keep,
     });
     let (survey_tx, mut survey) = watch::channel(None);
