@@ -10,6 +10,7 @@ use super::supervisor::{EXIT, try_lock};
 use super::warm::PREFIX;
 use crate::config::EngineChoice;
 use crate::model::{EngineKind, EngineOffer, Epoch, JobId};
+use crate::wire::doctor::{Check, Level};
 
 /// What a look at all engines found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +36,30 @@ impl Survey {
     /// The image of an environment.
     pub(super) fn image(&self, engine: EngineKind, env: &str) -> Option<String> {
         self.images.get(&(engine.as_str(), env.to_owned())).cloned()
+    }
+
+    /// The engines that are ready, each with the image of environment `base` if it has images.
+    pub(super) fn engines(&self) -> Vec<(EngineKind, Option<String>)> {
+        self.offers.iter().map(|offer| (offer.kind, self.image(offer.kind, "base"))).collect()
+    }
+
+    /// What each engine gives, what it does not, and why one is not ready.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let row = |subject: &str, level, text: String| Check { subject: subject.to_owned(), level, text };
+        let ready = self.offers.iter().map(|offer| {
+            let envs = if offer.envs.is_empty() { "none".to_owned() } else { offer.envs.join(", ") };
+            let text = format!("{} isolation; environments: {envs}", offer.isolation);
+            row(&format!("{} engine", offer.kind.as_str()), Level::Good, text)
+        });
+        let split = |line: &'_ String| {
+            let (subject, text) = line.split_once(": ").unwrap_or(("engines", line));
+            (subject.to_owned(), text.to_owned())
+        };
+        let less = self.warnings.iter().map(split).map(|(subject, text)| row(&subject, Level::Less, text));
+        // One engine is enough to host jobs.
+        let level = if self.offers.is_empty() { Level::Bad } else { Level::Less };
+        let trouble = self.trouble.iter().map(split).map(|(name, text)| row(&format!("{name} engine"), level, text));
+        ready.chain(less).chain(trouble).collect()
     }
 
     fn add(&mut self, kind: EngineKind, probed: Result<Ready, EngineError>) {

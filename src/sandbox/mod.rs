@@ -12,6 +12,7 @@ pub mod engine;
 mod engines;
 pub mod envs;
 mod error;
+pub mod escape;
 mod follow;
 mod hosted;
 mod life;

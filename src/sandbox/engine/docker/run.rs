@@ -454,6 +454,10 @@ impl EngineJob for DockerJob {
         self.cgroup.as_ref().map(|cgroup| cgroup.meter.clone()).unwrap_or_default()
     }
 
+    fn roster(&self) -> Option<std::path::PathBuf> {
+        self.cgroup.as_ref().map(Cgroup::roster)
+    }
+
     async fn usage(&mut self) -> Usage {
         self.sample.lock().unwrap_or_else(PoisonError::into_inner).usage
     }
