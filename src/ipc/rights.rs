@@ -39,13 +39,16 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::RESULTS_PLACED
         | method::RESULTS_DELIVERED
         | method::HISTORY
-        | method::HISTORY_STATS => Ok(()),
+        | method::HISTORY_STATS
+        | method::DOCTOR => Ok(()),
         method::TRUST
         | method::TRUST_NEW_KEY
         | method::PEERS_ADD
         | method::PEERS_REMOVE
         | method::CONFIG
         | method::CONFIG_RELOAD
+        | method::JOB_LIMIT
+        | method::JOB_TOP
         | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());
@@ -79,6 +82,8 @@ mod tests {
             method::PEERS_REMOVE,
             method::CONFIG,
             method::CONFIG_RELOAD,
+            method::JOB_LIMIT,
+            method::JOB_TOP,
             method::SHUTDOWN,
         ] {
             assert_eq!(check(user, closed).map_err(|r| r.kind), Err(RefusalKind::NotAllowed), "{closed}");

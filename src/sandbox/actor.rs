@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
@@ -18,11 +18,13 @@ use super::assignments::{
     Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
 };
 use super::engines::{Survey, preferred};
+use super::escape::{self, Ground};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
+use super::live;
 use super::messages::{
-    AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
-    OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, Borrower, CheckEngines, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs,
+    HostedResults, LimitJob, LiveJobs, OpenResults, StartJob, StopJob, TryJails, WatchJob,
 };
 use super::parts::SandboxParts;
 use super::policy::Machine;
@@ -32,6 +34,8 @@ use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_ou
 use crate::model::{Epoch, HostedState, JobId, JobRecord, Offer, PeerId, SeenGpu};
 use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
+use crate::wire::doctor::DoctorRow;
+use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
@@ -50,6 +54,8 @@ pub struct SandboxActor {
     lives: JoinSet<()>,
     survey: watch::Receiver<Option<Survey>>,
     draining: bool,
+    /// One escape suite at a time.
+    suite: Arc<Mutex<()>>,
     turns: Turns,
 }
 
@@ -81,6 +87,7 @@ pub(super) fn run(
             lives: JoinSet::new(),
             survey,
             draining: false,
+            suite: Arc::default(),
             turns: Turns::default(),
         };
         for found in found {
@@ -175,6 +182,7 @@ impl SandboxActor {
         let (orders_tx, orders) = watch::channel(orders);
         let (accepted_tx, accepted) = watch::channel(None);
         let (running_tx, running) = watch::channel(None);
+        let (limited_tx, limited) = watch::channel(None);
         let (announce, log) = OutputLog::new(dir.join(super::supervisor::OUTPUT), log);
         let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, &grant.env));
         let borrower = record.peer.unwrap_or(PeerId([0; 32]));
@@ -189,6 +197,7 @@ impl SandboxActor {
             orders,
             accepted: accepted_tx,
             running: running_tx,
+            limited: limited_tx,
         };
         let me = me.clone();
         self.lives.spawn(async move {
@@ -203,7 +212,19 @@ impl SandboxActor {
         });
         self.jobs.insert(
             job,
-            Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted, running },
+            Hosted {
+                borrower,
+                base: record,
+                grant,
+                dir,
+                status,
+                log,
+                orders: orders_tx,
+                accepted,
+                running,
+                limited,
+                limit_turn: Arc::default(),
+            },
         );
         while self.lives.try_join_next().is_some() {}
     }
@@ -366,11 +387,48 @@ impl Handler<HostedJobs> for SandboxActor {
     }
 }
 
-impl Handler<DrainSandbox> for SandboxActor {
-    type Result = ();
+impl Handler<LimitJob> for SandboxActor {
+    type Result = ResponseFuture<Result<LimitedJob, Refusal>>;
 
-    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) {
+    fn handle(&mut self, LimitJob { job, change }: LimitJob, _: &mut Self::Context) -> Self::Result {
+        let found = match self.jobs.values().filter(|h| h.base.id.to_string().starts_with(&job)).collect::<Vec<_>>()[..]
+        {
+            [hosted] => Ok((hosted.relimit(), hosted.record())),
+            [] => Err(Refusal::new(RefusalKind::UnknownJob, format!("no job {job} runs here"))
+                .hint("`homie jobs --hosted` lists those that do")),
+            _ => Err(Refusal::new(RefusalKind::BadRequest, format!("several jobs begin with {job}"))
+                .hint("type more digits")),
+        };
+        let facts = self.parts.facts.borrow();
+        let machine = Machine { cores: facts.cores, memory_bytes: facts.memory_bytes };
+        drop(facts);
+        Box::pin(async move {
+            let (relimit, mut record) = found?;
+            let (before, after) = relimit.make(change, machine).await?;
+            record.limits = Some(after.clone());
+            Ok(LimitedJob { record, before, after })
+        })
+    }
+}
+
+impl Handler<LiveJobs> for SandboxActor {
+    type Result = ResponseFuture<Vec<LiveJob>>;
+
+    fn handle(&mut self, _: LiveJobs, _: &mut Self::Context) -> Self::Result {
+        let mut jobs: Vec<_> = self.jobs.values().filter(|h| h.is_active()).map(Hosted::measured).collect();
+        jobs.sort_by_key(|m| m.record.created_ms);
+        let gpus = self.parts.gpus.borrow().clone();
+        Box::pin(async move { blocking(move || Ok(live::look(jobs, &gpus, wall_ms()))).await.unwrap_or_default() })
+    }
+}
+
+impl Handler<DrainSandbox> for SandboxActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
+        let pool = self.shared.pool.clone();
+        Box::pin(async move { pool.close().await })
     }
 }
 
@@ -388,6 +446,38 @@ impl Handler<EngineWarnings> for SandboxActor {
 
     fn handle(&mut self, _: EngineWarnings, _: &mut Self::Context) -> Self::Result {
         self.survey.borrow().as_ref().map(|survey| survey.warnings.clone()).unwrap_or_default()
+    }
+}
+
+impl Handler<CheckEngines> for SandboxActor {
+    type Result = MessageResult<CheckEngines>;
+
+    fn handle(&mut self, _: CheckEngines, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.survey.borrow().as_ref().map(Survey::checks).unwrap_or_default())
+    }
+}
+
+impl Handler<TryJails> for SandboxActor {
+    type Result = Result<mpsc::Receiver<DoctorRow>, Refusal>;
+
+    fn handle(&mut self, _: TryJails, _: &mut Self::Context) -> Self::Result {
+        let Ok(turn) = Arc::clone(&self.suite).try_lock_owned() else {
+            return Err(Refusal::new(RefusalKind::Busy, "the escape probes are running already"));
+        };
+        let engines = self.survey.borrow().as_ref().map(Survey::engines).unwrap_or_default();
+        let ground = Ground {
+            exe: self.parts.exe.clone(),
+            jobs_dir: self.parts.dir.clone(),
+            node: self.shared.node.clone(),
+            docker_host: self.shared.docker_host.clone(),
+            engines,
+        };
+        let (to, rows) = mpsc::channel(MAILBOX);
+        self.lives.spawn(async move {
+            escape::suite(ground, to).await;
+            drop(turn);
+        });
+        Ok(rows)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The task owns what it does; the actor gives [`Orders`] and reads the status. Where an earlier homied left the job
 //! is an [`Entry`]: the same road, joined further down.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +15,20 @@ use super::admission::Grant;
 use super::engine::{JobLaunch, native};
 use super::engines::Engines;
 use super::error::SandboxError;
-use super::follow::{Eyes, Followed, Orders, end_unfollowed, follow, supervise};
+use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, supervise};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
-use super::supervisor::{LAUNCH, OUTPUT, StartedNote, write_json};
-use super::{policy, workspace};
+use super::supervisor::{LAUNCH, LimitedNote, OUTPUT, StartedNote, write_json};
+use super::warm::Pool;
+use super::{live, policy, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
 use crate::history::messages::PutRecord;
 use crate::link::messages::inputs_pin;
 use crate::mailbox::{Outlet, ask_outlet};
-use crate::model::{EngineKind, FailKind, HostedState, HostedStatus, JobRecord, Manifest, Outcome, Usage};
+use crate::model::{
+    EngineKind, FailKind, HostedState, HostedStatus, JobId, JobRecord, Manifest, Outcome, SeenGpu, Usage,
+};
 use crate::pipe::LogAnnouncer;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -48,7 +52,11 @@ pub(super) struct Shared {
     pub(super) blobs: BlobStore,
     pub(super) put: Outlet<PutRecord>,
     pub(super) engines: Engines,
+    /// Containers that were started ahead.
+    pub(super) pool: Pool,
     pub(super) docker_host: Option<String>,
+    /// The GPUs as last seen.
+    pub(super) gpus: watch::Receiver<Vec<SeenGpu>>,
     /// How long results wait for their owner.
     pub(super) keep: Duration,
 }
@@ -82,6 +90,8 @@ pub(super) struct Life {
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
     /// What the supervisor says when the program runs.
     pub(super) running: watch::Sender<Option<StartedNote>>,
+    /// What it says of new limits.
+    pub(super) limited: watch::Sender<Option<LimitedNote>>,
 }
 
 /// How a job ended, before results are looked at.
@@ -170,9 +180,12 @@ impl Life {
         if !matches!(entry, Entry::Supervise) {
             self.prepare().await?;
         }
-        if let Some(by) = self.orders.borrow().stop.clone() {
+        let stop = self.orders.borrow().stop.clone();
+        if let Some(by) = stop {
             // An earlier homied may have started it; then the supervisor has to be told.
             if !matches!(entry, Entry::Supervise) {
+                // It may have been given a container that waits for it.
+                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
                 return Ok(Some(End::before_start(Outcome::Cancelled { by })));
             }
         }
@@ -200,15 +213,29 @@ impl Life {
     ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let (status, running) = (&self.status, &self.running);
-            let started = |note: StartedNote| {
-                status.send_modify(|s| s.state = HostedState::Running);
-                running.send_replace(Some(note));
-                changed();
+            let (status, running, limited) = (&self.status, &self.running, &self.limited);
+            let hear = |news: News| match news {
+                News::Started(note) => {
+                    status.send_modify(|s| s.state = HostedState::Running);
+                    running.send_replace(Some(note));
+                    changed();
+                }
+                News::Limited(note) => {
+                    if note.error.is_none() {
+                        status.send_modify(|s| s.limits = Some(note.limits.clone()));
+                    }
+                    limited.send_replace(Some(note));
+                }
             };
+            let gpu_memory = watch_gpu_memory(self.base.id, &self.grant, status, self.shared.gpus.clone());
             let error = match eyes.take().map_or_else(|| Eyes::open(&self.dir), Ok) {
                 Ok(eyes) => {
-                    match follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, started).await {
+                    let followed = follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, hear);
+                    let followed = tokio::select! {
+                        followed = followed => followed,
+                        never = gpu_memory => match never {},
+                    };
+                    match followed {
                         Ok(followed) => return Ok(followed),
                         Err(error) => error,
                     }
@@ -243,7 +270,7 @@ impl Life {
     async fn prepare(&self) -> Result<(), SandboxError> {
         self.set(HostedState::Preparing);
         let (uid, gid) = native::job_user();
-        let launch = JobLaunch {
+        let mut launch = JobLaunch {
             job: self.base.id,
             epoch: self.base.epoch,
             node: self.shared.node.clone(),
@@ -262,28 +289,40 @@ impl Life {
         };
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
         let pin = inputs_pin(self.base.id, self.base.epoch);
-        blocking(move || {
+        let dir = self.dir.clone();
+        // Left half made by a homied that was killed.
+        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
+        launch.warm = self.shared.pool.take(&launch).await;
+        let warm = launch.warm.clone();
+        let laid_out = blocking(move || {
             let dir = &launch.job_dir;
             let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
             let work = launch.work_dir();
-            // Left half made by a homied that was killed.
-            workspace::remove(&work)?;
-            workspace::materialise(&work, &manifest, &blobs, uid, gid)?;
+            match launch.warm {
+                Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
+                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
+            }
             let list = dir.join(INPUTS);
             std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
             let path = dir.join(LAUNCH);
             write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
             // The copy is complete: the store may forget its own.
             Ok(blobs.unpin(&pin)?)
-        })
-        .await
+        });
+        match (laid_out.await, warm) {
+            (Err(e), Some(warm)) => {
+                self.shared.pool.discard(warm).await;
+                Err(e)
+            }
+            (laid_out, _) => laid_out,
+        }
     }
 
     /// Lists the results and writes the end down.
     async fn finish(&mut self, mut end: End) {
         self.status.send_modify(|s| {
             s.state = HostedState::Collecting;
-            s.usage = end.usage;
+            s.usage = Usage { gpu_memory_bytes: s.usage.gpu_memory_bytes, ..end.usage };
             s.output_bytes = end.output_bytes;
         });
         let dir = self.dir.clone();
@@ -355,6 +394,24 @@ impl Life {
             tracing::warn!(job = %self.base.id, %error, "the directory of a hosted job stays");
         }
     }
+}
+
+/// Keeps the largest use of GPU memory that is seen, for as long as it is polled. Nobody is woken by it: it is told with
+/// the end.
+async fn watch_gpu_memory(
+    job: JobId,
+    grant: &Grant,
+    status: &watch::Sender<HostedStatus>,
+    mut gpus: watch::Receiver<Vec<SeenGpu>>,
+) -> Infallible {
+    while !grant.gpus.is_empty() && gpus.changed().await.is_ok() {
+        let now = live::gpu_memory(job, &gpus.borrow_and_update());
+        status.send_if_modified(|s| {
+            s.usage.gpu_memory_bytes = s.usage.gpu_memory_bytes.max(now);
+            false
+        });
+    }
+    std::future::pending().await
 }
 
 /// The results of a job that has ended, from its directory alone. One that never began has none.

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::mailbox::Word;
-use crate::model::{Epoch, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::model::{Epoch, HostedStatus, JobId, JobRecord, LimitChange, Manifest, Offer, PeerId};
 use crate::pipe::OutputLog;
+use crate::wire::doctor::{Check, DoctorRow};
+use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::Refusal;
 
 /// Who asks: a hosted job belongs to the peer that offered it, and only that peer may touch it.
@@ -119,6 +121,21 @@ pub struct ForgetJob {
 #[rtype(result = "Vec<JobRecord>")]
 pub struct HostedJobs;
 
+/// Changes the limits of a running job, by the owner's wish. Answers when they hold.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<LimitedJob, Refusal>")]
+pub struct LimitJob {
+    /// Its id or a unique beginning of it.
+    pub job: String,
+    /// What changes.
+    pub change: LimitChange,
+}
+
+/// What the jobs hosted here use at this moment.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<LiveJob>")]
+pub struct LiveJobs;
+
 /// Takes no more jobs. The running ones go on under their supervisors and are adopted by the next homied.
 #[derive(Debug, Word)]
 #[rtype(result = "()")]
@@ -128,6 +145,17 @@ pub struct DrainSandbox;
 #[derive(Debug, Word)]
 #[rtype(result = "Option<String>")]
 pub struct EngineTrouble;
+
+/// What each engine gives here, and what it does not.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<Check>")]
+pub struct CheckEngines;
+
+/// Runs the escape suite in every engine that is ready. A row comes for each probe; the end of the channel is the end
+/// of the suite, and what prevented it comes as a check.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<mpsc::Receiver<DoctorRow>, Refusal>")]
+pub struct TryJails;
 
 /// What the owner should know of the engines that are ready: limits that this kernel or user cannot give.
 #[derive(Debug, Word)]

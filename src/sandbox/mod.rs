@@ -12,14 +12,18 @@ pub mod engine;
 mod engines;
 pub mod envs;
 mod error;
+pub mod escape;
 mod follow;
 mod hosted;
 mod life;
+mod live;
 pub mod messages;
 mod parts;
 mod policy;
+mod relimit;
 mod results;
 mod supervisor;
+mod warm;
 mod workspace;
 
 use std::ffi::OsString;

@@ -9,12 +9,13 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
+pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LimitArgs, LogsArgs, ResultsArgs, TopArgs};
 pub use machine::{
-    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
-    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
+    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DoctorArgs, DownArgs, EnvAction, EnvArgs,
+    ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
+pub use split::AFTER_SCRIPT;
 
 /// Run your scripts on your friends' idle machines.
 #[derive(Debug, Parser)]
@@ -70,6 +71,10 @@ pub enum Command {
     Results(ResultsArgs),
     /// Cancel a job
     Cancel(CancelArgs),
+    /// Show what the jobs that run here use now
+    Top(TopArgs),
+    /// Change the limits of a job that runs here
+    Limit(LimitArgs),
     /// Show past jobs, sent and hosted
     History(HistoryArgs),
     /// Add a machine that broadcasts do not reach, by its address
@@ -82,6 +87,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// The environments that jobs run in
     Env(EnvArgs),
+    /// Say what works here and what this machine cannot give; with --sandbox, try to break out of it
+    Doctor(DoctorArgs),
     /// Two homied on this machine, one real job from one to the other
     Demo(DemoArgs),
     /// Print completions for a shell
@@ -98,6 +105,11 @@ impl Cli {
     /// clap's own: usage, help and version, ready to print.
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         Self::try_parse_from(split::normalise(argv.into_iter().collect(), &Self::command()))
+    }
+
+    /// Whether the words after `run` hold its script (or the code in its place) already.
+    pub fn script_given(words: &[OsString], tree: &clap::Command) -> bool {
+        split::script_given(words, tree)
     }
 
     /// Whether a command line that [`Cli::read`] refuses asks for JSON, so that its refusal is JSON too.
@@ -120,7 +132,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct trust demo completions env"
+                     list-direct trust demo completions env doctor top limit"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

@@ -6,10 +6,12 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod down;
 pub mod env;
 pub mod history;
 pub mod jobs;
+pub mod limit;
 pub mod list_direct;
 pub mod logs;
 pub mod man;
@@ -19,6 +21,7 @@ pub mod results;
 pub mod run;
 pub mod setup;
 pub mod status;
+pub mod top;
 pub mod trust;
 pub mod up;
 pub mod whoami;
@@ -41,6 +44,8 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Attach(args) => attach::run(ctx, args).await,
         Command::Results(args) => results::run(ctx, args).await,
         Command::Cancel(args) => cancel::run(ctx, args).await,
+        Command::Top(args) => top::run(ctx, args).await,
+        Command::Limit(args) => limit::run(ctx, args).await,
         Command::Setup(args) => setup::run(ctx, args).await,
         Command::Up(args) => up::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,
@@ -54,6 +59,7 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Trust(args) => trust::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
         Command::Env(args) => env::run(ctx, args).await,
+        Command::Doctor(args) => doctor::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),

@@ -13,6 +13,7 @@
 pub mod docker;
 mod meter;
 pub mod native;
+mod seccomp;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -284,6 +285,18 @@ pub trait EngineJob {
     /// # Errors
     /// The engine refused or went away.
     fn kill(&mut self) -> impl Future<Output = Result<(), EngineError>>;
+
+    /// A file of this machine that lists the job's processes, one number a line (`cgroup.procs`), where the engine has
+    /// them elsewhere than below the supervisor.
+    fn roster(&self) -> Option<PathBuf> {
+        None
+    }
+    /// Holds the running job to `after` instead of `before` from now on: processors, memory and processes; time is the
+    /// supervisor's. What does not differ is not touched.
+    ///
+    /// # Errors
+    /// The engine or the kernel refuses; some of it may hold already.
+    fn limit(&mut self, before: &Limits, after: &Limits) -> impl Future<Output = Result<(), EngineError>>;
 
     /// Where its counters are, as far as they can be read from here.
     fn meter(&self) -> Meter;
