@@ -88,6 +88,10 @@ fn tree(words: &[OsString]) -> Command {
         tree = within(tree, verb, &|command| command.mut_args(named));
     }
     let after = script_is_given(words, &tree);
+    if after {
+        // Flags of every verb, but behind the script they are the script's.
+        tree = tree.mut_args(|arg| arg.global(false));
+    }
     within(tree, &["run"], &|run| scripts(run, after))
 }
 
