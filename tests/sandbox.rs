@@ -14,12 +14,15 @@ use homie::config::{EngineChoice, Settings};
 use homie::history;
 use homie::mailbox::{Door, ask};
 use homie::model::{
-    Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, Limits, Manifest, Needs,
-    Offer, Outcome, PeerId, SeenGpu, Totals,
+    Amount, Digest, Epoch, Facts, FailKind, FileEntry, HostedState, HostedStatus, JobId, JobSpec, LimitChange, Limits,
+    Manifest, Needs, Offer, Outcome, PeerId, SeenGpu, Totals,
 };
 use homie::monitor::messages::{LookAtGpus, SetEngines, SetHosting};
-use homie::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob};
+use homie::sandbox::messages::{
+    AdmitJob, Borrower, ForgetJob, HostedJobs, LimitJob, LiveJobs, OpenResults, StartJob, StopJob, WatchJob,
+};
 use homie::sandbox::{self, SandboxActor, SandboxParts};
+use homie::wire::ipc::LimitedJob;
 use homie::wire::output::RecordReader;
 use homie::wire::refusal::{Refusal, RefusalKind};
 use tokio::sync::watch;
@@ -407,6 +410,69 @@ fn a_later_room_adopts_what_an_earlier_one_left() {
         assert_eq!((text.as_str(), names), ("one\ntwo\n", vec!["go".to_owned(), "result".to_owned()]));
         offer
     }));
+}
+
+async fn limit(room: &Room, job: &str, change: LimitChange) -> Result<LimitedJob, Refusal> {
+    ask(&room.door, LimitJob { job: job.to_owned(), change }, LONG).await.expect("answers")
+}
+
+#[test]
+fn the_owner_changes_the_limits_of_a_running_job() {
+    let state = tempfile::tempdir().expect("tempdir");
+    let memory = |amount| LimitChange { memory_bytes: Some(amount), ..LimitChange::default() };
+    let time = |amount| LimitChange { timeout_s: Some(amount), ..LimitChange::default() };
+    let (offer, given) = actix::System::new().block_on(async {
+        let room = Room::open(state.path()).await;
+        // Twice what it was given at first; it allocates once it is told to.
+        let script = "while [ ! -e go ]; do sleep 0.05; done; python3 -c 'bytearray(800 << 20)' && echo fits";
+        let greedy = room.offer(&["sh", "-c", script], &[], Needs::default());
+        let job = greedy.job.to_string();
+        room.admit(&greedy).await.expect("admitted");
+        let early = limit(&room, &job, memory(Amount::To(1 << 30))).await.expect_err("it does not run yet");
+        assert_eq!(early.kind, RefusalKind::Busy);
+        room.begin(&greedy).await;
+        room.until(&greedy, |s| s.state == HostedState::Running).await;
+        let refused = limit(&room, &job, memory(Amount::To(1 << 20))).await.expect_err("too little");
+        assert!(refused.kind == RefusalKind::Limits && refused.hint.is_some(), "{refused:?}");
+        let given = limit(&room, &job, memory(Amount::More(1 << 30))).await.expect("given");
+        assert_eq!((given.before.memory_bytes, given.after.memory_bytes), (512 << 20, 1536 << 20));
+        let told = room.until(&greedy, |s| s.limits.as_ref() == Some(&given.after)).await;
+        assert_eq!(told.state, HostedState::Running);
+        let live = ask(&room.door, LiveJobs, LONG).await.expect("answers");
+        assert_eq!((live.len(), &live[0].limits), (1, &given.after));
+        assert!(live[0].processes >= 1 && live[0].memory_bytes > 0, "{live:?}");
+        (greedy, given)
+    });
+    // A homied that comes later holds on to it, and may change it again.
+    actix::System::new().block_on(async {
+        let room = Room::open(state.path()).await;
+        let job = offer.job.short();
+        assert_eq!(room.until(&offer, |s| s.limits.is_some()).await.limits.as_ref(), Some(&given.after));
+        let again = loop {
+            // Until it has seen that the program runs.
+            match limit(&room, &job, time(Amount::To(3600))).await {
+                Err(refusal) if refusal.kind == RefusalKind::Busy => tokio::task::yield_now().await,
+                answer => break answer.expect("given"),
+            }
+        };
+        assert_eq!((again.before, again.after.timeout_s), (given.after.clone(), 3600));
+        let work = state.path().join("jobs").join(format!("{}-1", offer.job)).join("work");
+        std::fs::write(work.join("go"), "").expect("write");
+        let done = room.done(&offer).await;
+        assert_eq!(done.outcome, Some(Outcome::Exited { code: 0 }), "{}", room.harvest(&offer).await.0);
+        let over = limit(&room, &job, time(Amount::More(5))).await.expect_err("it has ended");
+        assert!(over.message.contains("has ended"), "{over:?}");
+
+        // Less time: its end comes sooner, without a new start.
+        let endless = room.offer(&["sleep", "1000"], &[], Needs::default());
+        room.begin(&endless).await;
+        room.until(&endless, |s| s.state == HostedState::Running).await;
+        let shorter = limit(&room, &endless.job.to_string(), time(Amount::To(5))).await.expect("given");
+        assert_eq!((shorter.before.timeout_s, shorter.after.timeout_s), (600, 5));
+        assert_eq!(room.done(&endless).await.outcome, Some(Outcome::TimedOut));
+        let unknown = limit(&room, "ffffffff", time(Amount::To(5))).await.expect_err("no such job");
+        assert_eq!(unknown.kind, RefusalKind::UnknownJob);
+    });
 }
 
 #[test]

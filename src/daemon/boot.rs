@@ -183,6 +183,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         stop_discovery: discovery.clone().recipient(),
         limits: monitor.clone().recipient(),
         hosted: sandbox.clone().recipient(),
+        limit: sandbox.clone().recipient(),
+        live: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
         engine_warnings: sandbox.clone().recipient(),
         find: history.clone().recipient(),

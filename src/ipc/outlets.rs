@@ -15,7 +15,7 @@ use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
 use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
-use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
+use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs, LimitJob, LiveJobs};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 use crate::secret::GroupKeys;
 
@@ -66,6 +66,10 @@ pub struct Outlets {
     pub limits: Outlet<SetLimits>,
     /// Sandbox.
     pub hosted: Outlet<HostedJobs>,
+    /// Sandbox.
+    pub limit: Outlet<LimitJob>,
+    /// Sandbox.
+    pub live: Outlet<LiveJobs>,
     /// Sandbox.
     pub engine_trouble: Outlet<EngineTrouble>,
     /// Sandbox.

@@ -46,6 +46,8 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::PEERS_REMOVE
         | method::CONFIG
         | method::CONFIG_RELOAD
+        | method::JOB_LIMIT
+        | method::JOB_TOP
         | method::SHUTDOWN => {
             if caller.admin {
                 return Ok(());
@@ -79,6 +81,8 @@ mod tests {
             method::PEERS_REMOVE,
             method::CONFIG,
             method::CONFIG_RELOAD,
+            method::JOB_LIMIT,
+            method::JOB_TOP,
             method::SHUTDOWN,
         ] {
             assert_eq!(check(user, closed).map_err(|r| r.kind), Err(RefusalKind::NotAllowed), "{closed}");

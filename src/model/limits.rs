@@ -192,6 +192,16 @@ pub fn parse_duration(text: &str) -> Result<u64, ParseAmountError> {
     if total == 0 || total > YEAR_S { Err(fail()) } else { Ok(total) }
 }
 
+/// A number from 1 to a million: of processes, say.
+///
+/// # Errors
+/// The text is none.
+pub fn parse_count(text: &str) -> Result<u64, ParseAmountError> {
+    const MOST: u64 = 1_000_000;
+    let fail = || ParseAmountError { kind: "number", text: text.chars().take(40).collect(), example: "256" };
+    text.trim().parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(fail)
+}
+
 /// Thousandths of a core from `2`, `0.5` or `1.5`.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ mod manifest;
 mod outcome;
 mod passphrase;
 mod peer;
+mod relimit;
 mod resources;
 mod text;
 
@@ -25,12 +26,13 @@ pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};
 pub use limits::{
-    LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_cpus,
-    parse_disk, parse_duration, parse_memory, parse_size, parse_size_from,
+    LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_count,
+    parse_cpus, parse_disk, parse_duration, parse_memory, parse_size, parse_size_from,
 };
 pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, PathError};
 pub use outcome::{FailKind, Outcome};
 pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
+pub use relimit::{Amount, LimitChange, describe_change};
 pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation};
 pub use text::visible_controls;

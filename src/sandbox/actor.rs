@@ -20,9 +20,10 @@ use super::assignments::{
 use super::engines::{Survey, preferred};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
+use super::live;
 use super::messages::{
     AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
-    OpenResults, StartJob, StopJob, WatchJob,
+    LimitJob, LiveJobs, OpenResults, StartJob, StopJob, WatchJob,
 };
 use super::parts::SandboxParts;
 use super::policy::Machine;
@@ -32,6 +33,7 @@ use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_ou
 use crate::model::{Epoch, HostedState, JobId, JobRecord, Offer, PeerId, SeenGpu};
 use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
+use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
@@ -175,6 +177,7 @@ impl SandboxActor {
         let (orders_tx, orders) = watch::channel(orders);
         let (accepted_tx, accepted) = watch::channel(None);
         let (running_tx, running) = watch::channel(None);
+        let (limited_tx, limited) = watch::channel(None);
         let (announce, log) = OutputLog::new(dir.join(super::supervisor::OUTPUT), log);
         let image = self.survey.borrow().as_ref().and_then(|s| s.image(grant.engine, &grant.env));
         let borrower = record.peer.unwrap_or(PeerId([0; 32]));
@@ -189,6 +192,7 @@ impl SandboxActor {
             orders,
             accepted: accepted_tx,
             running: running_tx,
+            limited: limited_tx,
         };
         let me = me.clone();
         self.lives.spawn(async move {
@@ -203,7 +207,19 @@ impl SandboxActor {
         });
         self.jobs.insert(
             job,
-            Hosted { borrower, base: record, grant, dir, status, log, orders: orders_tx, accepted, running },
+            Hosted {
+                borrower,
+                base: record,
+                grant,
+                dir,
+                status,
+                log,
+                orders: orders_tx,
+                accepted,
+                running,
+                limited,
+                limit_turn: Arc::default(),
+            },
         );
         while self.lives.try_join_next().is_some() {}
     }
@@ -363,6 +379,41 @@ impl Handler<HostedJobs> for SandboxActor {
         let mut records: Vec<JobRecord> = self.jobs.values().map(Hosted::record).collect();
         records.sort_by_key(|r| std::cmp::Reverse(r.created_ms));
         MessageResult(records)
+    }
+}
+
+impl Handler<LimitJob> for SandboxActor {
+    type Result = ResponseFuture<Result<LimitedJob, Refusal>>;
+
+    fn handle(&mut self, LimitJob { job, change }: LimitJob, _: &mut Self::Context) -> Self::Result {
+        let found = match self.jobs.values().filter(|h| h.base.id.to_string().starts_with(&job)).collect::<Vec<_>>()[..]
+        {
+            [hosted] => Ok((hosted.relimit(), hosted.record())),
+            [] => Err(Refusal::new(RefusalKind::UnknownJob, format!("no job {job} runs here"))
+                .hint("`homie jobs --hosted` lists those that do")),
+            _ => Err(Refusal::new(RefusalKind::BadRequest, format!("several jobs begin with {job}"))
+                .hint("type more digits")),
+        };
+        let facts = self.parts.facts.borrow();
+        let machine = Machine { cores: facts.cores, memory_bytes: facts.memory_bytes };
+        drop(facts);
+        Box::pin(async move {
+            let (relimit, mut record) = found?;
+            let (before, after) = relimit.make(change, machine).await?;
+            record.limits = Some(after.clone());
+            Ok(LimitedJob { record, before, after })
+        })
+    }
+}
+
+impl Handler<LiveJobs> for SandboxActor {
+    type Result = ResponseFuture<Vec<LiveJob>>;
+
+    fn handle(&mut self, _: LiveJobs, _: &mut Self::Context) -> Self::Result {
+        let mut jobs: Vec<_> = self.jobs.values().filter(|h| h.is_active()).map(Hosted::measured).collect();
+        jobs.sort_by_key(|m| m.record.created_ms);
+        let gpus = self.parts.gpus.borrow().clone();
+        Box::pin(async move { blocking(move || Ok(live::look(jobs, &gpus, wall_ms()))).await.unwrap_or_default() })
     }
 }
 

@@ -9,7 +9,7 @@ use super::follow::Orders;
 use super::hosted::{self, GRANT};
 use super::life::{Entry, engine_of};
 use super::results::Results;
-use super::supervisor::{EXIT, LAUNCH, OUTPUT, read_json};
+use super::supervisor::{EXIT, LAUNCH, LIMITED, LIMITS, LimitedNote, LimitsOrder, OUTPUT, read_json};
 use crate::model::{HostedState, HostedStatus, JobRecord, Limits};
 use crate::pipe::LogState;
 
@@ -39,6 +39,11 @@ pub(super) fn look(jobs_dir: &Path, record: JobRecord) -> Found {
     let mut orders = Orders::default();
     let mut status = HostedStatus { output_bytes: output, ..hosted::accepted_status(&record) };
     let mut log = LogState { len: output, done: false };
+    // What the owner changed holds on; an order that was not answered is given again.
+    orders.limits = read_json::<LimitsOrder>(&dir.join(LIMITS)).ok();
+    if let Ok(LimitedNote { limits, .. }) = read_json(&dir.join(LIMITED)) {
+        status.limits = Some(limits);
+    }
     let entry = if record.outcome.is_some() {
         // A job that ended before it began has no list of results.
         status = hosted::done_status(&record, &Results::load(&dir).unwrap_or_default());

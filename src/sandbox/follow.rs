@@ -20,7 +20,8 @@ use super::engine::ExitReport;
 use super::engine::native::sys;
 use super::error::SandboxError;
 use super::supervisor::{
-    self, EXIT, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, start_ticks, try_lock,
+    self, EXIT, LIMITED, LimitedNote, LimitsOrder, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id,
+    read_json, start_ticks, try_lock,
 };
 use crate::pipe::LogAnnouncer;
 
@@ -43,6 +44,24 @@ pub(super) struct Orders {
     pub(super) stop: Option<String>,
     /// Its submitter has everything.
     pub(super) forget: bool,
+    /// Other limits, by the owner's wish.
+    pub(super) limits: Option<LimitsOrder>,
+}
+
+impl Orders {
+    /// The number of the last order of limits.
+    pub(super) fn limits_seq(&self) -> u64 {
+        self.limits.as_ref().map_or(0, |order| order.seq)
+    }
+}
+
+/// What following hears of the job on the way.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Its program runs.
+    Started(StartedNote),
+    /// The supervisor has answered an order of limits.
+    Limited(LimitedNote),
 }
 
 /// Starts a supervisor for `dir`, which has its `launch.json`. `None` when one is there already.
@@ -103,7 +122,7 @@ pub(super) async fn follow(
     announce: &LogAnnouncer,
     orders: &mut watch::Receiver<Orders>,
     child: &mut Option<Child>,
-    mut started: impl FnMut(StartedNote),
+    mut tell: impl FnMut(News),
 ) -> Result<Followed, SandboxError> {
     let mut supervisor = match child.as_ref().and_then(Child::id) {
         Some(pid) => Some(open_process(pid as i32).map_err(SandboxError::io("follow the supervisor of", dir))?),
@@ -111,12 +130,20 @@ pub(super) async fn follow(
     };
     let mut has_started = false;
     let mut told_at: Option<Instant> = None;
+    // Orders of limits: the last one that the supervisor was told of, and the last one it has answered.
+    let (mut sent, mut answered) = (0, 0);
     let mut gone = false;
     loop {
         announce.grown(fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()));
         if !has_started && let Ok(note) = read_json(&dir.join(STARTED)) {
             has_started = true;
-            started(note);
+            tell(News::Started(note));
+        }
+        if let Ok(note) = read_json::<LimitedNote>(&dir.join(LIMITED))
+            && note.seq > answered
+        {
+            answered = note.seq;
+            tell(News::Limited(note));
         }
         let exit = dir.join(EXIT);
         if exit.exists() {
@@ -149,6 +176,15 @@ pub(super) async fn follow(
         if let (None, true, Some(process), Some(_)) = (told_at, stop, &supervisor, &note) {
             sys::pidfd_signal(process, Signal::SIGTERM).map_err(SandboxError::io("stop the supervisor of", dir))?;
             told_at = Some(Instant::now());
+        }
+        let order = orders.borrow().limits.clone();
+        // Before the program runs the supervisor reads the file by itself, and could not take the signal yet.
+        if let (Some(order), Some(process), true) = (order.filter(|o| o.seq > sent), &supervisor, has_started) {
+            sent = order.seq;
+            if sent > answered {
+                sys::pidfd_signal(process, Signal::SIGUSR1)
+                    .map_err(SandboxError::io("give new limits to the supervisor of", dir))?;
+            }
         }
         tokio::select! {
             ready = changes.readable() => {

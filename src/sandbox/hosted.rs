@@ -1,14 +1,17 @@
 //! One hosted job as the actor knows it, and the record that is kept of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::admission::Grant;
 use super::follow::Orders;
+use super::live::Measured;
 use super::messages::Borrower;
+use super::relimit::Relimit;
 use super::results::Results;
-use super::supervisor::StartedNote;
+use super::supervisor::{LimitedNote, StartedNote};
 use crate::model::{
     Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Usage,
 };
@@ -38,6 +41,10 @@ pub(super) struct Hosted {
     pub(super) accepted: watch::Receiver<Option<Result<(), Refusal>>>,
     /// What its supervisor said when the program started.
     pub(super) running: watch::Receiver<Option<StartedNote>>,
+    /// What it said of new limits.
+    pub(super) limited: watch::Receiver<Option<LimitedNote>>,
+    /// Changes of limits go one after the other.
+    pub(super) limit_turn: Arc<Mutex<()>>,
 }
 
 impl Hosted {
@@ -50,6 +57,31 @@ impl Hosted {
     pub(super) fn gpu_holder(&self) -> GpuHolder {
         let init = self.running.borrow().as_ref().and_then(|note| note.meter.init);
         GpuHolder { job: self.base.id, gpus: self.grant.gpus.iter().map(|g| g.index).collect(), init }
+    }
+
+    /// What a change of its limits needs.
+    pub(super) fn relimit(&self) -> Relimit {
+        Relimit {
+            dir: self.dir.clone(),
+            status: self.status.clone(),
+            running: self.running.clone(),
+            orders: self.orders.clone(),
+            limited: self.limited.clone(),
+            turn: Arc::clone(&self.limit_turn),
+        }
+    }
+
+    /// What a look at its counters needs.
+    pub(super) fn measured(&self) -> Measured {
+        let running = self.running.borrow();
+        let mut record = self.record();
+        record.started_ms = record.started_ms.or(running.as_ref().map(|note| note.started_ms));
+        Measured {
+            limits: record.limits.clone().unwrap_or_else(|| self.grant.limits.clone()),
+            record,
+            gpus: self.grant.gpus.iter().map(|g| g.index).collect(),
+            meter: running.as_ref().map(|note| note.meter.clone()),
+        }
     }
 
     /// Its record now.

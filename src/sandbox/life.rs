@@ -3,6 +3,7 @@
 //! The task owns what it does; the actor gives [`Orders`] and reads the status. Where an earlier homied left the job
 //! is an [`Entry`]: the same road, joined further down.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +15,19 @@ use super::admission::Grant;
 use super::engine::{JobLaunch, native};
 use super::engines::Engines;
 use super::error::SandboxError;
-use super::follow::{Eyes, Followed, Orders, end_unfollowed, follow, supervise};
+use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, supervise};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
-use super::supervisor::{LAUNCH, OUTPUT, StartedNote, write_json};
-use super::{policy, workspace};
+use super::supervisor::{LAUNCH, LimitedNote, OUTPUT, StartedNote, write_json};
+use super::{live, policy, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
 use crate::history::messages::PutRecord;
 use crate::link::messages::inputs_pin;
 use crate::mailbox::{Outlet, ask_outlet};
-use crate::model::{EngineKind, FailKind, HostedState, HostedStatus, JobRecord, Manifest, Outcome, Usage};
+use crate::model::{
+    EngineKind, FailKind, HostedState, HostedStatus, JobId, JobRecord, Manifest, Outcome, SeenGpu, Usage,
+};
 use crate::pipe::LogAnnouncer;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -49,6 +52,8 @@ pub(super) struct Shared {
     pub(super) put: Outlet<PutRecord>,
     pub(super) engines: Engines,
     pub(super) docker_host: Option<String>,
+    /// The GPUs as last seen.
+    pub(super) gpus: watch::Receiver<Vec<SeenGpu>>,
     /// How long results wait for their owner.
     pub(super) keep: Duration,
 }
@@ -82,6 +87,8 @@ pub(super) struct Life {
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
     /// What the supervisor says when the program runs.
     pub(super) running: watch::Sender<Option<StartedNote>>,
+    /// What it says of new limits.
+    pub(super) limited: watch::Sender<Option<LimitedNote>>,
 }
 
 /// How a job ended, before results are looked at.
@@ -200,15 +207,29 @@ impl Life {
     ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let (status, running) = (&self.status, &self.running);
-            let started = |note: StartedNote| {
-                status.send_modify(|s| s.state = HostedState::Running);
-                running.send_replace(Some(note));
-                changed();
+            let (status, running, limited) = (&self.status, &self.running, &self.limited);
+            let hear = |news: News| match news {
+                News::Started(note) => {
+                    status.send_modify(|s| s.state = HostedState::Running);
+                    running.send_replace(Some(note));
+                    changed();
+                }
+                News::Limited(note) => {
+                    if note.error.is_none() {
+                        status.send_modify(|s| s.limits = Some(note.limits.clone()));
+                    }
+                    limited.send_replace(Some(note));
+                }
             };
+            let gpu_memory = watch_gpu_memory(self.base.id, &self.grant, status, self.shared.gpus.clone());
             let error = match eyes.take().map_or_else(|| Eyes::open(&self.dir), Ok) {
                 Ok(eyes) => {
-                    match follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, started).await {
+                    let followed = follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, hear);
+                    let followed = tokio::select! {
+                        followed = followed => followed,
+                        never = gpu_memory => match never {},
+                    };
+                    match followed {
                         Ok(followed) => return Ok(followed),
                         Err(error) => error,
                     }
@@ -283,7 +304,7 @@ impl Life {
     async fn finish(&mut self, mut end: End) {
         self.status.send_modify(|s| {
             s.state = HostedState::Collecting;
-            s.usage = end.usage;
+            s.usage = Usage { gpu_memory_bytes: s.usage.gpu_memory_bytes, ..end.usage };
             s.output_bytes = end.output_bytes;
         });
         let dir = self.dir.clone();
@@ -355,6 +376,24 @@ impl Life {
             tracing::warn!(job = %self.base.id, %error, "the directory of a hosted job stays");
         }
     }
+}
+
+/// Keeps the largest use of GPU memory that is seen, for as long as it is polled. Nobody is woken by it: it is told with
+/// the end.
+async fn watch_gpu_memory(
+    job: JobId,
+    grant: &Grant,
+    status: &watch::Sender<HostedStatus>,
+    mut gpus: watch::Receiver<Vec<SeenGpu>>,
+) -> Infallible {
+    while !grant.gpus.is_empty() && gpus.changed().await.is_ok() {
+        let now = live::gpu_memory(job, &gpus.borrow_and_update());
+        status.send_if_modified(|s| {
+            s.usage.gpu_memory_bytes = s.usage.gpu_memory_bytes.max(now);
+            false
+        });
+    }
+    std::future::pending().await
 }
 
 /// The results of a job that has ended, from its directory alone. One that never began has none.

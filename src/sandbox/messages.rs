@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use crate::mailbox::Word;
-use crate::model::{Epoch, HostedStatus, JobId, JobRecord, Manifest, Offer, PeerId};
+use crate::model::{Epoch, HostedStatus, JobId, JobRecord, LimitChange, Manifest, Offer, PeerId};
 use crate::pipe::OutputLog;
+use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::Refusal;
 
 /// Who asks: a hosted job belongs to the peer that offered it, and only that peer may touch it.
@@ -118,6 +119,21 @@ pub struct ForgetJob {
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<JobRecord>")]
 pub struct HostedJobs;
+
+/// Changes the limits of a running job, by the owner's wish. Answers when they hold.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<LimitedJob, Refusal>")]
+pub struct LimitJob {
+    /// Its id or a unique beginning of it.
+    pub job: String,
+    /// What changes.
+    pub change: LimitChange,
+}
+
+/// What the jobs hosted here use at this moment.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<LiveJob>")]
+pub struct LiveJobs;
 
 /// Takes no more jobs. The running ones go on under their supervisors and are adopted by the next homied.
 #[derive(Debug, Word)]

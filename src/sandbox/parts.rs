@@ -96,6 +96,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         put: parts.put.clone(),
         engines: engines.clone(),
         docker_host,
+        gpus: parts.gpus.clone(),
         keep,
     });
     let (survey_tx, mut survey) = watch::channel(None);

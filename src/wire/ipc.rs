@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::model::{Digest, Facts, JobId, JobSpec, PeerId, PeerView, Totals};
+use crate::model::{Digest, Facts, JobId, JobRecord, JobSpec, LimitChange, Limits, PeerId, PeerView, Totals};
 
 /// The first frame each way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +102,10 @@ pub mod method {
     pub const JOB_FOLLOW: &str = "job.follow";
     /// [`super::JobRef`] -> [`crate::model::JobRecord`]
     pub const JOB_CANCEL: &str = "job.cancel";
+    /// What hosted jobs use now. () -> rows of [`super::LiveJob`]
+    pub const JOB_TOP: &str = "job.top";
+    /// Changes the limits of a hosted job. [`super::LimitParams`] -> [`super::LimitedJob`]
+    pub const JOB_LIMIT: &str = "job.limit";
     /// [`super::JobRef`] -> event [`super::READY`], a transfer to the client, then `{}`
     pub const RESULTS_GET: &str = "results.get";
     /// What was sent with a job, for the rule that inputs are never replaced; no rows when the list is no longer kept.
@@ -304,6 +308,45 @@ pub struct Candidate {
 pub struct JobRef {
     /// What the user typed.
     pub job: String,
+}
+
+/// `homie limit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitParams {
+    /// What the user typed.
+    pub job: String,
+    /// What changes.
+    pub change: LimitChange,
+}
+
+/// A hosted job with other limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedJob {
+    /// The job, with the new limits.
+    pub record: JobRecord,
+    /// The limits it had.
+    pub before: Limits,
+    /// Those it has.
+    pub after: Limits,
+}
+
+/// A hosted job and what it uses at this moment. Its record's `usage` is up to now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveJob {
+    /// The job.
+    pub record: JobRecord,
+    /// What it gets.
+    pub limits: Limits,
+    /// Memory now, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads now.
+    pub processes: u32,
+    /// NVML's indices of its GPUs.
+    pub gpus: Vec<u32>,
+    /// GPU memory now, in bytes.
+    pub gpu_memory_bytes: u64,
+    /// When the counters were read, milliseconds since 1970: two looks give the use of processors.
+    pub at_ms: u64,
 }
 
 /// `homie jobs`.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::model::{Amount, parse_count, parse_cpus, parse_duration, parse_size};
+
 /// `homie jobs`
 #[derive(Debug, Args)]
 pub struct JobsArgs {
@@ -63,6 +65,37 @@ pub struct CancelArgs {
     /// Job ids, the first digits of them, or `last`
     #[arg(required = true)]
     pub jobs: Vec<String>,
+}
+
+/// `homie top`
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// One picture, and no more
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `homie limit JOB`
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("what").required(true).multiple(true).args(["cpu", "memory", "timeout", "pids"]),
+    after_help = "For jobs that run on this machine, whoever sent them. A plus gives more: --timeout +2h, --memory +1g."
+)]
+pub struct LimitArgs {
+    /// Job id, the first digits of one, or `last`
+    pub job: String,
+    /// Cores it gets (2, +0.5)
+    #[arg(long, value_name = "CORES", value_parser = |text: &str| Amount::parse(text, |t| parse_cpus(t).map(u64::from)))]
+    pub cpu: Option<Amount>,
+    /// Memory it gets (8g, +2g)
+    #[arg(long, value_name = "SIZE", value_parser = |text: &str| Amount::parse(text, parse_size))]
+    pub memory: Option<Amount>,
+    /// Time it gets, counted from its start (3h, +2h)
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| Amount::parse(text, parse_duration))]
+    pub timeout: Option<Amount>,
+    /// Processes and threads it gets (512, +100)
+    #[arg(long, value_name = "N", value_parser = |text: &str| Amount::parse(text, parse_count))]
+    pub pids: Option<Amount>,
 }
 
 /// `homie history`

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LogsArgs, ResultsArgs};
+pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LimitArgs, LogsArgs, ResultsArgs, TopArgs};
 pub use machine::{
     AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
     ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
@@ -71,6 +71,10 @@ pub enum Command {
     Results(ResultsArgs),
     /// Cancel a job
     Cancel(CancelArgs),
+    /// Show what the jobs that run here use now
+    Top(TopArgs),
+    /// Change the limits of a job that runs here
+    Limit(LimitArgs),
     /// Show past jobs, sent and hosted
     History(HistoryArgs),
     /// Add a machine that broadcasts do not reach, by its address
@@ -126,7 +130,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct trust demo completions env"
+                     list-direct trust demo completions env top limit"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

@@ -10,6 +10,7 @@ pub mod down;
 pub mod env;
 pub mod history;
 pub mod jobs;
+pub mod limit;
 pub mod list_direct;
 pub mod logs;
 pub mod man;
@@ -19,6 +20,7 @@ pub mod results;
 pub mod run;
 pub mod setup;
 pub mod status;
+pub mod top;
 pub mod trust;
 pub mod up;
 pub mod whoami;
@@ -41,6 +43,8 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Attach(args) => attach::run(ctx, args).await,
         Command::Results(args) => results::run(ctx, args).await,
         Command::Cancel(args) => cancel::run(ctx, args).await,
+        Command::Top(args) => top::run(ctx, args).await,
+        Command::Limit(args) => limit::run(ctx, args).await,
         Command::Setup(args) => setup::run(ctx, args).await,
         Command::Up(args) => up::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,

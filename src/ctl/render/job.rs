@@ -41,6 +41,20 @@ pub fn job_json(job: &JobRecord) -> Value {
         "wall_ms": job.usage.wall_ms,
         "cpu_ms": job.usage.cpu_ms,
         "peak_memory_bytes": job.usage.peak_memory_bytes,
+        "io_read_bytes": job.usage.io_read_bytes,
+        "io_write_bytes": job.usage.io_write_bytes,
+        "gpu_memory_bytes": job.usage.gpu_memory_bytes,
+        "limits": job.limits.as_ref().map(|l| {
+            json!({
+                "cpu_millis": l.cpu_millis,
+                "memory_bytes": l.memory_bytes,
+                "timeout_ms": l.timeout_s.saturating_mul(1000),
+                "pids": l.pids,
+                "disk_bytes": l.disk_bytes,
+                "output_bytes": l.output_bytes,
+                "tmp_bytes": l.tmp_bytes,
+            })
+        }),
         "input_files": job.input_totals.files,
         "input_bytes": job.input_totals.bytes,
         "result_files": job.result_totals.files,

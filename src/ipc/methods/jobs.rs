@@ -1,16 +1,21 @@
 //! Jobs and their history.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{Answer, value};
 use crate::history::messages::{FindJob, QueryRecords, QueryStats};
-use crate::ipc::session::{Session, params};
-use crate::model::JobRecord;
-use crate::sandbox::messages::HostedJobs;
+use crate::ipc::session::{Session, answer, params};
+use crate::mailbox::ask_outlet;
+use crate::model::{JobRecord, Role};
+use crate::sandbox::messages::{HostedJobs, LimitJob, LiveJobs};
 use crate::scheduler::messages::{CancelJob, ExplainJob, OpenJobs, SubmitJob};
-use crate::wire::ipc::{ExplainParams, HistoryQuery, JobRef, ListJobs, Request, Submit};
+use crate::wire::ipc::{ExplainParams, HistoryQuery, JobRef, LimitParams, ListJobs, Request, Submit};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
+/// The sandbox gives up on a supervisor before this.
+const LIMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// Rows of `homie jobs --all`: what fits on a few screens; `homie history --limit` gives more.
 const LISTED: u32 = 100;
 
@@ -51,6 +56,47 @@ pub(super) async fn cancel(session: &Session, request: &Request) -> Result<Value
         return Err(Refusal::new(RefusalKind::UnknownJob, text));
     }
     value(&session.ask(&session.shared.parts.outlets.cancel, CancelJob { job: record.id }).await??)
+}
+
+/// What the jobs hosted here use now.
+pub(super) async fn top(session: &mut Session, request: &Request) -> Answer {
+    let rows = session.ask(&session.shared.parts.outlets.live, LiveJobs).await;
+    session.rows(request.id, rows).await
+}
+
+pub(super) async fn limit(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let wanted: LimitParams = params(request)?;
+    if wanted.change.is_empty() {
+        return Err(Refusal::new(RefusalKind::BadRequest, "nothing to change was named"));
+    }
+    let mut job = wanted.job.clone();
+    if job == "last" {
+        let hosted = session.ask(&session.shared.parts.outlets.hosted, HostedJobs).await?;
+        let newest = hosted.iter().filter(|r| !r.is_terminal()).max_by_key(|r| r.created_ms);
+        job = newest.map_or(job, |r| r.id.to_string());
+    }
+    let order = LimitJob { job, change: wanted.change };
+    let limited = ask_outlet(&session.shared.parts.outlets.limit, order, LIMIT_PATIENCE).await;
+    match answer(limited)? {
+        Err(refusal) if refusal.kind == RefusalKind::UnknownJob => Err(elsewhere(session, &wanted.job, refusal).await),
+        limited => value(&limited?),
+    }
+}
+
+/// Who asks for a job that does not run here may mean one that does so elsewhere.
+async fn elsewhere(session: &Session, typed: &str, refusal: Refusal) -> Refusal {
+    let Ok(record) = find(session, typed).await else { return refusal };
+    if record.is_terminal() {
+        let text = format!("job {} has already ended: {}", record.id.short(), record.state.as_str());
+        return Refusal::new(RefusalKind::UnknownJob, text);
+    }
+    match (record.role, &record.peer_name) {
+        (Role::Sent, Some(peer)) => {
+            let text = format!("job {} does not run here but on {peer}", record.id.short());
+            Refusal::new(RefusalKind::NotAllowed, text).hint(format!("only the owner of {peer} can change its limits"))
+        }
+        _ => refusal,
+    }
 }
 
 pub(super) async fn list(session: &mut Session, request: &Request) -> Answer {

@@ -41,6 +41,8 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::JOB_LIST => jobs::list(session, &request).await,
         method::JOB_GET => Ok(jobs::get(session, &request).await),
         method::JOB_CANCEL => Ok(jobs::cancel(session, &request).await),
+        method::JOB_LIMIT => Ok(jobs::limit(session, &request).await),
+        method::JOB_TOP => jobs::top(session, &request).await,
         method::JOB_FOLLOW => follow::follow(session, &request).await,
         method::HISTORY => jobs::history(session, &request).await,
         method::HISTORY_STATS => jobs::stats(session, &request).await,

@@ -285,6 +285,13 @@ pub trait EngineJob {
     /// The engine refused or went away.
     fn kill(&mut self) -> impl Future<Output = Result<(), EngineError>>;
 
+    /// Holds the running job to `after` instead of `before` from now on: processors, memory and processes; time is the
+    /// supervisor's. What does not differ is not touched.
+    ///
+    /// # Errors
+    /// The engine or the kernel refuses; some of it may hold already.
+    fn limit(&mut self, before: &Limits, after: &Limits) -> impl Future<Output = Result<(), EngineError>>;
+
     /// Where its counters are, as far as they can be read from here.
     fn meter(&self) -> Meter;
 

@@ -73,6 +73,18 @@ pub(in crate::sandbox) fn write_json<T: Serialize>(path: &Path, value: &T) -> io
     fs::write(&beside, serde_json::to_vec(value)?).and_then(|()| fs::rename(&beside, path)).map_err(|e| named(path, e))
 }
 
+/// The same, on disk before it appears.
+pub(in crate::sandbox) fn write_json_durably<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let beside = path.with_extension("tmp");
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec(value)?)?;
+        file.sync_data()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|e| named(path, e))
+}
+
 /// Room for `exit.json` while there is some: the report must be written even after the job has filled the disk.
 pub(super) fn reserve_exit(dir: &Path) -> io::Result<()> {
     const BYTES: usize = 8 << 10;

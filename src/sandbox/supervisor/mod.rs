@@ -9,6 +9,7 @@
 //! supervisor.json  which process stands by it
 //! started.json     the program runs
 //! output           its output, as records (see wire::output), appended to
+//! limits.json      new limits, ordered by homied with SIGUSR1; limited.json is the answer
 //! exit.json        how it ended; after its appearance a supervisor only tidies up what the engine holds
 //! work/            the job's directory, /work inside
 //! ```
@@ -16,6 +17,7 @@
 
 mod disk;
 mod files;
+mod limits;
 mod log;
 mod run;
 
@@ -24,8 +26,9 @@ use std::process::ExitCode;
 
 pub(in crate::sandbox) use files::{
     EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, start_ticks, try_lock,
-    write_json,
+    write_json, write_json_durably,
 };
+pub(in crate::sandbox) use limits::{LIMITED, LIMITS, LimitedNote, LimitsOrder};
 
 use super::engine::docker::DockerEngine;
 use super::engine::native::{NativeEngine, sys};

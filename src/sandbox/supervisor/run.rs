@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::disk::Watchdog;
 use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
+use super::limits::Ear;
 use super::log::{Log, Room};
 use crate::clock::wall_ms;
 use crate::model::{FailKind, Outcome, Usage, format_bytes};
@@ -88,42 +89,51 @@ async fn read(stream: &mut Option<Stream>, buffer: &mut [u8]) -> Option<usize> {
 pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(ExitReport, Afterwards), String> {
     let text = |e: std::io::Error| e.to_string();
     let mut stop = signal(SignalKind::terminate()).map_err(text)?;
+    let mut ear = Ear::open(launch).map_err(text)?;
+    let launch = &JobLaunch { limits: ear.limits.clone(), ..launch.clone() };
     let log = Log::open(&launch.job_dir.join(OUTPUT), launch.limits.output_bytes).map_err(text)?;
     let Started { stdout, stderr, mut job } = match engine.start(launch).await {
         Ok(started) => started,
         Err(e) => return Ok((report(not_started(e), Usage::default(), log.len()), nothing())),
     };
     let began = Instant::now();
-    let deadline = began + Duration::from_secs(launch.limits.timeout_s);
     write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms(), meter: job.meter() })
         .map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes).map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
 
-    let natural = {
-        let mut wait = pin!(job.wait());
-        let mut over_cap = pin!(sleep_until(deadline));
-        let mut open = true;
-        let mut held = false;
-        loop {
-            tokio::select! {
-                more = copier.step(), if open => match more {
-                    Ok(more) => open = more,
-                    Err(e) => break Err(Reason::Disk(format!("the worker cannot keep the output: {e}"))),
-                },
-                ended = &mut wait => break Ok(ended),
-                () = sleep_until(deadline) => break Err(Reason::Deadline),
-                _ = stop.recv() => break Err(Reason::Stop),
-                reason = bark(&mut disk) => break Err(Reason::Disk(reason)),
-                () = &mut over_cap, if held => break Err(Reason::Output),
+    let mut over_cap = pin!(sleep_until(began));
+    let (mut open, mut held) = (true, false);
+    let natural = loop {
+        let deadline = began + Duration::from_secs(ear.limits.timeout_s);
+        let happened = {
+            let mut wait = pin!(job.wait());
+            loop {
+                tokio::select! {
+                    more = copier.step(), if open => match more {
+                        Ok(more) => open = more,
+                        Err(e) => break Some(Err(Reason::Disk(format!("the worker cannot keep the output: {e}")))),
+                    },
+                    ended = &mut wait => break Some(Ok(ended)),
+                    () = sleep_until(deadline) => break Some(Err(Reason::Deadline)),
+                    _ = stop.recv() => break Some(Err(Reason::Stop)),
+                    () = ear.ordered() => break None,
+                    reason = bark(&mut disk) => break Some(Err(Reason::Disk(reason))),
+                    () = &mut over_cap, if held => break Some(Err(Reason::Output)),
+                }
+                if copier.over && !held {
+                    held = true;
+                    over_cap.as_mut().reset(Instant::now() + OVER_CAP);
+                }
             }
-            if copier.over && !held {
-                held = true;
-                over_cap.as_mut().reset(Instant::now() + OVER_CAP);
-            }
+        };
+        match happened {
+            Some(natural) => break natural,
+            None => ear.obey(&mut job).await,
         }
     };
+    let launch = &JobLaunch { limits: ear.limits.clone(), ..launch.clone() };
     let (ended, reason) = match natural {
         Ok(ended) => (ended, None),
         Err(reason) => (end(&mut job, &mut copier).await, Some(reason)),

@@ -1,7 +1,7 @@
 //! With a worker: inputs there, output and results back.
 
 use super::{Intent, Job, Now, Phase, passing};
-use crate::model::{Delivery, Epoch, HostedState, HostedStatus, PeerId, Totals};
+use crate::model::{Delivery, Epoch, HostedState, HostedStatus, Limits, PeerId, Totals, describe_change};
 use crate::scheduler::retry;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -85,15 +85,24 @@ impl Job {
             return Vec::new();
         }
         let before = (self.record.state, self.record.engine.clone());
+        let limits = self.record.limits.clone();
         self.down_since = None;
         self.apply(&status, now);
+        let note = limits.zip(self.record.limits.as_ref()).and_then(|(old, new)| self.limits_note(&old, new));
         if self.phase == Phase::Following && self.done.is_some() && self.output_in {
             return self.output_and_end_are_in(now);
         }
-        if before == (self.record.state, self.record.engine.clone()) {
+        if note.is_none() && before == (self.record.state, self.record.engine.clone()) {
             return Vec::new();
         }
-        vec![Intent::Persist, Intent::Announce]
+        note.into_iter().chain([Intent::Persist, Intent::Announce]).collect()
+    }
+
+    /// The owner of the worker has changed what the job gets: its user should know.
+    fn limits_note(&self, old: &Limits, new: &Limits) -> Option<Intent> {
+        let what = describe_change(old, new);
+        let name = self.record.peer_name.as_deref().unwrap_or("the worker");
+        (!what.is_empty()).then(|| Intent::Note(format!("the owner of {name} has changed the job's limits: {what}")))
     }
 
     pub(super) fn apply(&mut self, status: &HostedStatus, now: Now) {

@@ -26,7 +26,7 @@ use super::error::{asked, gone, is_status, spawn_problem, words};
 use super::init::{Line, NoAnswer, Order, Said, furnish};
 use super::template::{self, Flavour, Shape};
 use super::{image_of, seccomp};
-use crate::model::Usage;
+use crate::model::{Limits, Usage};
 use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started};
 
 /// A kill comes at a deadline: an engine that does not answer it soon is bypassed.
@@ -379,6 +379,11 @@ impl EngineJob for DockerJob {
             Ok(Err(e)) => Err(asked("kill the container", &e)),
             Err(_) => Err(gone("no answer to a kill")),
         }
+    }
+
+    async fn limit(&mut self, before: &Limits, after: &Limits) -> Result<(), EngineError> {
+        let body = template::update(before, after);
+        self.docker.update_container(&self.id, body).await.map_err(|e| asked("change the limits", &e))
     }
 
     fn meter(&self) -> Meter {

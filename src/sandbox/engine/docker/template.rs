@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, DeviceRequest, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::init::{INIT, PLACE};
@@ -205,6 +205,18 @@ fn host_config(shape: &Shape, flavour: &Flavour) -> HostConfig {
         auto_remove: Some(false),
         device_requests: (!shape.gpus.is_empty()).then(|| vec![gpu_request(&shape.gpus, flavour)]),
         ..HostConfig::default()
+    }
+}
+
+/// The body that changes a running container's limits from `before` to `after`; what stays is not mentioned.
+pub(super) fn update(before: &Limits, after: &Limits) -> ContainerUpdateBody {
+    let memory = (before.memory_bytes != after.memory_bytes).then(|| signed(after.memory_bytes.max(MEMORY_FLOOR)));
+    ContainerUpdateBody {
+        memory,
+        memory_swap: memory,
+        nano_cpus: (before.cpu_millis != after.cpu_millis).then(|| i64::from(after.cpu_millis) * 1_000_000),
+        pids_limit: (before.pids != after.pids).then_some(i64::from(after.pids)),
+        ..ContainerUpdateBody::default()
     }
 }
 
@@ -426,6 +438,17 @@ mod tests {
         let podman = body(&launch, &Flavour { podman: true, ..flavour() });
         let want = json!([{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0", "nvidia.com/gpu=2"]}]);
         assert_eq!(podman["HostConfig"]["DeviceRequests"], want);
+    }
+
+    #[test]
+    fn an_update_says_only_what_differs() {
+        let before = Limits::default();
+        let after = Limits { memory_bytes: 8 << 30, ..before.clone() };
+        let body = serde_json::to_value(update(&before, &after)).expect("json");
+        assert_eq!(body, json!({"Memory": 8_i64 << 30, "MemorySwap": 8_i64 << 30}));
+        let after = Limits { cpu_millis: 500, pids: 7, ..before.clone() };
+        let body = serde_json::to_value(update(&before, &after)).expect("json");
+        assert_eq!(body, json!({"NanoCpus": 500_000_000, "PidsLimit": 7}));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use self::sys::Cloned;
 use super::{
     Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name,
 };
-use crate::model::{Epoch, JobId, Usage};
+use crate::model::{Epoch, JobId, Limits, Usage};
 
 pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
 
@@ -172,7 +172,9 @@ impl NativeJob {
         let go = || nix::unistd::write(&self.release, b"g").map_err(|e| failed("jail")(e.into()));
         go()?;
         self.group.add(self.pid).map_err(failed("control group"))?;
-        watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis);
+        if let Err(e) = watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis) {
+            tracing::debug!(error = %e, "processors not limited");
+        }
         go()?;
         let mut line = String::new();
         let read = tokio::time::timeout(START_LIMIT, self.news.read_line(&mut line)).await;
@@ -239,6 +241,24 @@ impl EngineJob for NativeJob {
     async fn kill(&mut self) -> Result<(), EngineError> {
         // Init's death takes every process of its pid namespace along: the kernel sees to it.
         sys::pidfd_signal(&self.pidfd, Signal::SIGKILL).map_err(|e| EngineError::Failed(format!("kill: {e}")))
+    }
+
+    async fn limit(&mut self, before: &Limits, after: &Limits) -> Result<(), EngineError> {
+        let refused = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
+        if before.memory_bytes != after.memory_bytes {
+            if self.group.limits_memory() {
+                self.group.relimit_memory(after).map_err(refused("memory"))?;
+            } else {
+                self.watch.set_limit(after.memory_bytes);
+            }
+        }
+        if before.cpu_millis != after.cpu_millis && self.group.limit("cpu", after).is_err() {
+            watch::limit_processors(self.pid, &self.group.missing, after.cpu_millis).map_err(refused("processors"))?;
+        }
+        if before.pids != after.pids {
+            self.group.limit("pids", after).map_err(refused("processes"))?;
+        }
+        Ok(())
     }
 
     fn meter(&self) -> Meter {

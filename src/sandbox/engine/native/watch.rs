@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 /// A Python that allocates as fast as it can gains about 1 GiB in this time: the overshoot that must be accepted.
@@ -19,6 +20,11 @@ impl Watch {
     /// With `None` it never fires.
     pub(super) fn new(limit: Option<u64>) -> Self {
         Self { limit, killed: false }
+    }
+
+    /// Another limit from now on, if there is one at all.
+    pub(super) fn set_limit(&mut self, bytes: u64) {
+        self.limit = self.limit.map(|_| bytes);
     }
 
     /// Whether it has fired.
@@ -60,22 +66,34 @@ pub(in crate::sandbox) fn anonymous_memory(pid: i32) -> u64 {
     kb.unwrap_or(0) * 1024
 }
 
-/// Without a processor group, the job gets as many whole processors as its share needs.
-pub(super) fn limit_processors(pid: i32, missing: &[String], cpu_millis: u32) {
+/// Without a processor group, the job gets as many whole processors as its share needs: `init` and all below it, of
+/// those that this process may use.
+///
+/// # Errors
+/// The kernel refuses, or there is a group that should have done it.
+pub(super) fn limit_processors(init: i32, missing: &[String], cpu_millis: u32) -> io::Result<()> {
     if !missing.iter().any(|m| m.starts_with("no processor limit")) {
-        return;
+        return Ok(());
     }
-    let pid = nix::unistd::Pid::from_raw(pid);
-    let Ok(may) = nix::sched::sched_getaffinity(pid) else { return };
+    let may = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0))?;
     let wanted = cpu_millis.div_ceil(1000).max(1) as usize;
     let mut set = nix::sched::CpuSet::new();
     let cpus = (0..nix::sched::CpuSet::count()).filter(|c| may.is_set(*c).unwrap_or(false));
     for cpu in cpus.take(wanted) {
         let _ = set.set(cpu);
     }
-    if let Err(e) = nix::sched::sched_setaffinity(pid, &set) {
-        tracing::debug!(error = %e, "processors not limited");
+    for pid in tree(init) {
+        // Every thread has an affinity of its own.
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let Some(thread) = task.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            match nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(thread), &set) {
+                // It has just ended.
+                Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

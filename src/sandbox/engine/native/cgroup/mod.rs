@@ -68,7 +68,31 @@ impl Group {
         self.dirs.iter().find(|d| d.controllers.contains(&controller))
     }
 
-    fn limit(&self, controller: &str, limits: &Limits) -> io::Result<()> {
+    /// Another memory limit for a group in use. Version 1 has two, of which the one with swap may never be the smaller, so
+    /// the order of writing depends on the direction; version 2 kills rather than refuses, so what is used is compared
+    /// first.
+    ///
+    /// # Errors
+    /// More than that is in use, or the kernel refuses.
+    pub(super) fn relimit_memory(&self, limits: &Limits) -> io::Result<()> {
+        let Some(dir) = self.dir("memory") else { return Ok(()) };
+        if dir.unified {
+            let used = fs::read_to_string(dir.path.join("memory.current")).unwrap_or_default();
+            if used.trim().parse().is_ok_and(|used: u64| used > limits.memory_bytes) {
+                return Err(io::Error::other("more than that is in use"));
+            }
+        } else {
+            // Refused where swap is not counted, and when the limit is lowered: then it comes second.
+            let _ = write(&dir.path.join("memory.memsw.limit_in_bytes"), &limits.memory_bytes.to_string());
+        }
+        self.limit("memory", limits)
+    }
+
+    /// Writes the limit that `controller` enforces.
+    ///
+    /// # Errors
+    /// There is no group for it, or the kernel refuses.
+    pub(super) fn limit(&self, controller: &str, limits: &Limits) -> io::Result<()> {
         let dir = self
             .dir(controller)
             .ok_or_else(|| io::Error::other(format!("control group {controller} is not ours to use")))?;
