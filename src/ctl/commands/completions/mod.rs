@@ -31,6 +31,7 @@ const NAMES: &[(&[&str], &str, Source)] = &[
     (&["attach"], "job", names::jobs),
     (&["results"], "job", names::jobs),
     (&["cancel"], "jobs", names::open_jobs),
+    (&["limit"], "job", names::hosted_jobs),
     (&["remove"], "which", names::direct),
     (&["trust"], "name", names::peers),
     (&["config", "get"], "key", names::keys),
