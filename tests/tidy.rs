@@ -38,6 +38,7 @@ const PURE: &[&str] = &[
     "sandbox/envs/proxy/rules",
     "sandbox/envs/proxy/upstream",
     "sandbox/policy",
+    "sandbox/warm/shelf",
     "scheduler/jobs",
     "scheduler/ranking",
     "scheduler/retry",

@@ -423,10 +423,12 @@ impl Handler<LiveJobs> for SandboxActor {
 }
 
 impl Handler<DrainSandbox> for SandboxActor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) {
+    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
+        let pool = self.shared.pool.clone();
+        Box::pin(async move { pool.close().await })
     }
 }
 

@@ -7,6 +7,7 @@ use super::engine::docker::{DockerEngine, Surroundings};
 use super::engine::native::NativeEngine;
 use super::engine::{Engine, EngineError, Ready, job_name};
 use super::supervisor::{EXIT, try_lock};
+use super::warm::PREFIX;
 use crate::config::EngineChoice;
 use crate::model::{EngineKind, EngineOffer, Epoch, JobId};
 use crate::wire::doctor::{Check, Level};
@@ -87,7 +88,7 @@ impl Engines {
         Self { native: NativeEngine::new(exe, jobs_dir), docker_host }
     }
 
-    fn docker(&self) -> DockerEngine {
+    pub(super) fn docker(&self) -> DockerEngine {
         let mut env = Surroundings::of_this_process();
         if self.docker_host.is_some() {
             env.docker_host.clone_from(&self.docker_host);
@@ -128,7 +129,10 @@ impl Engines {
     pub(super) async fn sweep(&self, node: &str, jobs_dir: &Path, survey: &Survey) {
         for offer in &survey.offers {
             let left = match offer.kind {
-                EngineKind::Docker => self.docker().leftovers(node).await,
+                EngineKind::Docker => {
+                    self.sweep_waiting(node, jobs_dir).await;
+                    self.docker().leftovers(node).await
+                }
                 EngineKind::Native => self.native.leftovers(node).await,
             };
             for (job, epoch) in left.unwrap_or_default() {
@@ -136,6 +140,18 @@ impl Engines {
                     tracing::info!(%job, %epoch, engine = offer.kind.as_str(), "removing an orphan");
                     self.remove(offer.kind, node, job, epoch).await;
                 }
+            }
+        }
+    }
+
+    /// Removes containers that an earlier homied started ahead: those whose directories are gone.
+    async fn sweep_waiting(&self, node: &str, jobs_dir: &Path) {
+        for (id, container) in self.docker().waiting(node).await.unwrap_or_default() {
+            if jobs_dir.join(format!("{PREFIX}{id}")).exists() {
+                continue;
+            }
+            if let Err(error) = self.docker().discard(&container).await {
+                tracing::warn!(%error, "a container that an earlier homied started ahead stays");
             }
         }
     }

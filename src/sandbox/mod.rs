@@ -23,6 +23,7 @@ mod policy;
 mod relimit;
 mod results;
 mod supervisor;
+mod warm;
 mod workspace;
 
 use std::ffi::OsString;

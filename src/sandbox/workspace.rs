@@ -37,8 +37,16 @@ pub(super) fn materialise(
     uid: u32,
     gid: u32,
 ) -> Result<(), SandboxError> {
+    make_dir(work, &Owner::of(uid, gid))?;
+    fill(work, inputs, blobs, uid, gid)
+}
+
+/// Puts everything that `inputs` lists into `work`, which is empty and the job's user's. Blocks.
+///
+/// # Errors
+/// A blob is missing or damaged, or the disk is full.
+pub(super) fn fill(work: &Path, inputs: &Manifest, blobs: &BlobStore, uid: u32, gid: u32) -> Result<(), SandboxError> {
     let owner = Owner::of(uid, gid);
-    make_dir(work, &owner)?;
     let mut dirs = BTreeSet::new();
     for file in inputs.files() {
         let path = file.path.as_str();
