@@ -211,6 +211,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         create_env: sandbox.clone().recipient(),
         build_env: sandbox.clone().recipient(),
         remove_env: sandbox.clone().recipient(),
+        check_engines: sandbox.clone().recipient(),
+        try_jails: sandbox.clone().recipient(),
         find: history.clone().recipient(),
         get: history.clone().recipient(),
         put: history.clone().recipient(),

@@ -16,7 +16,8 @@ use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
 use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
 use crate::sandbox::messages::{
-    BuildEnv, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, LimitJob, ListEnvs, LiveJobs, RemoveEnv, ShowEnv,
+    BuildEnv, CheckEngines, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, LimitJob, ListEnvs, LiveJobs,
+    RemoveEnv, ShowEnv, TryJails,
 };
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 use crate::secret::GroupKeys;
@@ -86,6 +87,10 @@ pub struct Outlets {
     pub build_env: Outlet<BuildEnv>,
     /// Sandbox.
     pub remove_env: Outlet<RemoveEnv>,
+    /// Sandbox.
+    pub check_engines: Outlet<CheckEngines>,
+    /// Sandbox.
+    pub try_jails: Outlet<TryJails>,
     /// History.
     pub find: Outlet<FindJob>,
     /// History.

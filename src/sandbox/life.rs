@@ -20,6 +20,7 @@ use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, superv
 use super::hosted::{ENV, GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
 use super::supervisor::{LAUNCH, LimitedNote, OUTPUT, StartedNote, write_json};
+use super::warm::Pool;
 use super::{live, policy, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     pub(super) blobs: BlobStore,
     pub(super) put: Outlet<PutRecord>,
     pub(super) engines: Engines,
+    /// Containers that were started ahead.
+    pub(super) pool: Pool,
     pub(super) docker_host: Option<String>,
     pub(super) envs: Keeper,
     /// The GPUs as last seen.
@@ -183,9 +186,12 @@ impl Life {
                 return Ok(Some(End::before_start(outcome)));
             }
         }
-        if let Some(by) = self.orders.borrow().stop.clone() {
+        let stop = self.orders.borrow().stop.clone();
+        if let Some(by) = stop {
             // An earlier homied may have started it; then the supervisor has to be told.
             if !matches!(entry, Entry::Supervise) {
+                // It may have been given a container that waits for it.
+                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
                 return Ok(Some(End::before_start(Outcome::Cancelled { by })));
             }
         }
@@ -277,7 +283,7 @@ impl Life {
         }
         let env: Option<Key> = self.env.as_ref().map(|held| (held.built.digest, held.built.engine));
         let (uid, gid) = native::job_user();
-        let launch = JobLaunch {
+        let mut launch = JobLaunch {
             job: self.base.id,
             epoch: self.base.epoch,
             node: self.shared.node.clone(),
@@ -296,13 +302,19 @@ impl Life {
         };
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
         let pin = inputs_pin(self.base.id, self.base.epoch);
-        blocking(move || {
+        let dir = self.dir.clone();
+        // Left half made by a homied that was killed.
+        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
+        launch.warm = self.shared.pool.take(&launch).await;
+        let warm = launch.warm.clone();
+        let laid_out = blocking(move || {
             let dir = &launch.job_dir;
             let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
             let work = launch.work_dir();
-            // Left half made by a homied that was killed.
-            workspace::remove(&work)?;
-            workspace::materialise(&work, &manifest, &blobs, uid, gid)?;
+            match launch.warm {
+                Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
+                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
+            }
             let list = dir.join(INPUTS);
             std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
             if let Some(env) = env {
@@ -313,9 +325,14 @@ impl Life {
             write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
             // The copy is complete: the store may forget its own.
             Ok(blobs.unpin(&pin)?)
-        })
-        .await
-        .map(|()| None)
+        });
+        match (laid_out.await, warm) {
+            (Err(e), Some(warm)) => {
+                self.shared.pool.discard(warm).await;
+                Err(e)
+            }
+            (laid_out, _) => laid_out.map(|()| None),
+        }
     }
 
     /// Lists the results and writes the end down.

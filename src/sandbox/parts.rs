@@ -13,6 +13,7 @@ use super::envs::Keeper;
 use super::envs::builder::Builder;
 use super::error::SandboxError;
 use super::life::{Entry, Shared, blocking};
+use super::warm::Pool;
 use super::workspace;
 use crate::blobs::BlobStore;
 use crate::config::Settings;
@@ -109,12 +110,22 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         job.held = job.env.and_then(|key| envs.take(key));
     }
     let engines = Engines::new(parts.exe.clone(), parts.dir.clone(), docker_host.clone());
+    let pool = Pool::new(
+        engines.docker(),
+        parts.node.to_string(),
+        parts.dir.clone(),
+        parts.settings.clone(),
+        parts.facts.clone(),
+    );
+    // Ends when the actor closes the pool.
+    tokio::spawn(pool.clone().tend());
     let shared = Arc::new(Shared {
         exe: parts.exe.clone(),
         node: parts.node.to_string(),
         blobs: parts.blobs.clone(),
         put: parts.put.clone(),
         engines: engines.clone(),
+        pool,
         docker_host,
         envs: envs.clone(),
         gpus: parts.gpus.clone(),

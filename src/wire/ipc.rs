@@ -129,6 +129,9 @@ pub mod method {
     pub const ENV_BUILD: &str = "env.build";
     /// [`crate::wire::env::EnvRef`] -> `{}`
     pub const ENV_REMOVE: &str = "env.remove";
+    /// What works, what this machine cannot give, and whether its jails hold. [`super::super::doctor::DoctorParams`] -> rows of
+    /// [`super::super::doctor::DoctorRow`], each when it is known
+    pub const DOCTOR: &str = "doctor";
     /// Asks homied to end in order. () -> `{}`
     pub const SHUTDOWN: &str = "shutdown";
 }

@@ -15,3 +15,4 @@ mod kept;
 mod limits;
 mod supervised;
 mod template;
+mod warm;

@@ -266,6 +266,14 @@ pub struct EnvCreateArgs {
     pub replace: bool,
 }
 
+/// `homie doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Run every known way out of a jail, in each engine of this machine; takes about a minute
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
 /// `homie completions SHELL`
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
