@@ -14,6 +14,7 @@ mod world;
 mod documents;
 mod files;
 mod frames;
+mod gpu;
 mod jobs;
 mod keys;
 mod meeting;
