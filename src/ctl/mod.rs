@@ -36,6 +36,9 @@ use self::exit::CtlError;
 /// Runs one command line, program name first, to its end.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some(done) = commands::completions::answer(&argv) {
+        return done;
+    }
     let cli = match Cli::read(argv.iter().cloned()) {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && Cli::wants_json(&argv) => {

@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::effects::{Batch, Driver, ROOM, output_copy};
+use super::farewell::Farewell;
 use super::jobs::{Input, Intent, Job, Now};
 use super::messages::{
     CancelJob, DrainScheduler, ExplainJob, FetchAgain, FollowJob, JobFeed, LinkChanged, OpenJobs, SubmitJob,
@@ -82,7 +83,14 @@ pub async fn start(parts: SchedulerParts) -> Result<Door<SchedulerActor>, Refusa
     let open = ask_outlet(&parts.outlets.load, LoadOpen { role: Role::Sent }, ROOM)
         .await
         .map_err(|e| Refusal::internal(e.to_string()))??;
-    let actor = SchedulerActor { parts: Arc::new(parts), jobs: HashMap::new(), began: Instant::now(), draining: false };
+    let parts = Arc::new(parts);
+    let dir = parts.dir.clone();
+    let unsaid = tokio::task::spawn_blocking(move || Farewell::unsaid(&dir)).await.unwrap_or_default();
+    for farewell in unsaid {
+        let parts = parts.clone();
+        tokio::spawn(async move { farewell.say(&parts).await });
+    }
+    let actor = SchedulerActor { parts, jobs: HashMap::new(), began: Instant::now(), draining: false };
     let door = actor.start();
     ask(&door, Adopt { records: open }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
     Ok(door)

@@ -7,7 +7,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::actor::{Happened, JobClosed};
-use super::jobs::{Complete, Input, Intent, is_gone, passing};
+use super::farewell::Farewell;
+use super::jobs::{Complete, Input, Intent, is_gone};
 use super::outlets::{SchedulerParts, pin_of};
 use super::ranking::rank;
 use crate::history::messages::PutRecord;
@@ -23,15 +24,11 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// For questions to rooms of this process: generous, because a full disk or a busy machine is slow, not broken.
 pub(super) const ROOM: Duration = Duration::from_secs(30);
 /// For a question that crosses the wire, connection set-up included.
-const WIRE: Duration = Duration::from_secs(20);
+pub(super) const WIRE: Duration = Duration::from_secs(20);
 /// For what lasts as long as a job or a transfer does; the link ends it when nothing moves any more.
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(400 * 86_400);
 /// A record that cannot be written is tried again so often, one second apart, before the job hears of it.
 const PERSIST_TRIES: u32 = 5;
-/// An abandoned assignment is stopped when its worker comes back, tried at this pace ...
-const ABANDON_PAUSE: Duration = Duration::from_secs(15);
-/// ... and for at most a day, the longest that workers are asked to keep anything for us.
-const ABANDON_TRIES: u32 = 24 * 60 * 4;
 /// A lost worker is asked at this pace whether it is back ...
 const AWAIT_PAUSE: Duration = Duration::from_secs(5);
 /// ... and for so long: a laptop that was closed over night brings its result in the morning.
@@ -84,8 +81,14 @@ impl Driver {
                         let (this, batch, intent) = (this.clone(), batch.clone(), quick_or_long.clone());
                         match intent {
                             Intent::Announce | Intent::Note(_) => this.tell_followers(&batch.record, intent),
-                            Intent::Acknowledge(..) | Intent::Abandon(..) => {
+                            Intent::Acknowledge(..) => {
                                 farewells.spawn(async move { this.carry_out(&batch, intent).await });
+                            }
+                            Intent::Abandon(peer, epoch) => {
+                                let farewell = Farewell { job: batch.record.id, peer, epoch };
+                                farewell.note(&this.parts.dir).await;
+                                let parts = this.parts.clone();
+                                farewells.spawn(async move { farewell.say(&parts).await });
                             }
                             _ => {
                                 tasks.spawn(async move { this.carry_out(&batch, intent).await });
@@ -210,7 +213,6 @@ impl Driver {
                 let _ = ask_outlet(&outlets.acknowledge, AcknowledgeJob { peer, job, epoch }, WIRE).await;
                 return;
             }
-            Intent::Abandon(peer, epoch) => return self.abandon(record, peer, epoch).await,
             Intent::Await(peer, epoch) => match self.wait_for_worker(record, peer, epoch).await {
                 Some(how) => Input::Back(epoch, how),
                 None => return,
@@ -222,7 +224,7 @@ impl Driver {
                 }
                 Input::Late(epoch, brought.map(Box::new))
             }
-            Intent::Persist | Intent::Announce | Intent::Note(_) | Intent::Close => return,
+            Intent::Persist | Intent::Announce | Intent::Note(_) | Intent::Abandon(..) | Intent::Close => return,
         };
         self.happened(record, input).await;
     }
@@ -298,22 +300,6 @@ impl Driver {
             _ => Totals::default(),
         };
         Ok(Complete { status, output_bytes, totals })
-    }
-
-    async fn abandon(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) {
-        let (outlets, job) = (&self.parts.outlets, record.id);
-        for _ in 0..ABANDON_TRIES {
-            match ask_outlet(&outlets.stop, StopRemoteJob { peer, job, epoch }, WIRE).await {
-                // It is us who shut down.
-                Err(AskError::Stopped(_)) => return,
-                Err(AskError::TimedOut(_)) => tokio::time::sleep(ABANDON_PAUSE).await,
-                Ok(Err(refusal)) if passing(&refusal) => tokio::time::sleep(ABANDON_PAUSE).await,
-                Ok(_) => {
-                    let _ = ask_outlet(&outlets.acknowledge, AcknowledgeJob { peer, job, epoch }, WIRE).await;
-                    return;
-                }
-            }
-        }
     }
 }
 

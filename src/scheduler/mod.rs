@@ -6,6 +6,7 @@
 
 mod actor;
 mod effects;
+mod farewell;
 mod jobs;
 pub mod messages;
 mod outlets;

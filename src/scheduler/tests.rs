@@ -13,7 +13,7 @@ use crate::link::messages::{AcknowledgeJob, OfferJob, StopRemoteJob};
 use crate::mailbox::{Door, ask, probe};
 use crate::model::{
     BootId, Digest, EngineKind, EngineOffer, Epoch, Facts, HostedState, HostedStatus, Isolation, JobId, JobRecord,
-    JobSpec, Manifest, Outcome, PeerId, PeerStatus, PeerView, ResultRef, Totals, Usage, Via,
+    JobSpec, JobState, Manifest, Outcome, PeerId, PeerStatus, PeerView, ResultRef, Totals, Usage, Via,
 };
 use crate::wire::ipc::Submit;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -78,13 +78,16 @@ struct World {
     offers: UnboundedReceiver<OfferJob>,
     stops: UnboundedReceiver<StopRemoteJob>,
     acknowledged: UnboundedReceiver<AcknowledgeJob>,
-    _dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 impl World {
+    async fn new() -> Self {
+        Self::with(vec![], false, Arc::new(tempfile::tempdir().expect("tempdir"))).await
+    }
+
     /// Starts with what an earlier scheduler wrote down.
-    async fn with(earlier: Vec<JobRecord>, raj_away: bool) -> Self {
-        let dir = tempfile::tempdir().expect("tempdir");
+    async fn with(earlier: Vec<JobRecord>, raj_away: bool, dir: Arc<tempfile::TempDir>) -> Self {
         let blobs = BlobStore::open(dir.path().join("store"), 1 << 30).expect("store");
         blobs.put_manifest(&Manifest::default()).expect("put");
         let written = Arc::new(Mutex::new(earlier));
@@ -155,13 +158,13 @@ impl World {
         let outlets = Outlets { put, get, load, peers, offer, inputs, follow, query, results, stop, acknowledge };
         let parts = SchedulerParts { outlets, blobs, dir: dir.path().join("sent") };
         let door = start(parts).await.expect("started");
-        Self { door, written, disk_is_full, raj_is_away, raj_is_done, offers, stops, acknowledged, _dir: dir }
+        Self { door, written, disk_is_full, raj_is_away, raj_is_done, offers, stops, acknowledged, dir }
     }
 
     /// This homied is killed, and the next one has what it wrote down.
     async fn next_homied(&self, raj_away: bool) -> Self {
         let written = self.written.lock().expect("sound").clone();
-        Self::with(written, raj_away).await
+        Self::with(written, raj_away, self.dir.clone()).await
     }
 
     async fn submit(&self) {
@@ -194,7 +197,7 @@ async fn next<T>(from: &mut UnboundedReceiver<T>) -> T {
 async fn a_worker_that_comes_back_with_the_result_wins_over_the_one_that_replaced_it() {
     let local = tokio::task::LocalSet::new();
     let test = async {
-        let mut world = World::with(vec![], false).await;
+        let mut world = World::new().await;
         world.submit().await;
         let first = next(&mut world.offers).await;
         assert_eq!((first.peer, first.offer.epoch), (RAJ, Epoch(1)));
@@ -234,7 +237,7 @@ async fn a_worker_that_comes_back_with_the_result_wins_over_the_one_that_replace
 async fn a_cancel_is_answered_when_it_is_written_down_and_a_later_homied_carries_it_out() {
     let local = tokio::task::LocalSet::new();
     let test = async {
-        let world = World::with(vec![], false).await;
+        let world = World::new().await;
         world.submit().await;
         world.until(|r| r.attempts.first().is_some_and(|a| a.accepted)).await;
         world.disk_is_full.store(true, Ordering::Relaxed);
@@ -249,7 +252,7 @@ async fn a_cancel_is_answered_when_it_is_written_down_and_a_later_homied_carries
 
     let local = tokio::task::LocalSet::new();
     let test = async {
-        let world = World::with(vec![], false).await;
+        let world = World::new().await;
         world.submit().await;
         world.until(|r| r.attempts.first().is_some_and(|a| a.accepted)).await;
         ask(&world.door, CancelJob { job: JOB }, LONG).await.expect("answers").expect("promised");
@@ -261,4 +264,35 @@ async fn a_cancel_is_answered_when_it_is_written_down_and_a_later_homied_carries
         assert_eq!(record.outcome, Some(Outcome::Cancelled { by: "you".into() }));
     };
     local.run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_out_of_reach_of_a_cancel_is_told_by_a_later_homied() {
+    let test = async {
+        let world = World::new().await;
+        world.submit().await;
+        world.until(|r| r.attempts.first().is_some_and(|a| a.accepted)).await;
+        let world = world.next_homied(true).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(world.record().state, JobState::Unreachable);
+        ask(&world.door, CancelJob { job: JOB }, LONG).await.expect("answers").expect("promised");
+        let record = world.until(JobRecord::is_terminal).await;
+        assert_eq!(record.outcome, Some(Outcome::Cancelled { by: "you".into() }));
+        // Killed before raj was back.
+        let mut later = world.next_homied(false).await;
+        let stopped = next(&mut later.stops).await;
+        assert_eq!((stopped.job, stopped.peer, stopped.epoch), (JOB, RAJ, Epoch(1)));
+        assert_eq!(next(&mut later.acknowledged).await.peer, RAJ);
+        let sent = later.dir.path().join("sent").join(JOB.to_string());
+        let noted = || {
+            std::fs::read_dir(&sent)
+                .expect("sent")
+                .flatten()
+                .any(|f| f.file_name().to_string_lossy().starts_with("abandoned"))
+        };
+        while noted() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::task::LocalSet::new().run_until(test).await;
 }

@@ -15,6 +15,7 @@ pub use machine::{
     ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
+pub use split::AFTER_SCRIPT;
 
 /// Run your scripts on your friends' idle machines.
 #[derive(Debug, Parser)]
@@ -102,6 +103,11 @@ impl Cli {
     /// clap's own: usage, help and version, ready to print.
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         Self::try_parse_from(split::normalise(argv.into_iter().collect(), &Self::command()))
+    }
+
+    /// Whether the words after `run` hold its script (or the code in its place) already.
+    pub fn script_given(words: &[OsString], tree: &clap::Command) -> bool {
+        split::script_given(words, tree)
     }
 
     /// Whether a command line that [`Cli::read`] refuses asks for JSON, so that its refusal is JSON too.

@@ -10,6 +10,20 @@ use std::ffi::{OsStr, OsString};
 const AFTER_WITH_VALUE: [&str; 2] = ["--env", "--peer"];
 const AFTER_WITHOUT_VALUE: [&str; 1] = ["--gpu"];
 
+/// The same, without dashes.
+pub const AFTER_SCRIPT: [&str; 3] = ["env", "gpu", "peer"];
+
+/// Whether the words after `run` hold its script, or `-c` in its place.
+pub(super) fn script_given(words: &[OsString], tree: &clap::Command) -> bool {
+    let Some(run) = tree.find_subcommand("run") else { return false };
+    let split = split(words, &|flag| takes_value(run, flag));
+    !split.rest.is_empty() || split.flags.iter().any(|flag| is_code_flag(flag))
+}
+
+fn is_code_flag(flag: &OsStr) -> bool {
+    flag == "-c"
+}
+
 /// Puts `argv` (program name first) of a `run` into clap's form; any other command line is returned as it is.
 pub(super) fn normalise(argv: Vec<OsString>, tree: &clap::Command) -> Vec<OsString> {
     // The flags before the verb take no values, so the first word that is no flag is the verb.

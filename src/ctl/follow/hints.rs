@@ -31,10 +31,12 @@ fn missing_module(line: &str) -> Option<&str> {
 }
 
 fn module_hint(module: &str, here: &dyn Here) -> String {
-    [format!("{module}.py"), module.to_owned()]
-        .iter()
-        .find_map(|path| send(path, here))
-        .unwrap_or_else(|| format!("the environment has no Python module {module}; `--env NAME` runs in one that has"))
+    [format!("{module}.py"), module.to_owned()].iter().find_map(|path| send(path, here)).unwrap_or_else(|| {
+        format!(
+            "the job's environment there has no Python module {module}; `homie env list` shows others for --env NAME, \
+                 and a package of pure Python can go along with -f"
+        )
+    })
 }
 
 /// The path in Python's `FileNotFoundError: [Errno 2] No such file or directory: 'd.csv'` or a tool's

@@ -2,7 +2,7 @@
 //! result of any assignment is the job's (design §6): a laptop that slept costs no result.
 
 use super::{Complete, Intent, Job, Now, Phase, is_gone};
-use crate::model::{Delivery, Epoch, JobState, PeerId};
+use crate::model::{Delivery, Epoch, HostedState, HostedStatus, JobState, PeerId};
 use crate::scheduler::retry;
 use crate::wire::refusal::Refusal;
 
@@ -40,25 +40,16 @@ impl Job {
     }
 
     /// A lost worker answered, or never will.
-    pub(super) fn back(
-        &mut self,
-        epoch: Epoch,
-        how: Result<crate::model::HostedStatus, Refusal>,
-        now: Now,
-    ) -> Vec<Intent> {
+    pub(super) fn back(&mut self, epoch: Epoch, how: Result<HostedStatus, Refusal>, now: Now) -> Vec<Intent> {
         let seeking = self.phase == Phase::Seeking;
         let Some(attempt) = self.record.attempts.iter_mut().find(|a| a.awaited && a.epoch == epoch) else {
             return Vec::new();
         };
-        let (peer, name) = (attempt.peer, attempt.peer_name.clone());
-        if let Err(refusal) = how {
-            attempt.awaited = false;
-            self.told_awaiting = false;
-            self.next_try = if seeking { Some(now.mono) } else { self.next_try };
-            let note = format!("{name} is not waited for any more: {}", refusal.message);
-            // So that nothing of it is left there, should it be there after all.
-            return vec![Intent::Note(note), Intent::Persist, Intent::Abandon(peer, epoch)];
-        }
+        let (peer, name, offered_ms) = (attempt.peer, attempt.peer_name.clone(), attempt.offered_ms);
+        let status = match how {
+            Ok(status) => status,
+            Err(refusal) => return self.never_back(epoch, &refusal, now),
+        };
         if !seeking {
             return vec![Intent::Collect(peer, epoch)];
         }
@@ -70,9 +61,25 @@ impl Job {
         self.record.epoch = epoch;
         self.record.peer = Some(peer);
         self.record.peer_name = Some(name.clone());
+        self.record.started_ms = (status.state >= HostedState::Running).then_some(offered_ms);
         self.phase = Phase::Offering;
         self.next_try = None;
         vec![Intent::Note(format!("{name} is back")), Intent::Persist, Intent::Announce, Intent::Offer(peer, epoch)]
+    }
+
+    /// Nothing more is expected of a lost worker.
+    fn never_back(&mut self, epoch: Epoch, refusal: &Refusal, now: Now) -> Vec<Intent> {
+        let seeking = self.phase == Phase::Seeking;
+        let Some(attempt) = self.record.attempts.iter_mut().find(|a| a.awaited && a.epoch == epoch) else {
+            return Vec::new();
+        };
+        attempt.awaited = false;
+        let note = format!("{} is not waited for any more: {}", attempt.peer_name, refusal.message);
+        // So that nothing of it is left there, should it be there after all.
+        let abandon = Intent::Abandon(attempt.peer, epoch);
+        self.told_awaiting = false;
+        self.next_try = if seeking { Some(now.mono) } else { self.next_try };
+        vec![Intent::Note(note), Intent::Persist, abandon]
     }
 
     /// Everything of a replaced assignment is here, or that broke.
@@ -80,10 +87,10 @@ impl Job {
         let Some(attempt) = self.record.attempts.iter_mut().find(|a| a.awaited && a.epoch == epoch) else {
             return Vec::new();
         };
-        let (peer, name) = (attempt.peer, attempt.peer_name.clone());
+        let (peer, name, offered_ms) = (attempt.peer, attempt.peer_name.clone(), attempt.offered_ms);
         let complete = match brought {
             Ok(complete) => *complete,
-            Err(refusal) if is_gone(&refusal) => return self.back(epoch, Err(refusal), now),
+            Err(refusal) if is_gone(&refusal) => return self.never_back(epoch, &refusal, now),
             Err(_) => return vec![Intent::Await(peer, epoch)],
         };
         if self.cancelled.is_some() {
@@ -101,7 +108,8 @@ impl Job {
         self.record.epoch = epoch;
         self.record.peer = Some(peer);
         self.record.peer_name = Some(name);
-        self.record.started_ms = None;
+        // A worker tells how long it ran, not since when; it began right after the offer.
+        self.record.started_ms = Some(offered_ms);
         self.apply(&status, now);
         self.record.output_bytes = output_bytes;
         self.record.result_totals = totals;

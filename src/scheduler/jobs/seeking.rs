@@ -105,6 +105,8 @@ impl Job {
         self.record.output_bytes = 0;
         self.phase = Phase::Offering;
         self.next_try = None;
+        // The silence of another worker's link says nothing about this one.
+        self.silent_since = None;
         // The epoch is on disk before the worker hears of it, so that it is never given out twice.
         vec![Intent::Persist, Intent::Offer(peer, epoch)]
     }
@@ -115,6 +117,7 @@ impl Job {
         match answer {
             Ok(status) => {
                 self.down_since = None;
+                self.silent_since = None;
                 self.next_try = None;
                 if let Some(attempt) = self.present_mut() {
                     attempt.accepted = true;

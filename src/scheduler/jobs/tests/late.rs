@@ -146,3 +146,16 @@ fn a_cancel_survives_a_crash_that_follows_its_answer() {
     next.on(Input::Followed(Ok(1)), at(3));
     assert_eq!(ended(&next), &Outcome::Cancelled { by: "you".into() });
 }
+
+#[test]
+fn the_silence_of_the_lost_worker_is_not_counted_against_the_next_one() {
+    let mut job = lost_at_raj();
+    // His link comes and goes while nobody has the job.
+    job.on(Input::LinkDown(RAJ, 1_000), at(150_000));
+    job.on(Input::Ranked(both()), at(200_000));
+    job.on(Input::Answered(Ok(status(2, HostedState::Running))), at(200_001));
+    job.on(Input::Followed(Err(unreachable())), at(900_000));
+    let intents = job.on(Input::Tick, at(901_000));
+    assert!(!intents.iter().any(|i| matches!(i, Intent::Await(MIKE, _))), "lost after one second: {intents:?}");
+    assert_eq!(job.record().epoch, Epoch(2));
+}
