@@ -11,7 +11,7 @@ CARGO_AUDIT = 0.22.2
 # A checkout of github.com/rustsec/advisory-db; without one the advisory checks are left out, loudly.
 ADVISORY_DB ?= ../shared/advisory-db
 
-.PHONY: all build client demo test test-quick lint fmt soak bench install uninstall clean help
+.PHONY: all build client demo test test-matrix test-quick lint fmt soak bench install uninstall clean help
 
 all: build
 
@@ -39,6 +39,9 @@ test: ## Every suite, as root where it can be, and again as an ordinary user
 	packaging/install-deps.sh test
 	tests/run.sh
 
+test-matrix: ## tests/docker against Docker 20.10, 26, 28 and Podman (what of them can be had here)
+	tests/docker/matrix.sh $(ENGINES)
+
 test-quick: ## The suites that need no engine and no root: seconds
 	$(CARGO) test --locked --lib --test tidy
 
@@ -47,7 +50,7 @@ lint: ## Formatting, clippy, docs, licences, sources, advisories
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin homie-ctl -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
-	bash -n packaging/install-deps.sh tests/run.sh .ci/run
+	bash -n packaging/install-deps.sh tests/run.sh tests/docker/matrix.sh .ci/run
 	@$(MAKE) --no-print-directory lint-deps
 
 .PHONY: lint-deps
@@ -76,6 +79,7 @@ soak: ## A thousand jobs, and nothing of them left (HOMIE_SOAK_JOBS= for more or
 bench: build ## Figures beside ssh, rsync and docker run, in one sitting
 	packaging/install-deps.sh bench
 	python3 benches/side_by_side.py
+	python3 benches/docker_start.py
 
 install: build ## Install into PREFIX (default /usr/local)
 	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied

@@ -52,7 +52,9 @@ fn systemd_understands_the_units() {
         let copy = unit(dir.path(), path);
         let copy = copy.to_str().expect("utf-8");
         let (good, said) = run("systemd-analyze", &["verify", who, "--man=no", copy]);
-        assert!(good && !said.contains("homied.service:"), "{path}: {said}");
+        // A key of systemd 254 that an older one passes over with a warning, which is meant to be so.
+        let known = |line: &&str| line.contains("homied.service:") && !line.contains("'DelegateSubgroup'");
+        assert!(good && !said.lines().any(|line| known(&line)), "{path}: {said}");
         // The check can fail: a misspelt key is told.
         fs::write(copy, fs::read_to_string(copy).expect("copy").replace("KillMode=", "KilMode=")).expect("copy");
         let (_, said) = run("systemd-analyze", &["verify", who, "--man=no", copy]);
@@ -79,7 +81,7 @@ fn the_service_is_as_locked_down_as_hosting_allows() {
 fn jobs_outlive_the_service_and_find_their_cgroups() {
     for path in ["systemd/system/homied.service", "systemd/user/homied.service"] {
         let unit = text(path);
-        for line in ["KillMode=process", "Delegate=yes", "Type=notify"] {
+        for line in ["KillMode=process", "Delegate=yes", "DelegateSubgroup=homied", "Type=notify", "WatchdogSec=60"] {
             assert!(unit.lines().any(|l| l == line), "{path}: {line}");
         }
         // Each of these covers a part of /proc, and then no jail of the native engine can mount its own.

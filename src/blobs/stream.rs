@@ -59,6 +59,20 @@ impl StoreSink {
     }
 }
 
+impl Drop for StoreSink {
+    /// A transfer that broke off: what came is kept, so that the next one begins after it. Without this, a line that
+    /// breaks before each [`BATCH_BYTES`] would never get anywhere.
+    fn drop(&mut self) {
+        let (store, batch) = (self.store.clone(), std::mem::take(&mut self.batch));
+        if !batch.is_empty()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // One that cannot be written is sent again.
+            runtime.spawn_blocking(move || batch.iter().try_for_each(|(at, bytes)| store.put(&at.digest, bytes)));
+        }
+    }
+}
+
 impl ChunkSink for StoreSink {
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
         let (store, owner, manifest) = (self.store.clone(), self.owner.clone(), manifest.clone());
@@ -112,6 +126,27 @@ mod tests {
             receive(&mut b, Some(manifest.digest()), &mut sink, |_, _| ())
         );
         (sent.expect("sent"), got.expect("received").0)
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_breaks_off_early_is_gone_on_with() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let open = |n: &str| BlobStore::open(dir.path().join(n), 1 << 30).expect("open");
+        let (from, to) = (open("a"), open("b"));
+        let big: Vec<u8> = (0..3 * CHUNK_BYTES).map(|i| (i % 251) as u8 ^ (i >> 20) as u8).collect();
+        let manifest = fill(&from, &[("big", big)]);
+        let mut sink = StoreSink::new(to.clone(), "test-1");
+        assert_eq!(sink.wants(&manifest).await.expect("room"), [true; 3]);
+        let first = chunks(&manifest).next().expect("three");
+        let bytes = StoreSource(from).read(&manifest, first).await.expect("readable");
+        sink.write(&manifest, first, bytes).await.expect("taken");
+        drop(sink);
+        let again = async {
+            while to.claim("test-1", &manifest).expect("room") != [false, true, true] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), again).await.expect("kept");
     }
 
     #[tokio::test]

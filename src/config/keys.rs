@@ -91,6 +91,8 @@ pub(super) static KEYS: &[Key] = &[
     one!("broadcast", |s, v| truth(v).map(|v| s.broadcast = v), |s| json!(s.broadcast)),
     one!("store_limit", |s, v| size(v, 1 << 20).map(|v| s.store_bytes = v), |s| show_size(s.store_bytes)),
     one!("keep_results", |s, v| seconds(v).map(|v| s.keep_results_s = v), |s| json!(s.keep_results_s)),
+    one!("warm_containers", |s, v| few(v).map(|v| s.warm_containers = v), |s| json!(s.warm_containers)),
+    one!("warm_idle", |s, v| seconds(v).map(|v| s.warm_idle_s = v), |s| json!(s.warm_idle_s)),
     one!("docker_host", set_docker_host, |s| json!(s.docker_host)),
     Key { name: "admins", arity: Arity::Many, set: set_admins, show: |s| json!(s.admins) },
     Key { name: "direct", arity: Arity::Many, set: direct::set, show: direct::show },
@@ -196,6 +198,13 @@ fn gpus(text: &str) -> Result<Option<u32>, String> {
         (_, Ok(n)) if n <= MOST => Ok(Some(n)),
         _ => Err(format!("{:?} is not a number of GPUs; write all, or a number from 0 to {MOST}", excerpt(text))),
     }
+}
+
+/// A number of waiting containers. Each costs memory, and a typing slip should not cost all of it.
+fn few(text: &str) -> Result<u16, String> {
+    const MOST: u16 = 64;
+    let number = text.parse().ok().filter(|n| *n <= MOST);
+    number.ok_or_else(|| format!("{:?} is not a number from 0 to {MOST}", excerpt(text)))
 }
 
 fn slots_problem(text: &str) -> String {

@@ -53,6 +53,10 @@ pub struct Settings {
     pub store_bytes: u64,
     /// Seconds that results wait for their owner.
     pub keep_results_s: u64,
+    /// Containers of recently used environments that wait for a job; 0: none.
+    pub warm_containers: u16,
+    /// Seconds that one waits, and that an environment counts as recently used.
+    pub warm_idle_s: u64,
     /// Where Docker answers (`unix:///…` or a path), if not at the usual places: a service has no DOCKER_HOST.
     pub docker_host: Option<String>,
 }
@@ -111,6 +115,9 @@ impl Settings {
             // Two large jobs of 10 GiB at their disk limit.
             store_bytes: 20 << 30,
             keep_results_s: 7 * 86_400,
+            // As many as jobs run at once by default; each costs the 14 MiB of its shim.
+            warm_containers: 2,
+            warm_idle_s: 600,
             docker_host: None,
         }
     }

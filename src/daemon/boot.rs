@@ -187,6 +187,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         live: sandbox.clone().recipient(),
         engine_trouble: sandbox.clone().recipient(),
         engine_warnings: sandbox.clone().recipient(),
+        check_engines: sandbox.clone().recipient(),
+        try_jails: sandbox.clone().recipient(),
         find: history.clone().recipient(),
         get: history.clone().recipient(),
         put: history.clone().recipient(),

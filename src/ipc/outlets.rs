@@ -15,7 +15,7 @@ use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
 use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
-use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs, LimitJob, LiveJobs};
+use crate::sandbox::messages::{CheckEngines, EngineTrouble, EngineWarnings, HostedJobs, LimitJob, LiveJobs, TryJails};
 use crate::scheduler::messages::{CancelJob, ExplainJob, FetchAgain, FollowJob, OpenJobs, SubmitJob};
 use crate::secret::GroupKeys;
 
@@ -74,6 +74,10 @@ pub struct Outlets {
     pub engine_trouble: Outlet<EngineTrouble>,
     /// Sandbox.
     pub engine_warnings: Outlet<EngineWarnings>,
+    /// Sandbox.
+    pub check_engines: Outlet<CheckEngines>,
+    /// Sandbox.
+    pub try_jails: Outlet<TryJails>,
     /// History.
     pub find: Outlet<FindJob>,
     /// History.

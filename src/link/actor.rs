@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture};
+use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use tokio::task::AbortHandle;
 
 use super::calls;
@@ -13,7 +13,7 @@ use super::connect;
 use super::dialer::Target;
 use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
-use super::greet::{Greetings, POLITE_WAIT};
+use super::greet::Greetings;
 use super::handle::{Ending, Link};
 use super::listener;
 use super::messages::*;
@@ -30,8 +30,8 @@ use crate::scheduler::messages::LinkChanged;
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
-/// How often it is looked who must be dialled: a quarter of what a user would notice.
-const TICK: Duration = Duration::from_millis(250);
+/// Least time between two looks at who must be dialled, so that whatever is due for ever cannot spin.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// How long closing may take: a goodbye on each link, all at the same time, each within half a second.
 const CLOSE_LIMIT: Duration = Duration::from_millis(600);
 
@@ -47,7 +47,7 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
         let own = Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
         let (room, direct) = assemble(parts, &tls, own);
         let (table, greetings) = (LinkTable::default(), Greetings::default());
-        PeerLinkActor { room, tls, port, listener: None, table, direct, greetings }
+        PeerLinkActor { room, tls, port, listener: None, table, direct, greetings, next_look: None }
     }))
 }
 
@@ -60,6 +60,7 @@ pub struct PeerLinkActor {
     table: LinkTable,
     direct: DirectPeers,
     greetings: Greetings,
+    next_look: Option<SpawnHandle>,
 }
 
 impl std::fmt::Debug for PeerLinkActor {
@@ -74,8 +75,7 @@ impl Actor for PeerLinkActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.listen();
-        ctx.run_interval(TICK, |actor, _| actor.tick(Instant::now()));
-        self.tick(Instant::now());
+        self.look(ctx);
     }
 }
 
@@ -106,7 +106,23 @@ impl PeerLinkActor {
         *self.room.closing.borrow()
     }
 
-    /// Dials whom it is time to dial.
+    /// Dials whom it is time to dial, and wakes when it will be time for the next: a machine at rest is not woken.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        self.tick(Instant::now());
+        let up: HashSet<PeerId> = self.table.peers().collect();
+        let next = [self.direct.next_due(|p| up.contains(&p)), self.greetings.next_due()].into_iter().flatten().min();
+        if let Some(before) = self.next_look.take() {
+            ctx.cancel_future(before);
+        }
+        if let Some(next) = next.filter(|_| !self.is_alone() && !self.is_closing()) {
+            let pause = next.saturating_duration_since(Instant::now()).max(LEAST_PAUSE);
+            self.next_look = Some(ctx.run_later(pause, |actor, ctx| {
+                actor.next_look = None;
+                actor.look(ctx);
+            }));
+        }
+    }
+
     fn tick(&mut self, now: Instant) {
         if self.is_alone() || self.is_closing() {
             return;
@@ -241,7 +257,7 @@ impl Handler<LinkUp> for PeerLinkActor {
 
 impl Handler<LinkDown> for PeerLinkActor {
     type Result = ();
-    fn handle(&mut self, message: LinkDown, _: &mut Self::Context) {
+    fn handle(&mut self, message: LinkDown, ctx: &mut Self::Context) {
         let link = message.link;
         let peer = link.peer;
         if let Ending::Refused(refusal) = &message.ending {
@@ -255,12 +271,13 @@ impl Handler<LinkDown> for PeerLinkActor {
             tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye });
         }
         self.changed(peer, false, link.silent_for());
+        self.look(ctx);
     }
 }
 
 impl Handler<Dialled> for PeerLinkActor {
     type Result = ();
-    fn handle(&mut self, message: Dialled, _: &mut Self::Context) {
+    fn handle(&mut self, message: Dialled, ctx: &mut Self::Context) {
         let stale = message.ours != self.room.me().boot;
         let mut jitter = [0];
         let _ = getrandom::fill(&mut jitter);
@@ -269,6 +286,7 @@ impl Handler<Dialled> for PeerLinkActor {
                 let result = message.result.map_err(|refusal| refusal.message);
                 self.direct.dialled(&address, result, Instant::now(), jitter[0]);
                 self.mark_kept();
+                self.look(ctx);
             }
             Cause::Peer(peer) | Cause::Greeting(peer) => {
                 if matches!(message.why, Cause::Greeting(_)) {
@@ -306,19 +324,17 @@ impl Handler<Greet> for PeerLinkActor {
         }
         let now = Instant::now();
         if self.greetings.plan(self.room.own, message.peer, message.addr, now) {
-            self.tick(now);
-            // Not left to the next tick: whoever was just switched on waits to be seen.
-            ctx.run_later(POLITE_WAIT, |actor, _| actor.tick(Instant::now()));
+            self.look(ctx);
         }
     }
 }
 
 impl Handler<AddDirect> for PeerLinkActor {
     type Result = Result<DirectPeer, Refusal>;
-    fn handle(&mut self, message: AddDirect, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: AddDirect, ctx: &mut Self::Context) -> Self::Result {
         let now = Instant::now();
         let entry = self.direct.add(parse_address(&message.address)?, message.name, now)?.clone();
-        self.tick(now);
+        self.look(ctx);
         Ok(self.view(&entry))
     }
 }
@@ -348,7 +364,7 @@ impl Handler<Listening> for PeerLinkActor {
 
 impl Handler<ChangeSelf> for PeerLinkActor {
     type Result = ResponseFuture<()>;
-    fn handle(&mut self, message: ChangeSelf, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: ChangeSelf, ctx: &mut Self::Context) -> Self::Result {
         if self.is_closing() {
             return Box::pin(async {});
         }
@@ -362,10 +378,9 @@ impl Handler<ChangeSelf> for PeerLinkActor {
             self.listen();
         }
         let ended = self.table.renew(same_group);
-        let now = Instant::now();
         self.greetings = Greetings::default();
-        self.direct.try_all_again(now);
-        self.tick(now);
+        self.direct.try_all_again(Instant::now());
+        self.look(ctx);
         Box::pin(async move {
             let over = async {
                 for link in &ended {

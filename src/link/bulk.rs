@@ -181,10 +181,7 @@ pub(super) async fn send_inputs(
         .ok_or_else(|| Refusal::internal(format!("the inputs {inputs} are not in the store")))?;
     let mut frames = open(room, link, Transfer::Inputs { job, epoch }).await?;
     let mut source = StoreSource(room.blobs.clone());
-    let tell = |done, all| {
-        progress.send_replace((done, all));
-    };
-    send(&mut frames, &manifest, &mut source, tell).await.map_err(|e| e.into_refusal())
+    send(&mut frames, &manifest, &mut source, telling(progress)).await.map_err(|e| e.into_refusal())
 }
 
 /// Brings the results of a job from its worker into our store.
@@ -199,11 +196,16 @@ pub(super) async fn fetch_results(
     let _used = link.in_use();
     let mut frames = open(room, link, Transfer::Results { job, epoch }).await?;
     let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job, epoch));
-    let tell = |done, all| {
-        progress.send_replace((done, all));
-    };
-    let (manifest, _) = receive(&mut frames, Some(manifest), &mut sink, tell).await.map_err(|e| e.into_refusal())?;
+    let (manifest, _) =
+        receive(&mut frames, Some(manifest), &mut sink, telling(progress)).await.map_err(|e| e.into_refusal())?;
     Ok(Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() })
+}
+
+/// Tells the user how far a transfer is.
+fn telling(progress: &watch::Sender<(u64, u64)>) -> impl Fn(u64, u64) + '_ {
+    |done, all| {
+        progress.send_replace((done, all));
+    }
 }
 
 /// Whether a bulk connection with this ticket may come from `peer`: takes the ticket.

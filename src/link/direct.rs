@@ -137,6 +137,11 @@ impl DirectPeers {
         .collect()
     }
 
+    /// When [`Self::due`] next has something, as far as that is known now.
+    pub(super) fn next_due(&self, linked: impl Fn(PeerId) -> bool) -> Option<Instant> {
+        self.entries.iter().filter(|e| !e.dialling && !e.peer.is_some_and(&linked)).map(|e| e.next).min()
+    }
+
     /// A dial has ended. `jitter` (any random byte) spreads the next tries, so that a group whose switch was
     /// restarted does not dial as one.
     pub(super) fn dialled(&mut self, address: &str, result: Result<PeerId, String>, now: Instant, jitter: u8) {

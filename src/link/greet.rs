@@ -15,7 +15,7 @@ const MAX_AT_ONCE: usize = 8;
 /// that brought no link (the lower one may be behind a firewall that lets nothing in, or the higher one's, or has greeted
 /// this address a moment ago). Long against a connection's set-up of a few milliseconds, short against the 300 ms in
 /// which a new machine should be listed.
-pub(super) const POLITE_WAIT: Duration = Duration::from_millis(100);
+const POLITE_WAIT: Duration = Duration::from_millis(100);
 
 /// Whom to greet.
 #[derive(Debug, Default)]
@@ -52,6 +52,11 @@ impl Greetings {
         });
         self.dialling += due.len();
         due
+    }
+
+    /// When [`Self::due`] next has something.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.iter().map(|(at, ..)| *at).min()
     }
 
     /// One of them has come to its end.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::dialer::Target;
@@ -25,6 +25,8 @@ const LOG_QUEUE: usize = 4;
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// A replaced link lives a little on, until the other side has seen the new one too.
 const LINGER: Duration = Duration::from_secs(1);
+/// An idle link is looked at no more often than this.
+const LOOK_LEAST: Duration = Duration::from_millis(500);
 
 /// Why a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +95,7 @@ pub(super) struct Link {
     pub(super) kept: AtomicBool,
     /// Another one took its place: it closes as soon as nobody uses it.
     retired: AtomicBool,
+    retiring: Notify,
     start: Instant,
     heard_ms: AtomicU64,
     used_ms: AtomicU64,
@@ -155,6 +158,7 @@ impl Link {
             dialled,
             kept: AtomicBool::new(own),
             retired: AtomicBool::new(false),
+            retiring: Notify::new(),
             start: Instant::now(),
             heard_ms: AtomicU64::new(0),
             used_ms: AtomicU64::new(0),
@@ -197,6 +201,19 @@ impl Link {
     pub(super) fn retire(&self) {
         self.touch();
         self.retired.store(true, Ordering::Relaxed);
+        self.retiring.notify_one();
+    }
+
+    /// Waits until [`Self::is_done_with`] may have another answer.
+    pub(super) async fn may_be_done(&self) {
+        let retired = self.retired.load(Ordering::Relaxed);
+        let most = if retired { LINGER } else { IDLE_AFTER };
+        // In use it is looked at again when it could have been idle for long enough, not at each use's end.
+        let pause = most.saturating_sub(self.idle_for().unwrap_or_default()).max(LOOK_LEAST);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.retiring.notified() => {}
+        }
     }
 
     /// Why it should close now, if it should.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
+use rustls::ConnectionCommon;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
@@ -59,6 +60,18 @@ impl Member {
         Introduction { name: self.name.clone(), boot: self.boot, worker_port, purpose, now_ms: now_ms() }
     }
 
+    /// What HELLO is bound to on a TLS connection that stands.
+    fn channel<D>(&self, end: End, tls: &ConnectionCommon<D>) -> Result<Channel, LinkError> {
+        let peer = other_side(tls).ok_or_else(|| LinkError::Tls("it showed no key".into()))?;
+        if peer == self.own {
+            return Err(LinkError::Myself);
+        }
+        let exporter = tls
+            .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
+            .map_err(|e| LinkError::Tls(e.to_string()))?;
+        Ok(Channel { end, exporter, own: self.own, peer })
+    }
+
     /// The dialling side. `worker_port` is where we can be dialled back, 0 for nowhere.
     pub(super) async fn dial<S: Wire + 'static>(
         &self,
@@ -80,15 +93,8 @@ impl Member {
         getrandom::fill(&mut nonce).map_err(|e| LinkError::Tls(e.to_string()))?;
         stream.write_all(&gate(&self.keys, nonce)).await.map_err(hung_up)?;
         let tls = self.tls.connector.connect(no_name(), stream).await.map_err(hung_up)?;
-        let (_, state) = tls.get_ref();
-        let peer = other_side(state).ok_or_else(|| LinkError::Tls("it showed no key".into()))?;
-        if peer == self.own {
-            return Err(LinkError::Myself);
-        }
-        let exporter = state
-            .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
-            .map_err(|e| LinkError::Tls(e.to_string()))?;
-        let channel = Channel { end: End::Dialler, exporter, own: self.own, peer };
+        let channel = self.channel(End::Dialler, tls.get_ref().1)?;
+        let peer = channel.peer;
         let mut frames = framed(tls);
         let asked_ms = now_ms();
         say(&mut frames, &hello(&self.keys, &channel, self.introduction(worker_port, purpose))).await?;
@@ -123,15 +129,8 @@ impl Member {
             return Err(LinkError::Silent);
         }
         let tls = self.tls.acceptor.accept(stream).await.map_err(|e| LinkError::Tls(e.to_string()))?;
-        let (_, state) = tls.get_ref();
-        let peer = other_side(state).ok_or_else(|| LinkError::Tls("it showed no key".into()))?;
-        if peer == self.own {
-            return Err(LinkError::Myself);
-        }
-        let exporter = state
-            .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
-            .map_err(|e| LinkError::Tls(e.to_string()))?;
-        let channel = Channel { end: End::Accepter, exporter, own: self.own, peer };
+        let channel = self.channel(End::Accepter, tls.get_ref().1)?;
+        let peer = channel.peer;
         let mut frames = framed(tls);
         let theirs = hear(&mut frames).await?;
         check_proof(&self.keys, &channel, &theirs)?;

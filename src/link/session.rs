@@ -74,9 +74,8 @@ fn broken(error: &FrameError) -> Ending {
 }
 
 async fn watch_idleness(link: &Link) -> Ending {
-    let mut clock = interval(Duration::from_millis(500));
     loop {
-        clock.tick().await;
+        link.may_be_done().await;
         if let Some(ending) = link.is_done_with() {
             return ending;
         }

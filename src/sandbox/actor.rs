@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
@@ -18,12 +18,13 @@ use super::assignments::{
     Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
 };
 use super::engines::{Survey, preferred};
+use super::escape::{self, Ground};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
 use super::live;
 use super::messages::{
-    AdmitJob, Borrower, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs, HostedResults,
-    LimitJob, LiveJobs, OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, Borrower, CheckEngines, DrainSandbox, EngineTrouble, EngineWarnings, ForgetJob, HostedFeed, HostedJobs,
+    HostedResults, LimitJob, LiveJobs, OpenResults, StartJob, StopJob, TryJails, WatchJob,
 };
 use super::parts::SandboxParts;
 use super::policy::Machine;
@@ -33,6 +34,7 @@ use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_ou
 use crate::model::{Epoch, HostedState, JobId, JobRecord, Offer, PeerId, SeenGpu};
 use crate::monitor::messages::{LookAtGpus, SetHosting};
 use crate::pipe::{LogState, OutputLog};
+use crate::wire::doctor::DoctorRow;
 use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -52,6 +54,8 @@ pub struct SandboxActor {
     lives: JoinSet<()>,
     survey: watch::Receiver<Option<Survey>>,
     draining: bool,
+    /// One escape suite at a time.
+    suite: Arc<Mutex<()>>,
     turns: Turns,
 }
 
@@ -83,6 +87,7 @@ pub(super) fn run(
             lives: JoinSet::new(),
             survey,
             draining: false,
+            suite: Arc::default(),
             turns: Turns::default(),
         };
         for found in found {
@@ -418,10 +423,12 @@ impl Handler<LiveJobs> for SandboxActor {
 }
 
 impl Handler<DrainSandbox> for SandboxActor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) {
+    fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
+        let pool = self.shared.pool.clone();
+        Box::pin(async move { pool.close().await })
     }
 }
 
@@ -439,6 +446,38 @@ impl Handler<EngineWarnings> for SandboxActor {
 
     fn handle(&mut self, _: EngineWarnings, _: &mut Self::Context) -> Self::Result {
         self.survey.borrow().as_ref().map(|survey| survey.warnings.clone()).unwrap_or_default()
+    }
+}
+
+impl Handler<CheckEngines> for SandboxActor {
+    type Result = MessageResult<CheckEngines>;
+
+    fn handle(&mut self, _: CheckEngines, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.survey.borrow().as_ref().map(Survey::checks).unwrap_or_default())
+    }
+}
+
+impl Handler<TryJails> for SandboxActor {
+    type Result = Result<mpsc::Receiver<DoctorRow>, Refusal>;
+
+    fn handle(&mut self, _: TryJails, _: &mut Self::Context) -> Self::Result {
+        let Ok(turn) = Arc::clone(&self.suite).try_lock_owned() else {
+            return Err(Refusal::new(RefusalKind::Busy, "the escape probes are running already"));
+        };
+        let engines = self.survey.borrow().as_ref().map(Survey::engines).unwrap_or_default();
+        let ground = Ground {
+            exe: self.parts.exe.clone(),
+            jobs_dir: self.parts.dir.clone(),
+            node: self.shared.node.clone(),
+            docker_host: self.shared.docker_host.clone(),
+            engines,
+        };
+        let (to, rows) = mpsc::channel(MAILBOX);
+        self.lives.spawn(async move {
+            escape::suite(ground, to).await;
+            drop(turn);
+        });
+        Ok(rows)
     }
 }
 

@@ -7,8 +7,10 @@ use super::engine::docker::{DockerEngine, Surroundings};
 use super::engine::native::NativeEngine;
 use super::engine::{Engine, EngineError, Ready, job_name};
 use super::supervisor::{EXIT, try_lock};
+use super::warm::PREFIX;
 use crate::config::EngineChoice;
 use crate::model::{EngineKind, EngineOffer, Epoch, JobId};
+use crate::wire::doctor::{Check, Level};
 
 /// What a look at all engines found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,30 @@ impl Survey {
     /// The image of an environment.
     pub(super) fn image(&self, engine: EngineKind, env: &str) -> Option<String> {
         self.images.get(&(engine.as_str(), env.to_owned())).cloned()
+    }
+
+    /// The engines that are ready, each with the image of environment `base` if it has images.
+    pub(super) fn engines(&self) -> Vec<(EngineKind, Option<String>)> {
+        self.offers.iter().map(|offer| (offer.kind, self.image(offer.kind, "base"))).collect()
+    }
+
+    /// What each engine gives, what it does not, and why one is not ready.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let row = |subject: &str, level, text: String| Check { subject: subject.to_owned(), level, text };
+        let ready = self.offers.iter().map(|offer| {
+            let envs = if offer.envs.is_empty() { "none".to_owned() } else { offer.envs.join(", ") };
+            let text = format!("{} isolation; environments: {envs}", offer.isolation);
+            row(&format!("{} engine", offer.kind.as_str()), Level::Good, text)
+        });
+        let split = |line: &'_ String| {
+            let (subject, text) = line.split_once(": ").unwrap_or(("engines", line));
+            (subject.to_owned(), text.to_owned())
+        };
+        let less = self.warnings.iter().map(split).map(|(subject, text)| row(&subject, Level::Less, text));
+        // One engine is enough to host jobs.
+        let level = if self.offers.is_empty() { Level::Bad } else { Level::Less };
+        let trouble = self.trouble.iter().map(split).map(|(name, text)| row(&format!("{name} engine"), level, text));
+        ready.chain(less).chain(trouble).collect()
     }
 
     fn add(&mut self, kind: EngineKind, probed: Result<Ready, EngineError>) {
@@ -62,7 +88,7 @@ impl Engines {
         Self { native: NativeEngine::new(exe, jobs_dir), docker_host }
     }
 
-    fn docker(&self) -> DockerEngine {
+    pub(super) fn docker(&self) -> DockerEngine {
         let mut env = Surroundings::of_this_process();
         if self.docker_host.is_some() {
             env.docker_host.clone_from(&self.docker_host);
@@ -103,7 +129,10 @@ impl Engines {
     pub(super) async fn sweep(&self, node: &str, jobs_dir: &Path, survey: &Survey) {
         for offer in &survey.offers {
             let left = match offer.kind {
-                EngineKind::Docker => self.docker().leftovers(node).await,
+                EngineKind::Docker => {
+                    self.sweep_waiting(node, jobs_dir).await;
+                    self.docker().leftovers(node).await
+                }
                 EngineKind::Native => self.native.leftovers(node).await,
             };
             for (job, epoch) in left.unwrap_or_default() {
@@ -111,6 +140,18 @@ impl Engines {
                     tracing::info!(%job, %epoch, engine = offer.kind.as_str(), "removing an orphan");
                     self.remove(offer.kind, node, job, epoch).await;
                 }
+            }
+        }
+    }
+
+    /// Removes containers that an earlier homied started ahead: those whose directories are gone.
+    async fn sweep_waiting(&self, node: &str, jobs_dir: &Path) {
+        for (id, container) in self.docker().waiting(node).await.unwrap_or_default() {
+            if jobs_dir.join(format!("{PREFIX}{id}")).exists() {
+                continue;
+            }
+            if let Err(error) = self.docker().discard(&container).await {
+                tracing::warn!(%error, "a container that an earlier homied started ahead stays");
             }
         }
     }

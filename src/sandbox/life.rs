@@ -19,6 +19,7 @@ use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, superv
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
 use super::supervisor::{LAUNCH, LimitedNote, OUTPUT, StartedNote, write_json};
+use super::warm::Pool;
 use super::{live, policy, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub(super) blobs: BlobStore,
     pub(super) put: Outlet<PutRecord>,
     pub(super) engines: Engines,
+    /// Containers that were started ahead.
+    pub(super) pool: Pool,
     pub(super) docker_host: Option<String>,
     /// The GPUs as last seen.
     pub(super) gpus: watch::Receiver<Vec<SeenGpu>>,
@@ -177,9 +180,12 @@ impl Life {
         if !matches!(entry, Entry::Supervise) {
             self.prepare().await?;
         }
-        if let Some(by) = self.orders.borrow().stop.clone() {
+        let stop = self.orders.borrow().stop.clone();
+        if let Some(by) = stop {
             // An earlier homied may have started it; then the supervisor has to be told.
             if !matches!(entry, Entry::Supervise) {
+                // It may have been given a container that waits for it.
+                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
                 return Ok(Some(End::before_start(Outcome::Cancelled { by })));
             }
         }
@@ -264,7 +270,7 @@ impl Life {
     async fn prepare(&self) -> Result<(), SandboxError> {
         self.set(HostedState::Preparing);
         let (uid, gid) = native::job_user();
-        let launch = JobLaunch {
+        let mut launch = JobLaunch {
             job: self.base.id,
             epoch: self.base.epoch,
             node: self.shared.node.clone(),
@@ -283,21 +289,33 @@ impl Life {
         };
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
         let pin = inputs_pin(self.base.id, self.base.epoch);
-        blocking(move || {
+        let dir = self.dir.clone();
+        // Left half made by a homied that was killed.
+        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
+        launch.warm = self.shared.pool.take(&launch).await;
+        let warm = launch.warm.clone();
+        let laid_out = blocking(move || {
             let dir = &launch.job_dir;
             let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
             let work = launch.work_dir();
-            // Left half made by a homied that was killed.
-            workspace::remove(&work)?;
-            workspace::materialise(&work, &manifest, &blobs, uid, gid)?;
+            match launch.warm {
+                Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
+                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
+            }
             let list = dir.join(INPUTS);
             std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
             let path = dir.join(LAUNCH);
             write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
             // The copy is complete: the store may forget its own.
             Ok(blobs.unpin(&pin)?)
-        })
-        .await
+        });
+        match (laid_out.await, warm) {
+            (Err(e), Some(warm)) => {
+                self.shared.pool.discard(warm).await;
+                Err(e)
+            }
+            (laid_out, _) => laid_out,
+        }
     }
 
     /// Lists the results and writes the end down.

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::mailbox::Word;
 use crate::model::{Epoch, HostedStatus, JobId, JobRecord, LimitChange, Manifest, Offer, PeerId};
 use crate::pipe::OutputLog;
+use crate::wire::doctor::{Check, DoctorRow};
 use crate::wire::ipc::{LimitedJob, LiveJob};
 use crate::wire::refusal::Refusal;
 
@@ -144,6 +145,17 @@ pub struct DrainSandbox;
 #[derive(Debug, Word)]
 #[rtype(result = "Option<String>")]
 pub struct EngineTrouble;
+
+/// What each engine gives here, and what it does not.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<Check>")]
+pub struct CheckEngines;
+
+/// Runs the escape suite in every engine that is ready. A row comes for each probe; the end of the channel is the end
+/// of the suite, and what prevented it comes as a check.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<mpsc::Receiver<DoctorRow>, Refusal>")]
+pub struct TryJails;
 
 /// What the owner should know of the engines that are ready: limits that this kernel or user cannot give.
 #[derive(Debug, Word)]

@@ -12,6 +12,7 @@ pub mod engine;
 mod engines;
 pub mod envs;
 mod error;
+pub mod escape;
 mod follow;
 mod hosted;
 mod life;
@@ -22,6 +23,7 @@ mod policy;
 mod relimit;
 mod results;
 mod supervisor;
+mod warm;
 mod workspace;
 
 use std::ffi::OsString;

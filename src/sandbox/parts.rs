@@ -11,6 +11,7 @@ use super::adopt::{self, Found};
 use super::engines::{Engines, Survey};
 use super::error::SandboxError;
 use super::life::{Shared, blocking};
+use super::warm::Pool;
 use super::workspace;
 use crate::blobs::BlobStore;
 use crate::config::Settings;
@@ -89,12 +90,22 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         (settings.docker_host.clone(), Duration::from_secs(settings.keep_results_s))
     };
     let engines = Engines::new(parts.exe.clone(), parts.dir.clone(), docker_host.clone());
+    let pool = Pool::new(
+        engines.docker(),
+        parts.node.to_string(),
+        parts.dir.clone(),
+        parts.settings.clone(),
+        parts.facts.clone(),
+    );
+    // Ends when the actor closes the pool.
+    tokio::spawn(pool.clone().tend());
     let shared = Arc::new(Shared {
         exe: parts.exe.clone(),
         node: parts.node.to_string(),
         blobs: parts.blobs.clone(),
         put: parts.put.clone(),
         engines: engines.clone(),
+        pool,
         docker_host,
         gpus: parts.gpus.clone(),
         keep,

@@ -3,17 +3,23 @@
 //! Blobs are copied, never hard-linked: a job that writes into its input must not write into the store.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FchmodatFlags, Mode};
 use nix::unistd::{Gid, Uid};
 
 use super::error::SandboxError;
 use crate::blobs::BlobStore;
-use crate::model::{FileEntry, Manifest};
+use crate::model::{FileEntry, JobId, Manifest};
 
 /// Threads that copy small files: creating one is mostly waiting for the file system's locks, and more than four gain
 /// nothing.
@@ -31,8 +37,16 @@ pub(super) fn materialise(
     uid: u32,
     gid: u32,
 ) -> Result<(), SandboxError> {
+    make_dir(work, &Owner::of(uid, gid))?;
+    fill(work, inputs, blobs, uid, gid)
+}
+
+/// Puts everything that `inputs` lists into `work`, which is empty and the job's user's. Blocks.
+///
+/// # Errors
+/// A blob is missing or damaged, or the disk is full.
+pub(super) fn fill(work: &Path, inputs: &Manifest, blobs: &BlobStore, uid: u32, gid: u32) -> Result<(), SandboxError> {
     let owner = Owner::of(uid, gid);
-    make_dir(work, &owner)?;
     let mut dirs = BTreeSet::new();
     for file in inputs.files() {
         let path = file.path.as_str();
@@ -105,7 +119,13 @@ fn copy_file(work: &Path, entry: &FileEntry, blobs: &BlobStore, owner: &Owner) -
     Ok(())
 }
 
+/// Directories that the removal goes into before it begins anew from the top: far fewer than it may open files.
+const REMOVE_DEPTH: usize = 64;
+
 /// Removes a job's directory and everything in it; one that is not there is fine. Blocks.
+///
+/// The job may have closed directories to its own user (ours, when homied is not root) and nested them deeper than
+/// descriptors or the stack reach, so what lies deep is lifted to the top first.
 ///
 /// # Errors
 /// Something in it cannot be removed.
@@ -114,32 +134,70 @@ pub(super) fn remove(dir: &Path) -> Result<(), SandboxError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     };
-    match gone(fs::remove_dir_all(dir)) {
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            // As an ordinary user we cannot empty a directory that the job has closed to itself.
-            open_up(dir);
-            gone(fs::remove_dir_all(dir)).map_err(SandboxError::io("remove", dir))
-        }
-        other => other.map_err(SandboxError::io("remove", dir)),
+    if let Ok(top) = nix::fcntl::open(dir, DOWN, Mode::empty()) {
+        let id = JobId::random().map_err(|e| SandboxError::Supervisor(e.to_string()))?;
+        let mut lift = Lift { top: &top, prefix: format!(".homie-{id}-"), lifted: 0 };
+        lift.all().map_err(|e| SandboxError::io("empty", dir)(e.into()))?;
     }
+    gone(fs::remove_dir_all(dir)).map_err(SandboxError::io("remove", dir))
 }
 
-/// Gives the owner every right on every directory below `dir`, without following links.
-fn open_up(dir: &Path) {
-    let mut queue = vec![dir.to_path_buf()];
-    while let Some(dir) = queue.pop() {
-        let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                queue.push(entry.path());
+const DOWN: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+/// Makes a tree one that can be removed.
+struct Lift<'a> {
+    top: &'a OwnedFd,
+    /// Of names that the job cannot have taken.
+    prefix: String,
+    lifted: u64,
+}
+
+impl Lift<'_> {
+    fn all(&mut self) -> nix::Result<()> {
+        self.directory(self.top, 0)?;
+        let mut done = 0;
+        while done < self.lifted {
+            done += 1;
+            let next = nix::fcntl::openat(self.top, format!("{}{done}", self.prefix).as_str(), DOWN, Mode::empty())?;
+            self.directory(&next, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Opens every directory below `dir` to its owner, and moves those that lie too deep to the top.
+    fn directory(&mut self, dir: &OwnedFd, depth: usize) -> nix::Result<()> {
+        nix::sys::stat::fchmod(dir, Mode::S_IRWXU)?;
+        let mut entries = Dir::from_fd(dir.try_clone().map_err(|_| Errno::EMFILE)?)?;
+        let may_be_dir = |e: &nix::dir::Entry| e.file_type().is_none_or(|t| t == nix::dir::Type::Directory);
+        let names: Vec<CString> =
+            entries.iter().flatten().filter(may_be_dir).map(|e| e.file_name().to_owned()).collect();
+        drop(entries);
+        for name in names.iter().filter(|n| !matches!(n.to_bytes(), b"." | b"..")) {
+            // By a descriptor that needs no right to look inside.
+            let place = match nix::fcntl::openat(dir, name.as_c_str(), DOWN | OFlag::O_PATH, Mode::empty()) {
+                Err(Errno::ENOTDIR | Errno::ELOOP) => continue,
+                opened => opened?,
+            };
+            let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+            nix::sys::stat::fchmodat(dir, path.as_str(), Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+            if depth + 1 >= REMOVE_DEPTH {
+                self.lifted += 1;
+                let to = format!("{}{}", self.prefix, self.lifted);
+                nix::fcntl::renameat(dir, name.as_c_str(), self.top, to.as_str())?;
+            } else {
+                let below = nix::fcntl::open(path.as_str(), DOWN.difference(OFlag::O_NOFOLLOW), Mode::empty())?;
+                self.directory(&below, depth + 1)?;
             }
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
     use crate::model::{CHUNK_BYTES, CleanPath, Digest};
 
     /// A file entry whose chunks are put into the store.
@@ -185,6 +243,30 @@ mod tests {
         assert!(materialise(&work, &manifest, &blobs, uid, gid).is_err());
         remove(&work).expect("removed");
         remove(&work).expect("gone is fine");
+    }
+
+    #[test]
+    fn whatever_a_job_built_can_be_removed() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let work = dir.path().join("work");
+        fs::create_dir(&work).expect("made");
+        let mut here = nix::fcntl::open(&work, DOWN, Mode::empty()).expect("opened");
+        // More levels than a process has descriptors, in a path longer than the kernel takes.
+        for _ in 0..3000 {
+            nix::sys::stat::mkdirat(&here, "deep", Mode::S_IRWXU).expect("made");
+            here = nix::fcntl::openat(&here, "deep", DOWN, Mode::empty()).expect("opened");
+        }
+        fs::create_dir_all(work.join("closed/inside")).expect("made");
+        fs::write(work.join("closed/inside/file"), "x").expect("written");
+        for closed in ["closed/inside", "closed"] {
+            fs::set_permissions(work.join(closed), std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("closed");
+        }
+        // What a link leads to stays.
+        let kept = dir.path().join("kept");
+        fs::create_dir(&kept).expect("made");
+        std::os::unix::fs::symlink(&kept, work.join("link")).expect("linked");
+        remove(&work).expect("removed");
+        assert!(kept.exists() && !work.exists());
     }
 
     #[test]

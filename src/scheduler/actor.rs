@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture, SpawnHandle};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -73,6 +73,7 @@ pub struct SchedulerActor {
     jobs: HashMap<JobId, Entry>,
     began: Instant,
     draining: bool,
+    ticking: Option<SpawnHandle>,
 }
 
 /// Starts the scheduler and goes on with the jobs that were open when homied last ended.
@@ -90,7 +91,7 @@ pub async fn start(parts: SchedulerParts) -> Result<Door<SchedulerActor>, Refusa
         let parts = parts.clone();
         tokio::spawn(async move { farewell.say(&parts).await });
     }
-    let actor = SchedulerActor { parts, jobs: HashMap::new(), began: Instant::now(), draining: false };
+    let actor = SchedulerActor { parts, jobs: HashMap::new(), began: Instant::now(), draining: false, ticking: None };
     let door = actor.start();
     ask(&door, Adopt { records: open }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
     Ok(door)
@@ -101,12 +102,6 @@ impl Actor for SchedulerActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(TICK, |actor, _| {
-            let ids: Vec<JobId> = actor.jobs.keys().copied().collect();
-            for id in ids {
-                actor.feed(id, Input::Tick);
-            }
-        });
     }
 }
 
@@ -155,6 +150,15 @@ impl SchedulerActor {
         tokio::spawn(driver.drive(rx));
         self.jobs.insert(id, Entry { job, batches, events, output: None });
         self.feed(id, Input::Start);
+        // Time means something to jobs only: a machine without any is not woken.
+        if self.ticking.is_none() {
+            self.ticking = Some(ctx.run_interval(TICK, |actor, _| {
+                let ids: Vec<JobId> = actor.jobs.keys().copied().collect();
+                for id in ids {
+                    actor.feed(id, Input::Tick);
+                }
+            }));
+        }
     }
 }
 
@@ -203,11 +207,15 @@ impl Handler<Happened> for SchedulerActor {
 impl Handler<JobClosed> for SchedulerActor {
     type Result = ();
 
-    fn handle(&mut self, message: JobClosed, _: &mut Self::Context) {
+    fn handle(&mut self, message: JobClosed, ctx: &mut Self::Context) {
         if let Some(entry) = self.jobs.remove(&message.job)
             && let Some((_, copy, _)) = entry.output
         {
             copy.announce.done();
+        }
+        if let (true, Some(ticking)) = (self.jobs.is_empty(), self.ticking) {
+            ctx.cancel_future(ticking);
+            self.ticking = None;
         }
     }
 }

@@ -119,6 +119,9 @@ pub mod method {
     pub const HISTORY: &str = "history";
     /// [`super::HistoryQuery`] -> rows of [`super::PeerStats`]
     pub const HISTORY_STATS: &str = "history.stats";
+    /// What works, what this machine cannot give, and whether its jails hold. [`super::super::doctor::DoctorParams`] -> rows of
+    /// [`super::super::doctor::DoctorRow`], each when it is known
+    pub const DOCTOR: &str = "doctor";
     /// Asks homied to end in order. () -> `{}`
     pub const SHUTDOWN: &str = "shutdown";
 }

@@ -3,6 +3,7 @@
 //! Layer L0, sans-IO: bytes in, words out. Both binaries and every version of them must agree on what stands here;
 //! golden frames in `tests/fixtures` hold it fast.
 
+pub mod doctor;
 pub mod frame;
 pub mod heartbeat;
 pub mod ipc;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use homie::model::{EngineKind, Epoch, JobId, Limits};
 use homie::sandbox::engine::docker::base::{BaseOrder, Recipe, build};
+use homie::sandbox::engine::docker::warm::Kind;
 use homie::sandbox::engine::docker::{DockerEngine, DockerJob, Surroundings};
 use homie::sandbox::engine::{Ended, Engine, EngineError, EngineJob, JobLaunch, Started};
 use tempfile::TempDir;
@@ -253,12 +254,59 @@ impl TestJob {
         std::fs::read(self.dir.path().join("work").join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
+    /// Gives it a container that was started ahead, the way homied does: the directories change hands.
+    pub(crate) async fn ahead(&mut self, shared: &Shared) {
+        let kind = Kind::of(&self.launch).expect("a kind");
+        let id = self.launch.name();
+        let place = self.dir.path().with_extension("ahead");
+        let engine = &shared.engine;
+        let warm = engine.start_ahead(&self.launch.node, &id, &place, &kind, 300).await.expect("started ahead");
+        let work = self.launch.work_dir();
+        for file in std::fs::read_dir(&work).expect("work").flatten() {
+            std::fs::rename(file.path(), place.join("work").join(file.file_name())).expect("moved");
+        }
+        std::fs::remove_dir(&work).expect("empty");
+        for name in ["work", "ctl"] {
+            std::fs::rename(place.join(name), self.dir.path().join(name)).expect("moved");
+        }
+        std::fs::remove_dir(&place).expect("empty");
+        engine.dedicate(&warm, self.launch.job, self.launch.epoch).await.expect("named");
+        self.launch.warm = Some(warm);
+    }
+
+    /// Runs it to its end in a container that is started `how`.
+    pub(crate) async fn run_as(mut self, shared: &Shared, how: How) -> (Finished, Self) {
+        let container = match how {
+            How::Cold => None,
+            How::Ahead => {
+                self.ahead(shared).await;
+                self.launch.warm.as_ref().map(|warm| warm.container.clone())
+            }
+        };
+        let started = shared.engine.start(&self.launch).await.unwrap_or_else(|e| panic!("not started: {e}"));
+        // The fallback would hide a container that is no good.
+        if let Some(container) = container {
+            client(shared).await.inspect_container(&container, None).await.expect("it is the one that waited");
+        }
+        (finish(started).await, self)
+    }
+
     /// Runs it to its end, as a supervisor does.
     pub(crate) async fn run(&self, shared: &Shared) -> Finished {
         let started = shared.engine.start(&self.launch).await.unwrap_or_else(|e| panic!("not started: {e}"));
         finish(started).await
     }
 }
+
+/// When a container is started: once its job is known, or before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Cold,
+    Ahead,
+}
+
+/// Both ways.
+pub(crate) const HOWS: [How; 2] = [How::Cold, How::Ahead];
 
 /// What came of a job.
 #[derive(Debug)]

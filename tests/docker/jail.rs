@@ -1,64 +1,71 @@
 //! What a job cannot reach: the network, other users' rights, the host's files, the kernel's dangerous corners.
 
-use crate::engine::{TestJob, is_podman, shared};
+use crate::engine::{HOWS, TestJob, is_podman, shared};
 
 #[tokio::test]
 async fn there_is_no_network_but_its_own_loopback() {
     let Some(docker) = shared().await else { return };
-    let program = "import os, socket\n\
+    for how in HOWS {
+        let program = "import os, socket\n\
                    print(sorted(os.listdir('/sys/class/net')))\n\
                    for target in [('1.1.1.1', 53), ('172.17.0.1', 80), ('10.0.0.1', 22)]:\n\
                    \x20 try: socket.create_connection(target, 2); print('REACHED', target)\n\
                    \x20 except OSError as e: print(e.errno)\n\
                    try: socket.getaddrinfo('deb.debian.org', 80); print('RESOLVED')\n\
                    except OSError: print('no names')\n";
-    let done = TestJob::python(&docker, program).run(&docker).await;
-    let lines: Vec<&str> = done.stdout.lines().collect();
-    // 101 is ENETUNREACH.
-    assert_eq!(lines, ["['lo']", "101", "101", "101", "no names"], "{}", done.stderr);
+        let (done, _) = TestJob::python(&docker, program).run_as(&docker, how).await;
+        let lines: Vec<&str> = done.stdout.lines().collect();
+        // 101 is ENETUNREACH.
+        assert_eq!(lines, ["['lo']", "101", "101", "101", "no names"], "{}", done.stderr);
+    }
 }
 
 #[tokio::test]
 async fn every_namespace_is_its_own() {
     let Some(docker) = shared().await else { return };
-    let mut kinds = vec!["ipc", "mnt", "net", "pid", "uts"];
-    // Podman makes none of these on version 1 of cgroups; the files there are read-only for the job all the same.
-    if !is_podman(&docker).await || std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        kinds.push("cgroup");
-    }
-    let program = format!("import os\nfor k in {kinds:?}: print(os.readlink('/proc/self/ns/' + k))");
-    let done = TestJob::python(&docker, &program).run(&docker).await;
-    let inside: Vec<&str> = done.stdout.lines().collect();
-    assert_eq!(inside.len(), kinds.len(), "{}", done.stderr);
-    for (kind, inside) in kinds.iter().zip(inside) {
-        let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("own namespace");
-        assert_ne!(inside, host.to_string_lossy(), "{kind}");
+    for how in HOWS {
+        let mut kinds = vec!["ipc", "mnt", "net", "pid", "uts"];
+        // Podman makes none of these on version 1 of cgroups; the files there are read-only for the job all the same.
+        if !is_podman(&docker).await || std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            kinds.push("cgroup");
+        }
+        let program = format!("import os\nfor k in {kinds:?}: print(os.readlink('/proc/self/ns/' + k))");
+        let (done, _) = TestJob::python(&docker, &program).run_as(&docker, how).await;
+        let inside: Vec<&str> = done.stdout.lines().collect();
+        assert_eq!(inside.len(), kinds.len(), "{}", done.stderr);
+        for (kind, inside) in kinds.iter().zip(inside) {
+            let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("own namespace");
+            assert_ne!(inside, host.to_string_lossy(), "{kind}");
+        }
     }
 }
 
 #[tokio::test]
 async fn it_is_nobody_with_no_rights_and_a_filter() {
     let Some(docker) = shared().await else { return };
-    let job = TestJob::new(&docker, &["sh", "-c", "id -u; id -g; id -G; cat /proc/self/status"]);
-    let done = job.run(&docker).await;
-    let lines: Vec<&str> = done.stdout.lines().collect();
-    let uid = job.launch.uid.to_string();
-    assert_eq!(lines[..3], [&uid[..], &job.launch.gid.to_string(), &job.launch.gid.to_string()], "{}", done.stderr);
-    let field = |name: &str| {
-        let line = lines.iter().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("{name} is missing"));
-        line.split_whitespace().nth(1).expect("value").to_owned()
-    };
-    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
-        assert_eq!(field(set), "0000000000000000", "{set}");
+    for how in HOWS {
+        let job = TestJob::new(&docker, &["sh", "-c", "id -u; id -g; id -G; cat /proc/self/status"]);
+        let (done, job) = job.run_as(&docker, how).await;
+        let lines: Vec<&str> = done.stdout.lines().collect();
+        let uid = job.launch.uid.to_string();
+        assert_eq!(lines[..3], [&uid[..], &job.launch.gid.to_string(), &job.launch.gid.to_string()], "{}", done.stderr);
+        let field = |name: &str| {
+            let line = lines.iter().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("{name} is missing"));
+            line.split_whitespace().nth(1).expect("value").to_owned()
+        };
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(field(set), "0000000000000000", "{set}");
+        }
+        assert_eq!(field("NoNewPrivs:"), "1");
+        assert_eq!(field("Seccomp:"), "2");
     }
-    assert_eq!(field("NoNewPrivs:"), "1");
-    assert_eq!(field("Seccomp:"), "2");
 }
 
 #[tokio::test]
 async fn only_its_directory_and_tmp_can_be_written() {
     let Some(docker) = shared().await else { return };
-    let program = "import os\n\
+    for how in HOWS {
+        let program = "import os\n\
                    for place in ['/', '/usr', '/etc', '/var', '/proc/sys/kernel', '/sys', '/dev']:\n\
                    \x20 try: open(place + '/x', 'w'); print('WROTE', place)\n\
                    \x20 except OSError as e: pass\n\
@@ -71,23 +78,29 @@ async fn only_its_directory_and_tmp_can_be_written() {
                    print([l.split()[3] for l in open('/proc/mounts') if l.split()[1] == '/tmp'])\n\
                    print(os.environ.get('HOSTNAME', ''), os.path.exists('/var/run/docker.sock'))\n\
                    print(open('/etc/resolv.conf').read().strip() or 'no resolver')\n";
-    let job = TestJob::python(&docker, program);
-    let done = job.run(&docker).await;
-    let lines: Vec<&str> = done.stdout.lines().collect();
-    assert_eq!(lines[0], "tmp is full: 28", "{}{}", done.stdout, done.stderr);
-    assert!(lines[1].contains("nosuid") && lines[1].contains("nodev") && !lines[1].contains("noexec"), "{}", lines[1]);
-    assert!(lines[2].ends_with("False"), "{}", lines[2]);
-    assert_eq!(job.result("x"), b"w");
+        let job = TestJob::python(&docker, program);
+        let (done, job) = job.run_as(&docker, how).await;
+        let lines: Vec<&str> = done.stdout.lines().collect();
+        assert_eq!(lines[0], "tmp is full: 28", "{}{}", done.stdout, done.stderr);
+        assert!(
+            lines[1].contains("nosuid") && lines[1].contains("nodev") && !lines[1].contains("noexec"),
+            "{}",
+            lines[1]
+        );
+        assert!(lines[2].ends_with("False"), "{}", lines[2]);
+        assert_eq!(job.result("x"), b"w");
+    }
 }
 
 #[tokio::test]
 async fn dangerous_system_calls_are_refused() {
     let Some(docker) = shared().await else { return };
-    if std::env::consts::ARCH != "x86_64" {
-        return crate::engine::absent("the numbers of the calls are those of x86_64");
-    }
-    // (name, number, arguments). Arguments are such that the call would succeed, or fail otherwise than by EPERM.
-    let calls = "[('unshare user ns', 272, 0x10000000), ('unshare net', 272, 0x40000000), ('clone user ns', 56, 0x10000011),\n\
+    for how in HOWS {
+        if std::env::consts::ARCH != "x86_64" {
+            return crate::engine::absent("the numbers of the calls are those of x86_64");
+        }
+        // (name, number, arguments). Arguments are such that the call would succeed, or fail otherwise than by EPERM.
+        let calls = "[('unshare user ns', 272, 0x10000000), ('unshare net', 272, 0x40000000), ('clone user ns', 56, 0x10000011),\n\
                  ('setns', 308, -1, 0), ('mount', 165, 0, 0, 0, 0, 0), ('umount2', 166, 0, 0), ('pivot_root', 155, 0, 0),\n\
                  ('fsopen', 430, 0, 0), ('open_tree', 428, -100, 0, 0), ('move_mount', 429, -1, 0, -1, 0, 0),\n\
                  ('mount_setattr', 442, -1, 0, 0, 0, 0), ('ptrace traceme', 101, 0, 0, 0, 0),\n\
@@ -101,8 +114,8 @@ async fn dangerous_system_calls_are_refused() {
                  ('socket vsock', 41, 40, 1, 0), ('socket alg', 41, 38, 5, 0), ('socket packet', 41, 17, 3, 0),\n\
                  ('socket bluetooth', 41, 31, 1, 0), ('socket netlink audit', 41, 16, 3, 9), ('socket sctp', 41, 2, 1, 132),\n\
                  ('socket mptcp', 41, 2, 1, 262), ('socketpair inet', 53, 2, 1, 0, 0), ('modify_ldt', 154, 0, 0, 0), ('acct', 163, 0)]";
-    let program = format!(
-        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        let program = format!(
+            "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n\
          for name, number, *args in {calls}:\n\
          \x20 ctypes.set_errno(0)\n\
          \x20 r = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in args])\n\
@@ -111,22 +124,25 @@ async fn dangerous_system_calls_are_refused() {
          ctypes.set_errno(0); r = libc.syscall(ctypes.c_long(435), 0, 0); print('clone3', r, ctypes.get_errno())\n\
          for ok in [(1, 1, 0), (2, 1, 0), (2, 2, 17), (10, 1, 6), (16, 3, 0)]:\n\
          \x20 if libc.syscall(ctypes.c_long(41), *[ctypes.c_long(a) for a in ok]) < 0: print('REFUSED', ok)\n"
-    );
-    let done = TestJob::python(&docker, &program).run(&docker).await;
-    // 38 is ENOSYS: what makes the C library fall back to clone.
-    assert_eq!(done.stdout, "clone3 -1 38\n", "{}", done.stderr);
+        );
+        let (done, _) = TestJob::python(&docker, &program).run_as(&docker, how).await;
+        // 38 is ENOSYS: what makes the C library fall back to clone.
+        assert_eq!(done.stdout, "clone3 -1 38\n", "{}", done.stderr);
+    }
 }
 
 #[tokio::test]
 async fn thirty_two_bit_calls_do_not_get_round_the_filter() {
     let Some(docker) = shared().await else { return };
-    if std::env::consts::ARCH != "x86_64" {
-        return crate::engine::absent("only x86_64 has a second table of calls");
-    }
-    // getpid by the 32-bit entry: number 20 there, harmless, but unfiltered it would open the whole table.
-    let source = "#include <stdio.h>\nint main(void) { long r; __asm__ volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(20));\n\
+    for how in HOWS {
+        if std::env::consts::ARCH != "x86_64" {
+            return crate::engine::absent("only x86_64 has a second table of calls");
+        }
+        // getpid by the 32-bit entry: number 20 there, harmless, but unfiltered it would open the whole table.
+        let source = "#include <stdio.h>\nint main(void) { long r; __asm__ volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(20));\n\
                   printf(\"REACHED %ld\\n\", r); return 0; }\n";
-    let job = TestJob::new(&docker, &["sh", "-c", "cc -o a main.c && ./a"]).with_file("main.c", source);
-    let done = job.run(&docker).await;
-    assert!(!done.stdout.contains("REACHED"), "{}", done.stdout);
+        let job = TestJob::new(&docker, &["sh", "-c", "cc -o a main.c && ./a"]).with_file("main.c", source);
+        let (done, _) = job.run_as(&docker, how).await;
+        assert!(!done.stdout.contains("REACHED"), "{}", done.stdout);
+    }
 }

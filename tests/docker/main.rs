@@ -14,3 +14,4 @@ mod kept;
 mod limits;
 mod supervised;
 mod template;
+mod warm;

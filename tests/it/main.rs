@@ -11,6 +11,7 @@
 mod process;
 mod world;
 
+mod doctor;
 mod documents;
 mod files;
 mod frames;

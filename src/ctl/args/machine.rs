@@ -201,6 +201,14 @@ pub enum EnvAction {
     },
 }
 
+/// `homie doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Run every known way out of a jail, in each engine of this machine; takes about a minute
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
 /// `homie completions SHELL`
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {

@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LimitArgs, LogsArgs, ResultsArgs, TopArgs};
 pub use machine::{
-    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DownArgs, EnvAction, EnvArgs, ListDirectArgs,
-    ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
+    AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DoctorArgs, DownArgs, EnvAction, EnvArgs,
+    ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 pub use split::AFTER_SCRIPT;
@@ -87,6 +87,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// The environments that jobs run in
     Env(EnvArgs),
+    /// Say what works here and what this machine cannot give; with --sandbox, try to break out of it
+    Doctor(DoctorArgs),
     /// Two homied on this machine, one real job from one to the other
     Demo(DemoArgs),
     /// Print completions for a shell
@@ -130,7 +132,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct trust demo completions env top limit"
+                     list-direct trust demo completions env doctor top limit"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

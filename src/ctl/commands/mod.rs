@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod down;
 pub mod env;
 pub mod history;
@@ -58,6 +59,7 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Trust(args) => trust::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
         Command::Env(args) => env::run(ctx, args).await,
+        Command::Doctor(args) => doctor::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),

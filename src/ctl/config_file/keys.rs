@@ -21,6 +21,8 @@ pub enum Kind {
     Seconds,
     /// A number from 1 to this.
     Count(u32),
+    /// A number from 0 to this.
+    Upto(u32),
     /// `all`, or a number from 0 to 64.
     Gpus,
     /// A socket's path, with or without `unix://`.
@@ -101,6 +103,8 @@ pub const KEYS: &[Key] = &[
     key("gpu_share", Kind::Switch, "false", "whether several jobs may have one GPU at a time"),
     key("store_limit", Kind::Size(1 << 20), "20g", "bytes of inputs and results kept here"),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
+    key("warm_containers", Kind::Upto(64), "2", "containers started ahead for the next job; 0: none"),
+    key("warm_idle", Kind::Seconds, "600", "seconds that such a container waits"),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
     key("direct", Kind::List, "[]", "machines outside the local network; see: homie add"),
     key("proxy", Kind::Proxy, "auto", "way to peers added by address; auto: as ALL_PROXY and its sisters say"),
@@ -183,6 +187,10 @@ impl Key {
             Kind::Count(most) => match text.parse::<u32>() {
                 Ok(n) if (1..=most).contains(&n) => Ok(n.to_string()),
                 _ => Err(bad(format!("{text:?} is not a number from 1 to {most}"))),
+            },
+            Kind::Upto(most) => match text.parse::<u32>() {
+                Ok(n) if n <= most => Ok(n.to_string()),
+                _ => Err(bad(format!("{text:?} is not a number from 0 to {most}"))),
             },
             Kind::Gpus => match text.to_ascii_lowercase().as_str() {
                 "all" => Ok("all".into()),

@@ -56,12 +56,12 @@ fn time(seconds: u64) -> String {
     format_duration(seconds.saturating_mul(1000))
 }
 
-/// `600`, `20m`, `2h`: as it is typed.
+/// `90s`, `20m`, `2h`: as it is typed.
 fn short_time(seconds: u64) -> String {
     match seconds {
         s if s % 3600 == 0 => format!("{}h", s / 3600),
         s if s % 60 == 0 => format!("{}m", s / 60),
-        s => s.to_string(),
+        s => format!("{s}s"),
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
                 &["30m 00s, the limit set on raj; 1h 00m were asked for", "--timeout 1h"],
                 "ask for more",
             ),
-            (Some(5), None, &["the 5.0s that --timeout gave it", "--timeout 10"], "owner"),
+            (Some(5), None, &["the 5.0s that --timeout gave it", "--timeout 10s"], "owner"),
             (None, None, &["it reached its time limit", "--timeout 2h"], "the most"),
         ] {
             let text = told(asked, given);

@@ -48,6 +48,11 @@ pub enum Seen {
     Cancelling,
 }
 
+/// What a terminal would get of these bytes of a job's output.
+pub fn as_shown(output: &[u8]) -> Vec<u8> {
+    printer::as_shown(output)
+}
+
 /// A view of one job.
 pub struct Watch<'a> {
     ctx: &'a Context,

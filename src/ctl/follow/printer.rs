@@ -1,6 +1,8 @@
 //! Writes a job's output: `[raj] ` in front of each line, nothing that steers the terminal, each source to its stream.
 
+use std::cell::RefCell;
 use std::io::{self, BufWriter, Write};
+use std::rc::Rc;
 
 use super::lines::{Assembler, Emit, End, Piece};
 use crate::ctl::render::Style;
@@ -38,6 +40,29 @@ pub(super) struct Printer<W: Write> {
     raw: bool,
     name: String,
     failed: Option<io::Error>,
+}
+
+/// What a terminal would get of these bytes.
+pub(super) fn as_shown(output: &[u8]) -> Vec<u8> {
+    /// Keeps what is written. Boxed, so that the printer of every day does the work.
+    struct Paper(Rc<RefCell<Vec<u8>>>);
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let paper = Rc::new(RefCell::new(Vec::new()));
+    let style = Style { tty: false, color: false, unicode: true, width: 80 };
+    let stream = || -> (Box<dyn Write>, Style) { (Box::new(Paper(Rc::clone(&paper))), style) };
+    let mut printer = Printer::new(stream(), stream(), false);
+    printer.output(Source::Stdout, output);
+    // Nothing that writes into memory fails.
+    let _ = printer.finish();
+    paper.take()
 }
 
 impl<W: Write> Printer<W> {

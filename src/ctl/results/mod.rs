@@ -35,6 +35,19 @@ pub struct Home {
     pub warnings: Vec<String>,
 }
 
+/// Whether a new result of this name would be put into the user's directory though nobody named it.
+pub fn would_place(path: &str) -> bool {
+    CleanPath::new(path).is_ok_and(|path| !path.is_hidden())
+}
+
+/// Whether a result would take the place of a file that was sent, though nobody named it.
+pub fn would_replace_sent() -> bool {
+    let (sent, result) = (Digest([0; 32]), Digest([1; 32]));
+    let present = decide::Present::File(sent);
+    let facts = decide::Facts { result, present, sent: Some(sent), placed: None, named: false };
+    matches!(decide::landing(&facts), decide::Landing::New | decide::Landing::Replace)
+}
+
 /// Brings the results of `record` into `dest`. `outputs` are the globs of `--output`.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The methods, by subject. Each takes the request and gives its answer; the outer error means that the connection
 //! itself is of no more use.
 
+mod doctor;
 mod files;
 mod jobs;
 mod machine;
@@ -30,6 +31,7 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::PEERS_REMOVE => Ok(machine::remove(session, &request).await),
         method::CONFIG => machine::config(session, &request).await,
         method::CONFIG_RELOAD => machine::reload(session, &request).await,
+        method::DOCTOR => doctor::doctor(session, &request).await,
         method::SHUTDOWN => Ok(machine::shutdown(session).await),
         method::FILES_PUT => files::put(session, &request).await,
         method::RESULTS_GET => files::results(session, &request).await,

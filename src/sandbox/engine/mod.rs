@@ -13,6 +13,7 @@
 pub mod docker;
 mod meter;
 pub mod native;
+mod seccomp;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -285,6 +286,11 @@ pub trait EngineJob {
     /// The engine refused or went away.
     fn kill(&mut self) -> impl Future<Output = Result<(), EngineError>>;
 
+    /// A file of this machine that lists the job's processes, one number a line (`cgroup.procs`), where the engine has
+    /// them elsewhere than below the supervisor.
+    fn roster(&self) -> Option<PathBuf> {
+        None
+    }
     /// Holds the running job to `after` instead of `before` from now on: processors, memory and processes; time is the
     /// supervisor's. What does not differ is not touched.
     ///

@@ -21,6 +21,8 @@ mod limits;
 mod log;
 mod run;
 
+pub(in crate::sandbox) use disk::max_files;
+
 use std::path::Path;
 use std::process::ExitCode;
 

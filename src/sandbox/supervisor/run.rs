@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::disk::Watchdog;
+use super::disk::{Holders, Watchdog, occupied};
 use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
 use super::limits::Ear;
 use super::log::{Log, Room};
@@ -92,6 +92,8 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
     let mut ear = Ear::open(launch).map_err(text)?;
     let launch = &JobLaunch { limits: ear.limits.clone(), ..launch.clone() };
     let log = Log::open(&launch.job_dir.join(OUTPUT), launch.limits.output_bytes).map_err(text)?;
+    // Before the job can write: what it manages to write while it is being started counts, too.
+    let before = occupied(&launch.work_dir());
     let Started { stdout, stderr, mut job } = match engine.start(launch).await {
         Ok(started) => started,
         Err(e) => return Ok((report(not_started(e), Usage::default(), log.len()), nothing())),
@@ -100,7 +102,9 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
     write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms(), meter: job.meter() })
         .map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
-    let (_watchdog, mut disk) = Watchdog::start(launch.work_dir(), launch.limits.disk_bytes).map_err(text)?;
+    let holders = job.roster().map_or(Holders::Below, Holders::Listed);
+    let watchdog = Watchdog::start(launch.work_dir(), before, launch.limits.disk_bytes, holders);
+    let (_watchdog, mut disk) = watchdog.map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
 
     let mut over_cap = pin!(sleep_until(began));

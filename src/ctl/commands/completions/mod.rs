@@ -31,6 +31,7 @@ const NAMES: &[(&[&str], &str, Source)] = &[
     (&["attach"], "job", names::jobs),
     (&["results"], "job", names::jobs),
     (&["cancel"], "jobs", names::open_jobs),
+    (&["limit"], "job", names::hosted_jobs),
     (&["remove"], "which", names::direct),
     (&["trust"], "name", names::peers),
     (&["config", "get"], "key", names::keys),
@@ -88,6 +89,10 @@ fn tree(words: &[OsString]) -> Command {
         tree = within(tree, verb, &|command| command.mut_args(named));
     }
     let after = script_is_given(words, &tree);
+    if after {
+        // Flags of every verb, but behind the script they are the script's.
+        tree = tree.mut_args(|arg| arg.global(false));
+    }
     within(tree, &["run"], &|run| scripts(run, after))
 }
 

@@ -46,16 +46,21 @@ pub(super) fn levels() -> Vec<CompletionCandidate> {
 
 /// Jobs sent from here, the newest first.
 pub(super) fn jobs() -> Vec<CompletionCandidate> {
-    job_ids(true)
+    job_ids(true, false)
 }
 
 /// Those that have not ended.
 pub(super) fn open_jobs() -> Vec<CompletionCandidate> {
-    job_ids(false)
+    job_ids(false, false)
 }
 
-fn job_ids(all: bool) -> Vec<CompletionCandidate> {
-    let jobs: Vec<JobRecord> = ask(method::JOB_LIST, ListJobs { all, hosted: false });
+/// Those that run here for others.
+pub(super) fn hosted_jobs() -> Vec<CompletionCandidate> {
+    job_ids(false, true)
+}
+
+fn job_ids(all: bool, hosted: bool) -> Vec<CompletionCandidate> {
+    let jobs: Vec<JobRecord> = ask(method::JOB_LIST, ListJobs { all, hosted });
     let told = |job: &JobRecord| {
         let on = job.peer_name.as_deref().map(|peer| format!(" on {peer}")).unwrap_or_default();
         visible_controls(format!("{} {}{on}", job.state.as_str(), job.spec.name).as_bytes())

@@ -74,7 +74,13 @@ pub fn first_line_of_stdin() -> Result<String, CtlError> {
 }
 
 fn bad_key(error: KeyError) -> CtlError {
-    CtlError::usage_hint(error.to_string(), "`homie config` lists every key and its value")
+    match error {
+        KeyError::Unknown { .. } => {
+            CtlError::usage_hint(error.to_string(), "`homie config` lists every key and its value")
+        }
+        // It says what would fit.
+        KeyError::BadValue { .. } => CtlError::usage(error.to_string()),
+    }
 }
 
 /// A connection if homied is up; anything but its absence is an error.

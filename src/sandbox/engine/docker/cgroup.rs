@@ -90,6 +90,11 @@ impl Cgroup {
         Sample { usage: Usage { peak_memory_bytes, ..seen.usage }, oom_killed: seen.out_of_memory_kills > 0 }
     }
 
+    /// The file that lists its processes.
+    pub(super) fn roster(&self) -> PathBuf {
+        self.procs.clone()
+    }
+
     /// Whether no process is in it any more.
     pub(super) fn is_empty(&self) -> bool {
         self.pids().is_ok_and(|pids| pids.is_empty())

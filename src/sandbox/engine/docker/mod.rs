@@ -17,10 +17,11 @@ mod init;
 mod run;
 mod seccomp;
 mod template;
+pub mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::SystemInfo;
+use bollard::models::{ContainerSummary, SystemInfo};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 
 use self::connect::{Client, connect};
@@ -91,7 +92,9 @@ impl Engine for DockerEngine {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let all = client.docker.list_containers(Some(options)).await;
         let all = all.map_err(|e| error::asked("list containers", &e))?;
-        Ok(all.into_iter().filter_map(|c| assignment(&c.labels?)).collect())
+        // One that was started ahead became a job's by its name.
+        let of = |c: ContainerSummary| assignment(&c.labels?).or_else(|| warm::of_names(c.names.as_deref()));
+        Ok(all.into_iter().filter_map(of).collect())
     }
 
     async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {

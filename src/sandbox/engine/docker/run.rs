@@ -25,9 +25,11 @@ use super::connect::Client;
 use super::error::{asked, gone, is_status, spawn_problem, words};
 use super::init::{Line, NoAnswer, Order, Said, furnish};
 use super::template::{self, Flavour, Shape};
-use super::{image_of, seccomp};
+use super::{image_of, seccomp, warm};
 use crate::model::{Limits, Usage};
-use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started};
+use crate::sandbox::engine::{
+    Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started, Warm,
+};
 
 /// A kill comes at a deadline: an engine that does not answer it soon is bypassed.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -46,6 +48,10 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 /// Between two attempts at that.
 const REMOVE_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often the removal of a container that just ends is tried again, and at what pace: it takes a moment.
+const RACES: u32 = 20;
+const RACE_PAUSE: Duration = Duration::from_millis(50);
+
 /// A running job's container.
 #[derive(Debug)]
 pub struct DockerJob {
@@ -63,8 +69,33 @@ pub struct DockerJob {
 /// Starts `launch`; see [`crate::sandbox::engine::Engine::start`].
 pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
     let image = image_of(launch)?;
-    let shape = Shape::of(launch, image);
     let ctl = template::control_dir(&launch.job_dir);
+    if let Some(waiting) = &launch.warm {
+        match enter_waiting(client, launch, waiting, image, &ctl).await {
+            Ok((there, line)) => {
+                // From here on its program may have run, so there is no second attempt.
+                let started = hand_over(client, launch, &waiting.container, &there, line).await;
+                if started.is_err() {
+                    // Best effort: what is left is found again by its name.
+                    let _ = remove_container(&client.docker, &waiting.container).await;
+                }
+                return started;
+            }
+            Err(e) => {
+                eprintln!("the container that was started ahead is not used: {e}");
+                // By the job's name: one that is not named for it is not its to destroy.
+                let name = template::container_name(launch.job, launch.epoch);
+                remove_container(&client.docker, &name).await?;
+                match std::fs::remove_dir_all(&ctl) {
+                    Err(e) if e.kind() != ErrorKind::NotFound => {
+                        return Err(EngineError::Failed(format!("{}: {e}", ctl.display())));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    let shape = Shape::of(launch, image);
     let flavour = flavour(client, &ctl);
     let files = furnish(&ctl, template::HOSTS).and_then(|()| write_seccomp(client, &ctl));
     files.map_err(|e| match e.kind() {
@@ -87,6 +118,23 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
             Err(e)
         }
     }
+}
+
+/// Calls the init of a container that was started ahead, with the job's limits in place.
+async fn enter_waiting(
+    client: &Client,
+    launch: &JobLaunch,
+    waiting: &Warm,
+    image: &str,
+    ctl: &Path,
+) -> Result<(ContainerInspectResponse, Line), EngineError> {
+    let shape = warm::shape(launch, waiting, image);
+    let flavour = flavour(client, &template::control_dir(&waiting.made_in));
+    let name = template::container_name(launch.job, launch.epoch);
+    let mut line = Line::open(ctl).map_err(|e| EngineError::Failed(format!("{}: {e}", ctl.display())))?;
+    warm::set_limits(client, launch, waiting).await?;
+    let there = enter(client, &waiting.container, &name, &shape, &flavour, &mut line, ctl).await?;
+    Ok((there, line))
 }
 
 /// What the template must know of this engine.
@@ -224,6 +272,10 @@ async fn clear(docker: &Docker, launch: &JobLaunch, name: &str) -> Result<(), En
     if labels.get(template::LABEL_NODE) != Some(&launch.node) {
         return Err(EngineError::Failed(format!("container {name} belongs to somebody else")));
     }
+    if labels.contains_key(template::LABEL_WARM) {
+        // Named for this assignment by a homied that was killed before it could say so to a supervisor.
+        return remove_container(docker, name).await;
+    }
     let started = || EngineError::Failed(format!("container {name} was started before"));
     if there.state.and_then(|s| s.status) != Some(ContainerStateStatusEnum::CREATED) {
         return Err(started());
@@ -346,8 +398,20 @@ async fn sample_by_api(docker: &Docker, name: &str) -> Sample {
 
 /// Removes a container, killing what runs in it. One that is gone, or on its way out, is fine.
 pub(super) async fn remove_container(docker: &Docker, name: &str) -> Result<(), EngineError> {
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match docker.remove_container(name, Some(options)).await {
+    let attempt = async || {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        docker.remove_container(name, Some(options)).await
+    };
+    let mut answer = attempt().await;
+    for _ in 0..RACES {
+        // Podman cannot remove one that ends at this moment.
+        if !answer.as_ref().is_err_and(|e| words(e).contains("state improper")) {
+            break;
+        }
+        sleep(RACE_PAUSE).await;
+        answer = attempt().await;
+    }
+    match answer {
         Err(e) if !is_status(&e, 404) && !is_status(&e, 409) => Err(asked("remove the container", &e)),
         _ => Ok(()),
     }
@@ -388,6 +452,10 @@ impl EngineJob for DockerJob {
 
     fn meter(&self) -> Meter {
         self.cgroup.as_ref().map(|cgroup| cgroup.meter.clone()).unwrap_or_default()
+    }
+
+    fn roster(&self) -> Option<std::path::PathBuf> {
+        self.cgroup.as_ref().map(Cgroup::roster)
     }
 
     async fn usage(&mut self) -> Usage {

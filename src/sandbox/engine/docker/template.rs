@@ -59,8 +59,7 @@ pub(super) struct Flavour {
 pub(super) enum For {
     /// This assignment.
     Job(JobId, Epoch),
-    /// Whichever comes. Made by the pool of containers that wait.
-    #[cfg_attr(not(test), allow(dead_code))]
+    /// Whichever comes.
     Whoever(String),
 }
 

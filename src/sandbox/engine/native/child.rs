@@ -22,7 +22,7 @@ use seccompiler::BpfProgram;
 use serde::{Deserialize, Serialize};
 
 use super::sys::{self, Cloned};
-use super::{root, seccomp};
+use super::{files, root, seccomp};
 use crate::sandbox::engine::JobLaunch;
 
 /// What init tells the supervisor, one JSON line each.
@@ -52,13 +52,13 @@ pub(super) struct Wires {
 }
 
 /// Runs as init; never returns.
-pub(super) fn run(launch: &JobLaunch, wires: &Wires) -> ! {
-    let failed = match prepare(launch, &wires.go).map_err(|e| Report::Jail(e.to_string())) {
+pub(super) fn run(launch: &JobLaunch, wires: &Wires, memory_is_limited: bool) -> ! {
+    let failed = match prepare(launch, &wires.go, memory_is_limited).map_err(|e| Report::Jail(e.to_string())) {
         Ok(filter) => match start(launch, &filter, wires) {
             Ok(job) => {
                 tell(&wires.report, &Report::Started);
                 // The supervisor's pipe may have hung up meanwhile: then it is dead, and its job must not outlive it.
-                let code = confine_init(launch, wires).map_or(1, |()| reap(job, &wires.report));
+                let code = confine_init(launch, &filter, wires).map_or(1, |()| reap(job, &wires.report));
                 sys::exit_now(code);
             }
             Err(report) => report,
@@ -78,7 +78,7 @@ fn tell(to: impl AsFd, report: &Report) {
     }
 }
 
-fn prepare(launch: &JobLaunch, go: &OwnedFd) -> io::Result<BpfProgram> {
+fn prepare(launch: &JobLaunch, go: &OwnedFd, memory_is_limited: bool) -> io::Result<BpfProgram> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     sys::default_signals()?;
     wait_for_byte(go)?;
@@ -86,7 +86,7 @@ fn prepare(launch: &JobLaunch, go: &OwnedFd) -> io::Result<BpfProgram> {
     let what = |what: &'static str| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
     sys::loopback_up().map_err(what("loopback interface"))?;
     root::enter(launch).map_err(what("file system"))?;
-    let filter = seccomp::program().map_err(io::Error::other)?;
+    let filter = seccomp::program(memory_is_limited).map_err(io::Error::other)?;
     // Moving into control groups takes the kernel longer than all of the above; both went on at the same time.
     wait_for_byte(go)?;
     Ok(filter)
@@ -105,9 +105,12 @@ fn start(launch: &JobLaunch, filter: &BpfProgram, wires: &Wires) -> Result<i32, 
     let (mut news, tell_news) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
         .map(|(r, w)| (fs::File::from(r), fs::File::from(w)))
         .map_err(|e| jail(e.into()))?;
+    // Before the job exists: for an ordinary user it runs as the same user as init, and must not look into it while that
+    // still has rights. The child may be looked into again; it has none of them left when it becomes the program.
+    prctl::set_dumpable(false).map_err(|e| jail(e.into()))?;
     match sys::clone_process(0, None).map_err(jail)? {
         Cloned::Child => {
-            let failed = match confine_job(launch, wires) {
+            let failed = match prctl::set_dumpable(true).map_err(Into::into).and_then(|()| confine_job(launch, wires)) {
                 Ok(()) => exec(launch, filter),
                 Err(e) => Report::Jail(e.to_string()),
             };
@@ -150,7 +153,8 @@ fn confine_job(launch: &JobLaunch, wires: &Wires) -> io::Result<()> {
     }
     // The kernel should choose the guest, not the owner's programs, when the machine runs out of memory.
     let _ = fs::write("/proc/self/oom_score_adj", "500");
-    drop_privileges(launch)
+    drop_privileges(launch)?;
+    files::restrict().map(drop)
 }
 
 fn lower(resource: Resource, limit: u64) -> io::Result<()> {
@@ -229,11 +233,11 @@ fn interpreter(path: &Path) -> Option<String> {
     String::from_utf8_lossy(line).split_whitespace().next().map(str::to_owned)
 }
 
-/// Init gives up what it had to build the jail. Not dumpable: the job runs as the same user and must not look into
-/// it.
-fn confine_init(launch: &JobLaunch, wires: &Wires) -> io::Result<()> {
+/// Init gives up what it had to build the jail, and gets the job's own filter: a job that took it over would gain nothing.
+fn confine_init(launch: &JobLaunch, filter: &BpfProgram, wires: &Wires) -> io::Result<()> {
     sys::close_all_but(&[wires.go.as_raw_fd(), wires.report.as_raw_fd()])?;
     drop_privileges(launch)?;
+    // Changing the user has set it again.
     prctl::set_dumpable(false)?;
     // Changing the user has cleared it; if the supervisor died in between, its pipe tells.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -242,7 +246,7 @@ fn confine_init(launch: &JobLaunch, wires: &Wires) -> io::Result<()> {
     if fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP)) {
         return Err(io::Error::other("the supervisor is gone"));
     }
-    Ok(())
+    seccompiler::apply_filter(filter).map_err(io::Error::other)
 }
 
 /// Waits for the job and for every orphan that comes to pid 1. Ends with the job.

@@ -7,6 +7,7 @@
 
 mod cgroup;
 mod child;
+mod files;
 mod probe;
 mod root;
 mod seccomp;
@@ -103,7 +104,7 @@ impl Engine for NativeEngine {
             Cloned::Child => {
                 // The writing end must live in the supervisor alone, or its death would not be noticed.
                 drop((release, news));
-                child::run(launch, &wires)
+                child::run(launch, &wires, group.limits_memory())
             }
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };

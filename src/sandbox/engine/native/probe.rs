@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NativeEngine, root};
+use super::{NativeEngine, files, root};
 use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId, Limits};
 use crate::sandbox::engine::{End, Engine, EngineError, EngineJob, JobLaunch, Ready};
 
@@ -16,6 +16,10 @@ use crate::sandbox::engine::{End, Engine, EngineError, EngineJob, JobLaunch, Rea
 pub(in crate::sandbox) const WORD: &str = "__probe";
 /// Jail and `true` take milliseconds; a machine that needs this long is in no state to take jobs.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Said where the second fence is missing.
+const NO_LANDLOCK: &str = "no Landlock (Linux 5.13, and `landlock` in the kernel's lsm= list): a job's files are fenced by \
+                           its mount namespace alone";
 
 /// What the probe prints.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,7 +59,13 @@ pub(super) async fn ask(exe: &Path, jobs_dir: &Path) -> Result<Ready, EngineErro
 /// `homied __probe DIR`: runs `true` in a jail and prints what came of it.
 pub(in crate::sandbox) fn main(jobs_dir: &Path) -> ExitCode {
     let answer = match attempt(jobs_dir) {
-        Ok(warnings) => Answer { error: None, warnings },
+        Ok(mut warnings) => {
+            // The last thing this process does with files.
+            if !files::kernel_has_it() {
+                warnings.push(NO_LANDLOCK.to_owned());
+            }
+            Answer { error: None, warnings }
+        }
         Err(e) => Answer { error: Some(e.to_string()), warnings: vec![] },
     };
     match serde_json::to_string(&answer) {

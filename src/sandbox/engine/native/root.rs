@@ -50,8 +50,6 @@ const HIDDEN: [&str; 6] = ["kcore", "keys", "timer_list", "sched_debug", "sysrq-
 /// Directories of `/proc` that a job may read at most.
 const READ_ONLY: [&str; 4] = ["sys", "irq", "bus", "fs"];
 
-/// `/dev/shm`: what Docker gives.
-const SHM_BYTES: u64 = 64 << 20;
 /// The root itself holds directories, links and generated files of a few hundred bytes.
 const ROOT_BYTES: u64 = 1 << 20;
 
@@ -85,9 +83,10 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     etc(launch)?;
     proc()?;
     dev(launch)?;
-    for (name, bytes) in [("tmp", launch.limits.tmp_bytes), ("dev/shm", SHM_BYTES)] {
+    // /dev/shm as large as /tmp, as in a container: data loaders of PyTorch need more than the usual 64 MiB.
+    for name in ["tmp", "dev/shm"] {
         fs::create_dir_all(name)?;
-        tmpfs(Path::new(name), bytes, "1777")?;
+        tmpfs(Path::new(name), launch.limits.tmp_bytes, "1777")?;
     }
     for name in ["run", "var", "work"] {
         fs::create_dir(name)?;

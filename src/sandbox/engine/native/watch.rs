@@ -1,9 +1,11 @@
 //! Weaker stand-ins for control groups an ordinary user often does not get: memory is looked at twice a second, and
 //! processors are limited to whole ones. Processes are limited by RLIMIT_NPROC (see [`super::child`]).
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A Python that allocates as fast as it can gains about 1 GiB in this time: the overshoot that must be accepted.
@@ -37,7 +39,7 @@ impl Watch {
         let Some(limit) = self.limit else { return std::future::pending().await };
         loop {
             tokio::time::sleep(TICK).await;
-            if tree(init).into_iter().map(anonymous_memory).sum::<u64>() > limit {
+            if memory(&tree(init), limit) > limit {
                 self.killed = true;
                 return;
             }
@@ -61,9 +63,48 @@ pub(in crate::sandbox) fn tree(init: i32) -> Vec<i32> {
 
 /// Bytes that belong to one process alone; shared libraries and files in the page cache do not count.
 pub(in crate::sandbox) fn anonymous_memory(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kb = status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    field(pid, "status", "RssAnon:")
+}
+
+/// Bytes that these processes hold together. Libraries and files in the page cache do not count; `/tmp` and `/dev/shm`
+/// have sizes of their own. `limit` is what is worth an exact look.
+fn memory(pids: &[i32], limit: u64) -> u64 {
+    let sum = |what: fn(i32) -> u64| pids.iter().map(|pid| what(*pid)).sum::<u64>();
+    let own = sum(anonymous_memory);
+    let files = memory_files(pids);
+    // What several processes share is counted once by the proportional size only, which takes the kernel longer to tell.
+    let shared = match sum(|pid| field(pid, "status", "RssShmem:")) {
+        most if own + most.max(files) <= limit => most,
+        _ => sum(|pid| field(pid, "smaps_rollup", "Pss_Shmem:")),
+    };
+    own + shared.max(files)
+}
+
+/// A line of kilobytes in a file of `/proc/PID`, in bytes.
+fn field(pid: i32, file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let kb = text.lines().find_map(|l| l.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kb.unwrap_or(0) * 1024
+}
+
+/// Bytes in files made by `memfd_create`, which need not be mapped to be there.
+fn memory_files(pids: &[i32]) -> u64 {
+    let mut seen = HashSet::new();
+    let mut bytes = 0;
+    for pid in pids {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let of_memory = |path: PathBuf| path.as_os_str().as_encoded_bytes().starts_with(b"/memfd:");
+            if !fs::read_link(entry.path()).is_ok_and(of_memory) {
+                continue;
+            }
+            if let Ok(meta) = fs::metadata(entry.path())
+                && seen.insert((meta.dev(), meta.ino()))
+            {
+                bytes += meta.blocks() * 512;
+            }
+        }
+    }
+    bytes
 }
 
 /// Without a processor group, the job gets as many whole processors as its share needs: `init` and all below it, of
@@ -106,9 +147,15 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
         let seen = tree(own);
         assert!(seen.contains(&own) && seen.contains(&(child.id() as i32)), "{seen:?}");
-        assert!(anonymous_memory(own) > 100 << 10);
+        assert!(memory(&[own], u64::MAX) > 100 << 10);
+        // Both roads count what is not mapped.
+        let file = nix::sys::memfd::memfd_create("test", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).expect("made");
+        let before = memory_files(&[own]);
+        nix::unistd::write(&file, &[1; 1 << 20]).expect("written");
+        assert!(memory_files(&[own]) >= before + (1 << 20));
+        assert!(memory(&[own], 0) >= 1 << 20);
         child.kill().expect("ours");
         child.wait().expect("ours");
-        assert_eq!(anonymous_memory(i32::MAX), 0);
+        assert_eq!(memory(&[i32::MAX], 0), 0);
     }
 }

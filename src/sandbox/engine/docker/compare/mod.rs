@@ -118,8 +118,12 @@ fn texts(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+/// A difference in words; a whole filter would be two pages of them.
 fn is(path: &str, found: &Value) -> String {
-    format!("{path} is {found}")
+    const LONGEST: usize = 200;
+    let text = found.to_string();
+    let short: String = text.chars().take(LONGEST).collect();
+    format!("{path} is {short}{}", if short.len() < text.len() { "…" } else { "" })
 }
 
 impl Compared<'_> {
@@ -210,10 +214,7 @@ impl Compared<'_> {
         let has = |start: &str| options.iter().any(|o| o.starts_with(start));
         let off = options.iter().any(|o| o.contains("unconfined") || o.contains("disable"));
         if !has("no-new-privileges") || !has("seccomp=") || off {
-            all.push(is(
-                "HostConfig/SecurityOpt",
-                &json!(options.iter().map(|o| &o[..o.len().min(40)]).collect::<Vec<_>>()),
-            ));
+            all.push(is("HostConfig/SecurityOpt", at(self.found, "HostConfig/SecurityOpt")));
         }
         if at(self.found, "AppArmorProfile") == "unconfined" {
             all.push(is("AppArmorProfile", at(self.found, "AppArmorProfile")));

@@ -1,0 +1,80 @@
+//! What works here, what does not, and whether the jails hold.
+
+use futures_util::SinkExt;
+use serde_json::json;
+
+use super::Answer;
+use crate::discovery::messages::DiscoveryError;
+use crate::ipc::session::{Session, SessionError, params};
+use crate::link::messages::Listening;
+use crate::sandbox::messages::{CheckEngines, EngineTrouble, TryJails};
+use crate::wire::doctor::{Check, DoctorParams, DoctorRow, Level};
+use crate::wire::frame::Frame;
+use crate::wire::ipc::Request;
+use crate::wire::refusal::{Refusal, RefusalKind};
+use crate::wire::version::RELEASE;
+
+pub(super) async fn doctor(session: &mut Session, request: &Request) -> Answer {
+    let wanted: DoctorParams = match params(request) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if wanted.sandbox && !session.caller.admin {
+        let refusal = Refusal::new(RefusalKind::NotAllowed, "the probes are for the administrators of this machine");
+        return Ok(Err(refusal.hint("use sudo, or leave --sandbox out")));
+    }
+    let checks = match checks(session).await {
+        Ok(checks) => checks,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let mut rows = checks.len();
+    for check in checks {
+        send(session, request.id, &DoctorRow::Check(check)).await?;
+    }
+    if wanted.sandbox {
+        let mut probes = match session.ask(&session.shared.parts.outlets.try_jails, TryJails).await.and_then(|p| p) {
+            Ok(probes) => probes,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        while let Some(row) = probes.recv().await {
+            rows += 1;
+            // A client that has gone ends the suite: its rows have nowhere to go.
+            send(session, request.id, &row).await?;
+        }
+    }
+    Ok(Ok(json!({ "rows": rows })))
+}
+
+async fn send(session: &mut Session, id: u64, row: &DoctorRow) -> Result<(), SessionError> {
+    session.event(id, row).await?;
+    SinkExt::<Frame>::flush(&mut session.wire).await?;
+    Ok(())
+}
+
+async fn checks(session: &Session) -> Result<Vec<Check>, Refusal> {
+    let parts = &session.shared.parts;
+    let loaded = session.shared.loaded();
+    let works = |subject: &str, trouble: Option<String>, fine: String| Check {
+        subject: subject.to_owned(),
+        level: if trouble.is_some() { Level::Bad } else { Level::Good },
+        text: trouble.unwrap_or(fine),
+    };
+    let settings = &loaded.settings;
+    let discovery = session.ask(&parts.outlets.discovery_error, DiscoveryError).await?;
+    let worker = session.ask(&parts.outlets.listening, Listening).await?.err();
+    let mut checks = vec![
+        works("homied", None, format!("{RELEASE}, pid {}", std::process::id())),
+        works("discovery", discovery, format!("{}/udp", settings.discovery_port)),
+        works("worker", worker, format!("{}/tcp", settings.worker_port)),
+    ];
+    if !settings.broadcast {
+        // The owner's own wish.
+        checks[1].level = Level::Less;
+    }
+    let warnings = loaded.warnings.iter();
+    checks.extend(warnings.map(|w| Check { subject: "config".into(), level: Level::Less, text: w.clone() }));
+    // Waits for the first look at the engines, which a homied that has just started may still be busy with.
+    session.ask(&parts.outlets.engine_trouble, EngineTrouble).await?;
+    checks.extend(session.ask(&parts.outlets.check_engines, CheckEngines).await?);
+    Ok(checks)
+}

@@ -1,0 +1,187 @@
+//! Containers that are started before their job is known. Made from the same template by the same lines as any other,
+//! they wait in their init for one order, ever; then they are that job's, and are destroyed with it.
+
+use std::collections::HashMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+
+use bollard::models::ContainerUpdateBody;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RenameContainerOptionsBuilder,
+};
+
+use super::connect::{Client, connect};
+use super::error::asked;
+use super::template::{self, For, Shape};
+use super::{DockerEngine, init, run};
+use crate::model::{EngineKind, Epoch, JobId, Limits};
+use crate::sandbox::engine::{EngineError, JobLaunch, Warm, parse_job_name};
+
+/// What jobs must have in common to be served by the same waiting container: all that cannot be changed once it runs.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    image: String,
+    tree: Option<PathBuf>,
+    uid: u32,
+    gid: u32,
+    /// Memory, processor and processes can be changed; the job's files and its /tmp cannot.
+    limits: Limits,
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        let fixed = |k: &Self| (k.uid, k.gid, k.limits.disk_bytes, k.limits.tmp_bytes);
+        self.image == other.image && self.tree == other.tree && fixed(self) == fixed(other)
+    }
+}
+
+impl Kind {
+    /// The kind that serves `launch`; none does where devices are asked for.
+    pub fn of(launch: &JobLaunch) -> Option<Self> {
+        let servable = launch.engine == EngineKind::Docker && launch.gpus.is_empty();
+        let image = launch.image.clone().filter(|_| servable)?;
+        let (tree, limits) = (launch.tree.clone(), launch.limits.clone());
+        Some(Self { image, tree, uid: launch.uid, gid: launch.gid, limits })
+    }
+}
+
+/// The name of a container that waits, before it is a job's.
+fn waiting_name(id: &str) -> String {
+    format!("homie-warm-{id}")
+}
+
+impl DockerEngine {
+    /// homied: starts a container of `kind` that waits for `patience_s` seconds, with `dir` (which must be new) for its
+    /// directories.
+    ///
+    /// # Errors
+    /// The engine refuses or does not answer. Nothing of it is left then but `dir`.
+    pub async fn start_ahead(
+        &self,
+        node: &str,
+        id: &str,
+        dir: &Path,
+        kind: &Kind,
+        patience_s: u32,
+    ) -> Result<Warm, EngineError> {
+        let client = connect(&self.env).await?;
+        let ctl = template::control_dir(dir);
+        let flavour = run::flavour(&client, &ctl);
+        let files = || {
+            DirBuilder::new().mode(0o700).create(dir)?;
+            let work = template::work_dir(dir);
+            DirBuilder::new().mode(0o755).create(&work)?;
+            if nix::unistd::geteuid().is_root() {
+                chown(&work, Some(kind.uid), Some(kind.gid))?;
+            }
+            init::furnish(&ctl, template::HOSTS)?;
+            run::write_seccomp(&client, &ctl)
+        };
+        files().map_err(|e: std::io::Error| EngineError::Failed(format!("{}: {e}", dir.display())))?;
+        let shape = Shape {
+            node: node.to_owned(),
+            whom: For::Whoever(id.to_owned()),
+            dir: dir.to_path_buf(),
+            image: kind.image.clone(),
+            uid: kind.uid,
+            gid: kind.gid,
+            limits: kind.limits.clone(),
+            gpus: vec![],
+            tree: kind.tree.clone(),
+            patience_s,
+        };
+        let options = CreateContainerOptionsBuilder::default().name(&waiting_name(id)).build();
+        let created = client.docker.create_container(Some(options), template::container(&shape, &flavour)).await;
+        let container = created.map_err(|e| asked("create a container", &e))?.id;
+        if let Err(e) = client.docker.start_container(&container, None).await {
+            // Best effort: what is left is found again by its label.
+            let _ = run::remove_container(&client.docker, &container).await;
+            return Err(asked("start a container", &e));
+        }
+        Ok(Warm { id: id.to_owned(), container, made_in: dir.to_path_buf(), limits: kind.limits.clone(), patience_s })
+    }
+
+    /// homied: gives a waiting container the name of the job it is for now. The engine keeps names unique, so an assignment
+    /// has one container, whichever way it came to it.
+    ///
+    /// # Errors
+    /// It is gone, or the assignment has a container already.
+    pub async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
+        let client = connect(&self.env).await?;
+        let options = RenameContainerOptionsBuilder::default().name(&template::container_name(job, epoch)).build();
+        let renamed = client.docker.rename_container(&warm.container, options).await;
+        renamed.map_err(|e| asked("rename a container", &e))
+    }
+
+    /// homied: destroys a container that waits.
+    ///
+    /// # Errors
+    /// The engine refuses or does not answer.
+    pub async fn discard(&self, container: &str) -> Result<(), EngineError> {
+        run::remove_container(&connect(&self.env).await?.docker, container).await
+    }
+
+    /// homied: all containers of `node` that wait and are no job's: (own id, the engine's id).
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn waiting(&self, node: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let client = connect(&self.env).await?;
+        let labels = vec![format!("{}={node}", template::LABEL_NODE), template::LABEL_WARM.to_owned()];
+        let filters = HashMap::from([("label".to_owned(), labels)]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let all = client.docker.list_containers(Some(options)).await.map_err(|e| asked("list containers", &e))?;
+        let of_nobody = all.into_iter().filter(|c| of_names(c.names.as_deref()).is_none());
+        Ok(of_nobody.filter_map(|c| Some((c.labels?.remove(template::LABEL_WARM)?, c.id?))).collect())
+    }
+}
+
+/// The assignment that a container is named for.
+pub(super) fn of_names(names: Option<&[String]>) -> Option<(JobId, Epoch)> {
+    names?.iter().find_map(|name| parse_job_name(name.trim_start_matches('/').strip_prefix("homie-")?))
+}
+
+/// What the container of `warm` must look like now that it is `launch`'s.
+pub(super) fn shape(launch: &JobLaunch, warm: &Warm, image: &str) -> Shape {
+    Shape {
+        whom: For::Whoever(warm.id.clone()),
+        dir: warm.made_in.clone(),
+        patience_s: warm.patience_s,
+        ..Shape::of(launch, image)
+    }
+}
+
+/// Gives a waiting container the limits of its job, where they are others.
+pub(super) async fn set_limits(client: &Client, launch: &JobLaunch, warm: &Warm) -> Result<(), EngineError> {
+    let (now, then) = (&launch.limits, &warm.limits);
+    if (now.memory_bytes, now.cpu_millis, now.pids) == (then.memory_bytes, then.cpu_millis, then.pids) {
+        return Ok(());
+    }
+    let body = ContainerUpdateBody {
+        memory: Some(template::memory(now)),
+        memory_swap: Some(template::memory(now)),
+        nano_cpus: Some(template::nano_cpus(now)),
+        pids_limit: Some(i64::from(now.pids)),
+        ..ContainerUpdateBody::default()
+    };
+    let updated = client.docker.update_container(&warm.container, body).await;
+    updated.map(drop).map_err(|e| asked("limit the container", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_a_job_from_one_that_waits() {
+        let job = JobId([3; 16]);
+        let name = |n: String| vec![n];
+        assert_eq!(
+            of_names(Some(&name(format!("/{}", template::container_name(job, Epoch(2)))))),
+            Some((job, Epoch(2)))
+        );
+        assert_eq!(of_names(Some(&name(format!("/{}", waiting_name("ab12"))))), None);
+        assert_eq!(of_names(None), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! The one-shot warm pool: containers of the kinds that jobs used lately, started ahead from the same closed template.
+//!
+//! Most of a container's start is the engine's work before the job's first instruction. One that waits in its init has
+//! it behind it: its job gets its own limits, files and order at the last moment, has the container alone, and takes it
+//! along when it ends. None is ever used twice. Size and idle time are the owner's; there are none on battery.
+//!
+//! `shelf` decides, `power` looks at the battery, this file makes and destroys. Only the job's own preparation takes one.
+
+mod power;
+mod shelf;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use self::shelf::{Caps, Next, Shelf};
+use super::engine::docker::DockerEngine;
+use super::engine::docker::warm::Kind;
+use super::engine::{JobLaunch, Warm};
+use super::error::SandboxError;
+use super::life::blocking;
+use super::workspace;
+use crate::config::Settings;
+use crate::model::Facts;
+
+/// Between a job's start and the making of the next container: the engine needs two cores for it, and so may the job,
+/// which is often over by then.
+const SETTLE: Duration = Duration::from_millis(100);
+/// After a failure, and between two looks at the battery.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How much longer than the idle time a container's init waits before it ends by itself: homied is late now and then.
+const MARGIN_S: u64 = 300;
+/// How the directory of a waiting container begins.
+pub(super) const PREFIX: &str = "warm-";
+
+/// The pool; all copies are the same one.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    shelf: Arc<Mutex<State>>,
+    wake: Arc<Notify>,
+    engine: DockerEngine,
+    node: String,
+    jobs_dir: PathBuf,
+    settings: watch::Receiver<Settings>,
+    facts: watch::Receiver<Facts>,
+    began: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    shelf: Shelf<Kind, Warm>,
+    /// homied is on its way down.
+    closed: bool,
+    /// When the last job took one, or would have.
+    last: Instant,
+}
+
+impl Pool {
+    /// An empty pool; [`Pool::tend`] fills it.
+    pub(super) fn new(
+        engine: DockerEngine,
+        node: String,
+        jobs_dir: PathBuf,
+        settings: watch::Receiver<Settings>,
+        facts: watch::Receiver<Facts>,
+    ) -> Self {
+        let began = Instant::now();
+        let state = State { shelf: Shelf::new(), closed: false, last: began };
+        Self {
+            shelf: Arc::new(Mutex::new(state)),
+            wake: Arc::default(),
+            engine,
+            node,
+            jobs_dir,
+            settings,
+            facts,
+            began,
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    fn caps(&self) -> Caps {
+        let settings = self.settings.borrow();
+        let resting = self.facts.borrow().paused.is_some() || power::on_battery(Path::new(power::SUPPLIES));
+        let size = if resting { 0 } else { usize::from(settings.warm_containers) };
+        Caps { size, idle_ms: settings.warm_idle_s.saturating_mul(1000) }
+    }
+
+    /// A waiting container for `launch`, if one fits; its directories are the job's then. Notes that its kind is in use.
+    pub(super) async fn take(&self, launch: &JobLaunch) -> Option<Warm> {
+        let kind = Kind::of(launch)?;
+        let warm = {
+            let mut state = self.state();
+            let warm = state.shelf.take(|k| *k == kind);
+            state.shelf.used(kind, self.now());
+            state.last = Instant::now();
+            warm
+        };
+        self.wake.notify_one();
+        let warm = warm?;
+        let (from, to) = (warm.made_in.clone(), launch.job_dir.clone());
+        let moved = blocking(move || move_in(&from, &to));
+        let (moved, named) = tokio::join!(moved, self.engine.dedicate(&warm, launch.job, launch.epoch));
+        let trouble = moved.err().map(|e| e.to_string()).or(named.err().map(|e| e.to_string()));
+        let Some(trouble) = trouble else { return Some(warm) };
+        tracing::warn!(job = %launch.job, trouble, "a waiting container cannot be used");
+        self.discard(warm).await;
+        None
+    }
+
+    /// Keeps the pool filled until homied ends. What an earlier homied left goes with the other orphans.
+    pub(super) async fn tend(self) {
+        loop {
+            let (Next { discard, make, at }, quiet) = {
+                let caps = self.caps();
+                let mut state = self.state();
+                if state.closed {
+                    return;
+                }
+                (state.shelf.next(caps, self.now()), state.last + SETTLE)
+            };
+            for warm in discard {
+                self.discard(warm).await;
+            }
+            let until = match make {
+                Some(_) if Instant::now() < quiet => quiet,
+                Some(kind) => match self.make(kind).await {
+                    true => continue,
+                    false => Instant::now() + LOOK_AGAIN,
+                },
+                // Something waits: look at the clock and the battery. Nothing does: nothing to look at.
+                None => match at {
+                    Some(at) => (self.began + Duration::from_millis(at)).min(Instant::now() + LOOK_AGAIN),
+                    None => {
+                        self.wake.notified().await;
+                        continue;
+                    }
+                },
+            };
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Destroys everything that waits; nothing is made any more.
+    pub(super) async fn close(&self) {
+        let all = {
+            let mut state = self.state();
+            state.closed = true;
+            state.shelf.clear()
+        };
+        self.wake.notify_one();
+        futures_util::future::join_all(all.into_iter().map(|warm| self.discard(warm))).await;
+    }
+
+    async fn make(&self, kind: Kind) -> bool {
+        let mut bytes = [0; 8];
+        if let Err(error) = getrandom::fill(&mut bytes) {
+            tracing::warn!(%error, "no random bytes");
+            return false;
+        }
+        let id = data_encoding::HEXLOWER.encode(&bytes);
+        let dir = self.jobs_dir.join(format!("{PREFIX}{id}"));
+        let patience = self.settings.borrow().warm_idle_s.saturating_add(MARGIN_S);
+        let patience = u32::try_from(patience).unwrap_or(u32::MAX);
+        match self.engine.start_ahead(&self.node, &id, &dir, &kind, patience).await {
+            Ok(warm) => match self.put(kind, warm) {
+                None => true,
+                Some(warm) => {
+                    self.discard(warm).await;
+                    false
+                }
+            },
+            Err(error) => {
+                tracing::debug!(%error, "no container could be started ahead");
+                remove_dir(dir).await;
+                false
+            }
+        }
+    }
+
+    /// One more waits; given back when the pool was closed meanwhile.
+    fn put(&self, kind: Kind, warm: Warm) -> Option<Warm> {
+        let now = self.now();
+        let mut state = self.state();
+        if state.closed {
+            return Some(warm);
+        }
+        state.shelf.put(kind, warm, now);
+        None
+    }
+
+    /// Destroys a container and what is left of its directory.
+    pub(super) async fn discard(&self, warm: Warm) {
+        if let Err(error) = self.engine.discard(&warm.container).await {
+            tracing::warn!(%error, "a waiting container stays until it gives up by itself");
+        }
+        remove_dir(warm.made_in).await;
+    }
+}
+
+/// Moves the directories into the job's. What the container has mounted moves along: a mount is of a directory, not of
+/// its name.
+fn move_in(from: &Path, to: &Path) -> Result<(), SandboxError> {
+    for name in ["work", "ctl"] {
+        let (old, new) = (from.join(name), to.join(name));
+        std::fs::rename(&old, &new).map_err(SandboxError::io("move", &old))?;
+    }
+    std::fs::remove_dir(from).map_err(SandboxError::io("remove", from))
+}
+
+async fn remove_dir(dir: PathBuf) {
+    if let Err(error) = blocking(move || workspace::remove(&dir)).await {
+        tracing::warn!(%error, "the directory of a waiting container stays");
+    }
+}
