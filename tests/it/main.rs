@@ -15,6 +15,7 @@ mod doctor;
 mod documents;
 mod files;
 mod frames;
+mod gpu;
 mod jobs;
 mod keys;
 mod meeting;

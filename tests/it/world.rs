@@ -284,7 +284,15 @@ impl Host {
             .env("HOMIE_HOME", &self.state)
             .env("HOMIE_TEST_OWNER", std::process::id().to_string())
             .current_dir(&self.home);
+        if self.nvml().exists() {
+            command.env("HOMIE_NVML", self.nvml());
+        }
         command
+    }
+
+    /// Where its homied looks for NVIDIA's library, if a test has put one there.
+    pub fn nvml(&self) -> PathBuf {
+        self.state.with_file_name("nvml").join("libnvidia-ml.so.1")
     }
 
     /// homied's log.
