@@ -20,9 +20,13 @@ mod template;
 pub mod warm;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use bollard::Docker;
 use bollard::models::{ContainerSummary, SystemInfo};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+
+use tokio::time::sleep;
 
 use self::connect::{Client, connect};
 pub use self::find::Surroundings;
@@ -89,9 +93,7 @@ impl Engine for DockerEngine {
     async fn leftovers(&self, node: &str) -> Result<Vec<(JobId, Epoch)>, EngineError> {
         let client = connect(&self.env).await?;
         let filters = HashMap::from([("label".to_owned(), vec![format!("{}={node}", template::LABEL_NODE)])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let all = client.docker.list_containers(Some(options)).await;
-        let all = all.map_err(|e| error::asked("list containers", &e))?;
+        let all = list(&client.docker, &filters).await?;
         // One that was started ahead became a job's by its name.
         let of = |c: ContainerSummary| assignment(&c.labels?).or_else(|| warm::of_names(c.names.as_deref()));
         Ok(all.into_iter().filter_map(of).collect())
@@ -114,6 +116,23 @@ impl Engine for DockerEngine {
     async fn start(&self, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
         let client = connect(&self.env).await?;
         run::start(&client, launch).await
+    }
+}
+
+/// All containers that `filters` let through, running or not.
+async fn list(docker: &Docker, filters: &HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>, EngineError> {
+    /// How often, and at what pace, Podman is asked again.
+    const RACES: u32 = 20;
+    const RACE_PAUSE: Duration = Duration::from_millis(50);
+    let mut tries = 0;
+    loop {
+        let options = ListContainersOptionsBuilder::default().all(true).filters(filters).build();
+        match docker.list_containers(Some(options)).await {
+            // Podman says `stopped`, a word that the API does not have, of a container that ends at this moment.
+            Err(e) if tries < RACES && error::words(&e).contains("`stopped`") => tries += 1,
+            answer => return answer.map_err(|e| error::asked("list containers", &e)),
+        }
+        sleep(RACE_PAUSE).await;
     }
 }
 
