@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::{ContainerSummary, SystemInfo};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 
@@ -102,7 +103,7 @@ impl Engine for DockerEngine {
     async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
         let client = connect(&self.env).await?;
         let name = template::container_name(job, epoch);
-        let there = match client.docker.inspect_container(&name, None).await {
+        let there = match settled(|| client.docker.inspect_container(&name, None)).await {
             Err(e) if error::is_status(&e, 404) => return Ok(()),
             answer => answer.map_err(|e| error::asked("inspect the container", &e))?,
         };
@@ -119,21 +120,28 @@ impl Engine for DockerEngine {
     }
 }
 
-/// All containers that `filters` let through, running or not.
-async fn list(docker: &Docker, filters: &HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>, EngineError> {
-    /// How often, and at what pace, Podman is asked again.
+/// Asks again while Podman answers with `stopped`, a word that the API does not have, of a container that ends at this
+/// moment.
+async fn settled<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    /// How often, and at what pace.
     const RACES: u32 = 20;
     const RACE_PAUSE: Duration = Duration::from_millis(50);
-    let mut tries = 0;
-    loop {
-        let options = ListContainersOptionsBuilder::default().all(true).filters(filters).build();
-        match docker.list_containers(Some(options)).await {
-            // Podman says `stopped`, a word that the API does not have, of a container that ends at this moment.
-            Err(e) if tries < RACES && error::words(&e).contains("`stopped`") => tries += 1,
-            answer => return answer.map_err(|e| error::asked("list containers", &e)),
+    let mut answer = ask().await;
+    for _ in 0..RACES {
+        if !answer.as_ref().is_err_and(|e| error::words(e).contains("`stopped`")) {
+            break;
         }
         sleep(RACE_PAUSE).await;
+        answer = ask().await;
     }
+    answer
+}
+
+/// All containers that `filters` let through, running or not.
+async fn list(docker: &Docker, filters: &HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>, EngineError> {
+    let options = || ListContainersOptionsBuilder::default().all(true).filters(filters).build();
+    let all = settled(|| docker.list_containers(Some(options()))).await;
+    all.map_err(|e| error::asked("list containers", &e))
 }
 
 /// The image a launch names.
