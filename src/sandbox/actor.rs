@@ -14,11 +14,9 @@ use tokio::task::JoinSet;
 
 use super::admission::{Rules, Situation, admit};
 use super::adopt::Found;
-use super::assignments::{
-    Earlier, Status, Taken, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted,
-};
+use super::assignments::{Earlier, Status, Turns, check_past, earlier, shutting_down, stale, unknown, when_accepted};
 use super::engines::{Survey, preferred};
-use super::envs::{EnvRoad, Keeper, roads};
+use super::envs::{Keeper, roads};
 use super::escape::{self, Ground};
 use super::hosted::{self, Hosted};
 use super::life::{Entry, Life, Shared, blocking};
@@ -30,10 +28,11 @@ use super::messages::{
 use super::parts::SandboxParts;
 use super::policy::Machine;
 use super::results::Results;
+use super::seen::{Next, Seen, look_at_gpus};
 use crate::clock::wall_ms;
-use crate::mailbox::{Door, MAILBOX, Outlet, Word, ask, ask_outlet, tell, tell_outlet};
-use crate::model::{EngineKind, Epoch, HostedState, JobId, JobRecord, Offer, PeerId, SeenGpu};
-use crate::monitor::messages::{LookAtGpus, SetHosting};
+use crate::mailbox::{Door, MAILBOX, Word, ask, tell, tell_outlet};
+use crate::model::{Epoch, HostedState, JobId, JobRecord, Offer, PeerId};
+use crate::monitor::messages::SetHosting;
 use crate::pipe::{LogState, OutputLog};
 use crate::wire::doctor::DoctorRow;
 use crate::wire::ipc::{LimitedJob, LiveJob};
@@ -41,8 +40,6 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How long a new assignment waits for the end of an older one of the same job: a kill takes milliseconds.
 const REPLACE_LIMIT: Duration = Duration::from_secs(15);
-/// A look at the GPUs takes milliseconds, the first after a start or a sleep a second or two.
-const GPU_LIMIT: Duration = Duration::from_secs(8);
 /// The actor answers in microseconds; one that hangs this long hangs for good.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -244,30 +241,6 @@ impl SandboxActor {
         );
         while self.lives.try_join_next().is_some() {}
     }
-}
-
-/// How [`AdmitJob`] goes on.
-enum Next {
-    Taken(Taken),
-    Decide(Seen),
-}
-
-/// What an admission goes by that only others know.
-struct Seen {
-    survey: Survey,
-    gpus: Vec<SeenGpu>,
-    roads: Vec<(EngineKind, EnvRoad)>,
-}
-
-/// How the GPUs are, if the job wants one.
-async fn look_at_gpus(look: &Outlet<LookAtGpus>, wanted: bool) -> Result<Vec<SeenGpu>, Refusal> {
-    if !wanted {
-        return Ok(Vec::new());
-    }
-    ask_outlet(look, LookAtGpus, GPU_LIMIT).await.map_err(|_| {
-        Refusal::new(RefusalKind::NoGpu, "its GPU driver does not answer")
-            .hint("its owner can look with nvidia-smi, and reload the driver")
-    })
 }
 
 impl Handler<AdmitJob> for SandboxActor {

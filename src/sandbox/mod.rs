@@ -22,6 +22,7 @@ mod parts;
 mod policy;
 mod relimit;
 mod results;
+mod seen;
 mod supervisor;
 mod warm;
 mod workspace;
