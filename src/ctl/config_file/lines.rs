@@ -73,7 +73,10 @@ pub fn set(text: &str, key: &str, value: &str) -> Result<String, EditError> {
         out.extend(lines[entry.end..].iter().copied());
         return Ok(out);
     }
-    let at = lines.iter().position(|l| is_commented(l, key)).map_or_else(|| document_end(&lines), |i| i + 1);
+    // A comment between the lines of another key's value is no place: the rest of that value would become ours.
+    let at = (0..lines.len())
+        .find(|i| is_commented(lines[*i], key) && value_lines_end(&lines, i + 1) == i + 1)
+        .map_or_else(|| document_end(&lines), |i| i + 1);
     out.extend(lines[..at].iter().copied());
     if !out.is_empty() && !out.ends_with('\n') {
         out.push_str(newline);
@@ -223,6 +226,10 @@ mod tests {
         assert_eq!(
             set("# group: homie\nname: a\n", "group", "lab").as_deref(),
             Ok("# group: homie\ngroup: lab\nname: a\n")
+        );
+        assert_eq!(
+            set("admins:\n  - a\n# group: homie\n  - b\n", "group", "lab").as_deref(),
+            Ok("admins:\n  - a\n# group: homie\n  - b\ngroup: lab\n")
         );
         assert_eq!(set("name: a", "engine", "native").as_deref(), Ok("name: a\nengine: native\n"));
         assert_eq!(set("", "name", "a").as_deref(), Ok("name: a\n"));
