@@ -181,10 +181,10 @@ impl Life {
             return Ok(Some(End::before_start(outcome)));
         }
         let mut child = None;
-        if !matches!(entry, Entry::Supervise) {
-            if let Some(outcome) = self.prepare().await? {
-                return Ok(Some(End::before_start(outcome)));
-            }
+        if !matches!(entry, Entry::Supervise)
+            && let Some(outcome) = self.prepare().await?
+        {
+            return Ok(Some(End::before_start(outcome)));
         }
         let stop = self.orders.borrow().stop.clone();
         if let Some(by) = stop {

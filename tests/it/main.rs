@@ -16,6 +16,7 @@ mod documents;
 mod envs;
 mod files;
 mod frames;
+mod gpu;
 mod jobs;
 mod keys;
 mod meeting;

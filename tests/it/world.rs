@@ -300,7 +300,15 @@ impl Host {
         if self.namespace.is_none() {
             command.envs(std::env::vars_os().filter(|(name, _)| leads_outward(&name.to_string_lossy())));
         }
+        if self.nvml().exists() {
+            command.env("HOMIE_NVML", self.nvml());
+        }
         command
+    }
+
+    /// Where its homied looks for NVIDIA's library, if a test has put one there.
+    pub fn nvml(&self) -> PathBuf {
+        self.state.with_file_name("nvml").join("libnvidia-ml.so.1")
     }
 
     /// homied's log.

@@ -118,13 +118,14 @@ pub struct BuildFailure {
     /// What to do about it.
     pub hint: Option<String>,
     /// How far it came, with the last lines of output.
-    pub at: BuildProgress,
+    // Boxed: a result carries it through every step, and nearly always it is not there.
+    pub at: Box<BuildProgress>,
 }
 
 impl BuildFailure {
     /// One without a step, which is filled in by whoever knows it.
     pub fn new(kind: FailedBuild, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, at: BuildProgress::default() }
+        Self { kind, message: message.into(), hint: None, at: Box::default() }
     }
 
     /// Says what to do.

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_failure_names_the_step_and_ends_with_the_last_lines() {
         let mut failure = BuildFailure::new(FailedBuild::Step, "pip ended with 1").hint("try another version");
-        failure.at = BuildProgress { step: 3, steps: 5, what: BuildStep::Install, ..BuildProgress::default() };
+        *failure.at = BuildProgress { step: 3, steps: 5, what: BuildStep::Install, ..BuildProgress::default() };
         for n in 0..30 {
             failure.at.push_line(format!("line {n}").as_bytes());
         }

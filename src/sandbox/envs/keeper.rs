@@ -275,8 +275,8 @@ impl Keeper {
         match made {
             Ok(ready) => Ok(ready),
             Err(mut failure) => {
-                if failure.at == BuildProgress::default() {
-                    failure.at = last;
+                if *failure.at == BuildProgress::default() {
+                    *failure.at = last;
                 }
                 if ask.from.is_none() {
                     self.note_end(id, None, Some(failure.clone())).await;

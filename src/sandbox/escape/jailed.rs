@@ -106,7 +106,7 @@ impl Jail<'_> {
 
     /// All plain attempts in one job.
     async fn tries(&self) -> Result<Vec<Attempt>, SandboxError> {
-        let limits = Limits { memory_bytes: 512 << 20, timeout_s: 120, pids: 64, ..bomb_limits() };
+        let limits = Limits { memory_bytes: 512 << 20, timeout_s: 600, pids: 64, ..bomb_limits() };
         let ran = self.run(vec!["all".into()], limits).await?;
         let attempts = parse_attempts(&ran.output);
         match &ran.report.outcome {

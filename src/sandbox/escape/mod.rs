@@ -41,7 +41,7 @@ pub fn bomb_limits() -> Limits {
     Limits {
         cpu_millis: 1000,
         memory_bytes: 64 << 20,
-        timeout_s: 60,
+        timeout_s: 120,
         pids: 32,
         disk_bytes: 16 << 20,
         output_bytes: 1 << 20,

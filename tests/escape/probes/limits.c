@@ -210,7 +210,7 @@ static int inode_bomb(void)
 {
     long limit = number("CANARY_FILES"), made = 0;
     char name[64];
-    for (; made < limit + limit / 4; made++) {
+    for (; made <= limit + 256; made++) {
         snprintf(name, sizeof name, "inode-%ld", made);
         int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         if (fd < 0)

@@ -19,8 +19,8 @@ static const char *const words[] = { "held", "reached", "unsupported" };
 static const char *const groups[] = { "host files", "other jobs", "network", "namespaces and mounts", "kernel",
     "devices and rights", "limits", "results and output" };
 
-/* Longer than every attempt needs; a probe that hangs was held. */
-#define PATIENCE_S 15
+/* A probe that hangs was held. The slowest takes two seconds, and ten times that on a machine with much else to do. */
+#define PATIENCE_S 90
 
 /* Shared with the child that makes the attempt. */
 static char *note;

@@ -20,9 +20,14 @@ mod template;
 pub mod warm;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::{ContainerSummary, SystemInfo};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+
+use tokio::time::sleep;
 
 use self::connect::{Client, connect};
 pub use self::find::Surroundings;
@@ -89,9 +94,7 @@ impl Engine for DockerEngine {
     async fn leftovers(&self, node: &str) -> Result<Vec<(JobId, Epoch)>, EngineError> {
         let client = connect(&self.env).await?;
         let filters = HashMap::from([("label".to_owned(), vec![format!("{}={node}", template::LABEL_NODE)])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let all = client.docker.list_containers(Some(options)).await;
-        let all = all.map_err(|e| error::asked("list containers", &e))?;
+        let all = list(&client.docker, &filters).await?;
         // One that was started ahead became a job's by its name.
         let of = |c: ContainerSummary| assignment(&c.labels?).or_else(|| warm::of_names(c.names.as_deref()));
         Ok(all.into_iter().filter_map(of).collect())
@@ -100,7 +103,7 @@ impl Engine for DockerEngine {
     async fn remove(&self, node: &str, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
         let client = connect(&self.env).await?;
         let name = template::container_name(job, epoch);
-        let there = match client.docker.inspect_container(&name, None).await {
+        let there = match settled(|| client.docker.inspect_container(&name, None)).await {
             Err(e) if error::is_status(&e, 404) => return Ok(()),
             answer => answer.map_err(|e| error::asked("inspect the container", &e))?,
         };
@@ -115,6 +118,30 @@ impl Engine for DockerEngine {
         let client = connect(&self.env).await?;
         run::start(&client, launch).await
     }
+}
+
+/// Asks again while Podman answers with `stopped`, a word that the API does not have, of a container that ends at this
+/// moment.
+async fn settled<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    /// How often, and at what pace.
+    const RACES: u32 = 20;
+    const RACE_PAUSE: Duration = Duration::from_millis(50);
+    let mut answer = ask().await;
+    for _ in 0..RACES {
+        if !answer.as_ref().is_err_and(|e| error::words(e).contains("`stopped`")) {
+            break;
+        }
+        sleep(RACE_PAUSE).await;
+        answer = ask().await;
+    }
+    answer
+}
+
+/// All containers that `filters` let through, running or not.
+async fn list(docker: &Docker, filters: &HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>, EngineError> {
+    let options = || ListContainersOptionsBuilder::default().all(true).filters(filters).build();
+    let all = settled(|| docker.list_containers(Some(options()))).await;
+    all.map_err(|e| error::asked("list containers", &e))
 }
 
 /// The image a launch names.

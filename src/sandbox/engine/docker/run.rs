@@ -25,7 +25,7 @@ use super::connect::Client;
 use super::error::{asked, gone, is_status, spawn_problem, words};
 use super::init::{Line, NoAnswer, Order, Said, furnish};
 use super::template::{self, Flavour, Shape};
-use super::{image_of, seccomp, warm};
+use super::{image_of, seccomp, settled, warm};
 use crate::model::{Limits, Usage};
 use crate::sandbox::engine::{
     Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started, Warm,
@@ -264,7 +264,7 @@ fn name_is_taken(e: &Error) -> bool {
 
 /// Removes a container of this assignment that was never started.
 async fn clear(docker: &Docker, launch: &JobLaunch, name: &str) -> Result<(), EngineError> {
-    let there = match docker.inspect_container(name, None).await {
+    let there = match settled(|| docker.inspect_container(name, None)).await {
         Err(e) if is_status(&e, 404) => return Ok(()),
         answer => answer.map_err(|e| asked("inspect the container", &e))?,
     };

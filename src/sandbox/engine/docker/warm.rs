@@ -7,14 +7,12 @@ use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use bollard::models::ContainerUpdateBody;
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RenameContainerOptionsBuilder,
-};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, RenameContainerOptionsBuilder};
 
 use super::connect::{Client, connect};
 use super::error::asked;
 use super::template::{self, For, Shape};
-use super::{DockerEngine, init, run};
+use super::{DockerEngine, init, list, run};
 use crate::model::{EngineKind, Epoch, JobId, Limits};
 use crate::sandbox::engine::{EngineError, JobLaunch, Warm, parse_job_name};
 
@@ -130,8 +128,7 @@ impl DockerEngine {
         let client = connect(&self.env).await?;
         let labels = vec![format!("{}={node}", template::LABEL_NODE), template::LABEL_WARM.to_owned()];
         let filters = HashMap::from([("label".to_owned(), labels)]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let all = client.docker.list_containers(Some(options)).await.map_err(|e| asked("list containers", &e))?;
+        let all = list(&client.docker, &filters).await?;
         let of_nobody = all.into_iter().filter(|c| of_names(c.names.as_deref()).is_none());
         Ok(of_nobody.filter_map(|c| Some((c.labels?.remove(template::LABEL_WARM)?, c.id?))).collect())
     }

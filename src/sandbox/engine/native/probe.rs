@@ -50,8 +50,8 @@ pub(super) async fn ask(exe: &Path, jobs_dir: &Path) -> Result<Ready, EngineErro
             },
             images: BTreeMap::new(),
             warnings: answer.warnings,
-            // Its nodes can be bound into a jail; where there are none, the monitor sees no GPU either.
-            gpus: Path::new("/dev/nvidiactl").exists(),
+            // Nodes and libraries can be bound into any jail; without a driver the monitor sees no GPU to give.
+            gpus: true,
         }),
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -90,6 +90,9 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     }
     for name in ["run", "var", "work"] {
         fs::create_dir(name)?;
+    }
+    if !launch.gpus.is_empty() {
+        driver_libraries()?;
     }
     symlink("/tmp", "var/tmp")?;
     sys::move_mount(&work, c"work").map_err(at("work"))?;
@@ -200,7 +203,7 @@ fn dev(launch: &JobLaunch) -> io::Result<()> {
     fs::create_dir("dev")?;
     mount(Some("tmpfs"), "dev", Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k,mode=0755"))
         .map_err(|e| at("/dev")(e.into()))?;
-    let gpus = gpu_devices(&launch.gpus);
+    let gpus = gpu_devices(&launch.gpus)?;
     for name in DEVICES.iter().copied().chain(gpus.iter().map(String::as_str)) {
         let (host, here) = (Path::new("/dev").join(name), Path::new("dev").join(name));
         place_for(&host, &here)?;
@@ -212,14 +215,56 @@ fn dev(launch: &JobLaunch) -> io::Result<()> {
     Ok(())
 }
 
-/// The device nodes of NVIDIA GPUs and of the driver they share, as far as they exist.
-fn gpu_devices(gpus: &[GpuDevice]) -> Vec<String> {
+/// The device nodes of NVIDIA GPUs, and those of the driver they share as far as they exist. Others are not there for
+/// the job, which cannot make any: that, and no device control group, is what keeps it from them.
+fn gpu_devices(gpus: &[GpuDevice]) -> io::Result<Vec<String>> {
     if gpus.is_empty() {
-        return vec![];
+        return Ok(vec![]);
+    }
+    for gpu in gpus {
+        let node = format!("/dev/nvidia{}", gpu.minor);
+        if !Path::new(&node).exists() {
+            let text = format!("{node} is missing: load the driver's nodes (nvidia-modprobe -c {})", gpu.minor);
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
     }
     let shared = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"].map(str::to_owned);
     let own = gpus.iter().map(|gpu| format!("nvidia{}", gpu.minor));
-    own.chain(shared).filter(|n| Path::new("/dev").join(n).exists()).collect()
+    Ok(own.chain(shared).filter(|n| Path::new("/dev").join(n).exists()).collect())
+}
+
+/// Binds the driver's libraries that lie outside of what every job sees anyway, at their own paths: the loader finds
+/// them there by its cache.
+fn driver_libraries() -> io::Result<()> {
+    let cache = fs::read("/etc/ld.so.cache").unwrap_or_default();
+    for library in libraries_elsewhere(&cache) {
+        // A cache may be older than the files it names.
+        let Ok(target) = fs::canonicalize(&library) else { continue };
+        let here = library.strip_prefix("/").unwrap_or(&library);
+        place_for(&target, here)?;
+        bind_read_only(&c(&target)?, &c(here)?).map_err(at(&library))?;
+    }
+    Ok(())
+}
+
+/// The paths of NVIDIA's libraries in the loader's cache that are not below [`SYSTEM`]. Its strings end with a NUL in
+/// every version of the format; the rest of it does not matter here.
+fn libraries_elsewhere(cache: &[u8]) -> Vec<PathBuf> {
+    const NAMES: [&str; 5] = ["libcuda.", "libcudadebugger.", "libnvidia-", "libnvcuvid.", "libnvoptix."];
+    let mut found: Vec<PathBuf> = cache
+        .split(|byte| *byte == 0)
+        .filter(|text| text.starts_with(b"/"))
+        .filter_map(|text| std::str::from_utf8(text).ok().map(PathBuf::from))
+        .filter(|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let seen = SYSTEM.iter().any(|dir| path.starts_with(Path::new("/").join(dir)));
+            let plain = path.components().all(|part| part != std::path::Component::ParentDir);
+            plain && !seen && NAMES.iter().any(|start| name.starts_with(start))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// Whether a program called `name` would be found inside, along [`crate::sandbox::engine::INSIDE_PATH`].
@@ -232,4 +277,26 @@ pub(super) fn has_program(name: &str) -> bool {
 /// Makes `fd`'s file belong to the job, so that it may open `/dev/stdout` again.
 pub(super) fn give(fd: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
     Ok(nix::unistd::fchown(fd, Some(nix::unistd::Uid::from_raw(uid)), Some(nix::unistd::Gid::from_raw(gid)))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_loaders_cache_only_the_drivers_libraries_elsewhere_count() {
+        let cache = b"glibc-ld.so.cache1.1\0\x01\x02libcuda.so.1\0/opt/nvidia/lib/libcuda.so.1\0/usr/lib/libcuda.so.1\0\
+            /opt/x/libcups.so\0/run/opengl-driver/lib/libnvidia-ml.so.1\0/opt/nvidia/lib/libcuda.so.1\0/opt/../libcuda.so.1\0\xff";
+        let want = ["/opt/nvidia/lib/libcuda.so.1", "/run/opengl-driver/lib/libnvidia-ml.so.1"].map(PathBuf::from);
+        assert_eq!(libraries_elsewhere(cache), want);
+        assert_eq!(libraries_elsewhere(b""), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_gpu_without_its_node_is_no_gpu() {
+        let gpu = GpuDevice { index: 0, minor: 9999, uuid: String::new() };
+        let error = gpu_devices(&[gpu]).expect_err("there is none").to_string();
+        assert!(error.contains("/dev/nvidia9999 is missing"), "{error}");
+        assert_eq!(gpu_devices(&[]).expect("none wanted"), Vec::<String>::new());
+    }
 }

@@ -198,7 +198,7 @@ fn pick<'a>(places: &'a [Place], recipe: &Recipe) -> Result<&'a Place, BuildFail
 
 /// Where the tools stood when it failed is part of what is told.
 fn told<T>(result: Result<T, BuildFailure>, progress: &ProgressSink) -> Result<T, BuildFailure> {
-    result.map_err(|failure| BuildFailure { at: progress.borrow().clone(), ..failure })
+    result.map_err(|failure| BuildFailure { at: Box::new(progress.borrow().clone()), ..failure })
 }
 
 impl Builder for HostBuilder {
