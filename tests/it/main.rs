@@ -13,6 +13,7 @@ mod world;
 
 mod doctor;
 mod documents;
+mod envs;
 mod files;
 mod frames;
 mod gpu;

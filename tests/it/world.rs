@@ -89,6 +89,19 @@ impl World {
     /// Machines with these names, none of them running homied yet. Every one has the shared secret; broadcasts reach
     /// everybody in namespaces, and on the loopback the machines know each other by address.
     pub fn new(names: &[&str]) -> Self {
+        Self::made(names, is_root())
+    }
+
+    /// Machines on the loopback whoever asks, running homied and ready for jobs: they reach what this machine reaches,
+    /// by its own settings of proxies, certificates and indexes.
+    pub fn outward(names: &[&str]) -> Self {
+        let mut world = Self::made(names, false);
+        world.start_all();
+        world.wait_ready();
+        world
+    }
+
+    fn made(names: &[&str], namespaces: bool) -> Self {
         static SWEEP: Once = Once::new();
         SWEEP.call_once(sweep);
         // Short, because a socket's path has 100 bytes.
@@ -96,7 +109,7 @@ impl World {
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("own directory");
         let mut world = Self { hosts: Vec::new(), hub: None, dir };
         let id = format!("hit{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        if is_root() {
+        if namespaces {
             let hub = format!("{id}x0");
             ip(&["netns", "add", &hub]);
             ip(&["-n", &hub, "link", "add", "lan", "type", "bridge"]);
@@ -284,6 +297,9 @@ impl Host {
             .env("HOMIE_HOME", &self.state)
             .env("HOMIE_TEST_OWNER", std::process::id().to_string())
             .current_dir(&self.home);
+        if self.namespace.is_none() {
+            command.envs(std::env::vars_os().filter(|(name, _)| leads_outward(&name.to_string_lossy())));
+        }
         if self.nvml().exists() {
             command.env("HOMIE_NVML", self.nvml());
         }
@@ -467,6 +483,15 @@ fn kill_inhabitants(spaces: &[&String], dir: &Path) {
         };
         inode(proc.join("ns/net")).is_some_and(|i| ours.contains(&i)) || names_us("cmdline") || names_us("environ")
     });
+}
+
+/// Whether a variable says how this machine reaches a package index.
+fn leads_outward(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name.starts_with("PIP_")
+        || name.starts_with("SSL_CERT_")
+        || name.ends_with("_CA_BUNDLE")
+        || name.ends_with("_PROXY")
 }
 
 /// Kills the processes whose directory under /proc `matches`, until there are none.

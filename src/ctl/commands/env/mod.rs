@@ -12,7 +12,7 @@ use crate::ctl::cells::clean;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, shorten};
-use crate::model::{Digest, EngineKind, EnvState, EnvView, Facts, PeerView, Via, format_bytes};
+use crate::model::{Digest, EngineKind, EngineOffer, EnvState, EnvView, Facts, Isolation, PeerView, Via, format_bytes};
 use crate::wire::env::{EnvBuild, EnvRef};
 use crate::wire::ipc::{PeersParams, StatusView, method};
 
@@ -52,6 +52,7 @@ struct Row {
     machine: String,
     own: bool,
     engine: Option<EngineKind>,
+    isolation: Option<Isolation>,
     state: String,
     digest: Option<Digest>,
     python: Option<String>,
@@ -79,24 +80,25 @@ async fn list(ctx: &Context) -> Result<ExitCode, CtlError> {
 
 fn list_json(r: &Row) -> Value {
     json!({
-        "env": r.env, "machine": r.machine, "own": r.own, "engine": r.engine, "state": r.state, "digest": r.digest,
+        "env": r.env, "machine": r.machine, "own": r.own, "engine": r.engine, "isolation": r.isolation, "state": r.state, "digest": r.digest,
         "python": r.python, "bytes": r.bytes,
     })
 }
 
 /// `base`, which every ready engine that has it can run.
 fn bases(name: &str, own: bool, facts: &Facts) -> Vec<Row> {
-    let base = |engine: EngineKind| Row {
+    let base = |engine: &EngineOffer| Row {
         env: "base".to_owned(),
         machine: name.to_owned(),
         own,
-        engine: Some(engine),
+        engine: Some(engine.kind),
+        isolation: Some(engine.isolation),
         state: "ready".to_owned(),
         digest: None,
         python: None,
         bytes: 0,
     };
-    facts.engines.iter().filter(|e| e.envs.iter().any(|env| env == "base")).map(|e| base(e.kind)).collect()
+    facts.engines.iter().filter(|e| e.envs.iter().any(|env| env == "base")).map(base).collect()
 }
 
 /// One row for each engine that can run it; one without engine while none can.
@@ -106,6 +108,7 @@ fn of_this(machine: &str, view: &EnvView) -> Vec<Row> {
         machine: machine.to_owned(),
         own: true,
         engine,
+        isolation: None,
         state: view.state.as_str().to_owned(),
         digest: view.digest,
         python: view.python.clone(),
@@ -123,6 +126,7 @@ fn of_friend(machine: &str, facts: &Facts) -> Vec<Row> {
         machine: machine.to_owned(),
         own: false,
         engine: Some(offer.engine),
+        isolation: facts.engines.iter().find(|e| e.kind == offer.engine).map(|e| e.isolation),
         state: "ready".to_owned(),
         digest: Some(offer.digest),
         python: offer.python.clone(),
