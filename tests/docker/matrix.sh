@@ -92,9 +92,12 @@ for which in "$@"; do
     podman)
         mkdir -p "$scratch/podman"
         runtime=$(command -v runc || command -v crun)
+        # Its monitor leaves a file named oom where it was started.
+        cd "$scratch/podman"
         podman --root "$scratch/podman/root" --runroot "$scratch/podman/run" --runtime "$runtime" --cgroup-manager cgroupfs \
             system service --time 0 "unix://$scratch/podman/sock" >"$scratch/podman/log" 2>&1 &
         engine=$!
+        cd "$OLDPWD"
         answers "$scratch/podman/sock"
         run podman "$scratch/podman/sock"
         ;;
