@@ -51,7 +51,7 @@ impl BlobError {
         };
         let refusal = Refusal::new(kind, self.to_string());
         if kind == RefusalKind::DiskFull {
-            return refusal.hint("free disk space, or raise `store_quota` in the configuration of that machine");
+            return refusal.hint("free disk space, or raise `store_limit` in the configuration of that machine");
         }
         refusal
     }

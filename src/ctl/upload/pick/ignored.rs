@@ -198,26 +198,26 @@ mod tests {
             (".gitignore", "*.txt\n"),
             (".homieignore", "*.bin\n"),
             ("repo/.git/HEAD", ""),
-            ("repo/.git/info/exclude", "*.tmp\n/work/deep\n"),
-            ("repo/.gitignore", "/work/*.csv\n"),
-            ("repo/work/a.txt", ""),
-            ("repo/work/a.tmp", ""),
-            ("repo/work/a.csv", ""),
-            ("repo/work/a.bin", ""),
-            ("repo/work/deep/x", ""),
-            ("repo/work/sub/a.csv", ""),
+            ("repo/.git/info/exclude", "*.tmp\n/part/deep\n"),
+            ("repo/.gitignore", "/part/*.csv\n"),
+            ("repo/part/a.txt", ""),
+            ("repo/part/a.tmp", ""),
+            ("repo/part/a.csv", ""),
+            ("repo/part/a.bin", ""),
+            ("repo/part/deep/x", ""),
+            ("repo/part/sub/a.csv", ""),
             ("plain/a.txt", ""),
             ("plain/a.csv", ""),
             // A repository inside another has its own rules.
-            ("repo/work/other/.git/HEAD", ""),
-            ("repo/work/other/a.tmp", ""),
+            ("repo/part/other/.git/HEAD", ""),
+            ("repo/part/other/a.tmp", ""),
             // A work tree of its own: `.git` is a file.
             ("linked/.git", "gitdir: ../repo/.git/worktrees/linked\n"),
             ("repo/.git/worktrees/linked/commondir", "../..\n"),
             ("linked/a.tmp", ""),
             ("linked/a.txt", ""),
         ]);
-        assert_eq!(sent(&root.join("repo/work")), ["a.txt", "other/a.tmp", "sub/a.csv"]);
+        assert_eq!(sent(&root.join("repo/part")), ["a.txt", "other/a.tmp", "sub/a.csv"]);
         assert_eq!(sent(&root.join("plain")), ["a.csv"]);
         assert_eq!(sent(&root.join("linked")), ["a.txt"]);
     }
