@@ -20,6 +20,4 @@ pub use edit::{add_direct, remove_direct};
 pub use error::ConfigError;
 pub use load::{Loaded, host_name, load};
 pub use proxy::{Destination, Exit, ProxyChoice, ProxyRule, without_login};
-pub use settings::{
-    DEFAULT_BUILD_HOSTS, DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings,
-};
+pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};

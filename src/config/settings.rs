@@ -1,7 +1,7 @@
 //! The validated settings, and the slice of them that each room gets.
 
 use super::proxy::{ProxyChoice, ProxyRule};
-use crate::model::{AllowBuilds, Isolation, Limits};
+use crate::model::{AllowBuilds, DEFAULT_BUILD_HOSTS, Isolation, Limits};
 use crate::secret::Secret;
 
 /// Which engine hosts jobs.
@@ -73,18 +73,6 @@ pub const DEFAULT_GROUP: &str = "homie";
 pub const DEFAULT_DISCOVERY_PORT: u16 = 5555;
 /// TCP port of links, as in the sources; also that of a direct peer given without one.
 pub const DEFAULT_WORKER_PORT: u16 = 5556;
-
-/// Where builds may fetch from unless the owner says otherwise: the Python index and the archives of the distributions
-/// that `base` is made from.
-pub const DEFAULT_BUILD_HOSTS: [&str; 7] = [
-    "pypi.org",
-    "files.pythonhosted.org",
-    "deb.debian.org",
-    "security.debian.org",
-    "archive.ubuntu.com",
-    "security.ubuntu.com",
-    "ports.ubuntu.com",
-];
 
 impl EngineChoice {
     /// The word in the file.

@@ -18,8 +18,9 @@ mod resources;
 mod text;
 
 pub use env::{
-    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, EnvBuilt, EnvDetail, EnvEvent, EnvOffer, EnvState,
-    EnvView, FailedBuild, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem, Target, WantedEnv, check_env_name,
+    AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, DEFAULT_BUILD_HOSTS, EnvBuilt, EnvDetail,
+    EnvEvent, EnvOffer, EnvState, EnvView, FailedBuild, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem,
+    Target, WantedEnv, check_env_name,
 };
 pub use gpu::{GpuDevice, GpuProcess, SeenGpu};
 pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};

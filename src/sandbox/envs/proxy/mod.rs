@@ -17,6 +17,6 @@ mod upstream;
 
 pub use address::{Net, nearby};
 pub use request::{Request, Target};
-pub use rules::{Allowed, DEFAULT_HOSTS, Denied, Rules};
+pub use rules::{Allowed, Denied, Rules};
 pub use serve::{Egress, Proxy, Resolve, own_networks, system_resolver};
 pub use upstream::Upstream;

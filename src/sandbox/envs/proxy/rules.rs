@@ -4,17 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address::{Net, nearby};
 use super::request::Target;
-
-/// Where packages come from when the owner says nothing else: the Python index and the servers of Debian and Ubuntu.
-pub const DEFAULT_HOSTS: [&str; 7] = [
-    "pypi.org",
-    "files.pythonhosted.org",
-    "deb.debian.org",
-    "security.debian.org",
-    "archive.ubuntu.com",
-    "security.ubuntu.com",
-    "ports.ubuntu.com",
-];
+use crate::model::DEFAULT_BUILD_HOSTS;
 
 /// One host that builds may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +50,7 @@ impl Allowed {
         let authority = rest.split(['/', '?', '#']).next()?;
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let target = Target::parse(host, Some(usual))?;
-        let local = !DEFAULT_HOSTS.contains(&target.host.as_str());
+        let local = !DEFAULT_BUILD_HOSTS.contains(&target.host.as_str());
         Some(Self { host: target.host, below: false, port: Some(target.port), local })
     }
 
@@ -104,7 +94,7 @@ pub enum Denied {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { allowed: DEFAULT_HOSTS.iter().filter_map(|host| Allowed::parse(host).ok()).collect() }
+        Self { allowed: DEFAULT_BUILD_HOSTS.iter().filter_map(|host| Allowed::parse(host).ok()).collect() }
     }
 }
 
