@@ -55,16 +55,9 @@ fn status(epoch: Epoch, state: HostedState) -> HostedStatus {
     let done = state == HostedState::Done;
     let results = ResultRef { manifest: Digest([9; 32]), totals: Totals { files: 1, bytes: 5 }, skipped: vec![] };
     HostedStatus {
-        job: JOB,
-        epoch,
-        state,
-        preparing: None,
-        output_bytes: 0,
-        engine: None,
-        usage: Usage::default(),
-        limits: None,
         outcome: done.then_some(Outcome::Exited { code: 7 }),
         results: done.then_some(results),
+        ..HostedStatus::new(JOB, epoch, state)
     }
 }
 

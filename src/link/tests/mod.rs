@@ -209,21 +209,6 @@ impl Machine {
     }
 }
 
-fn status(job: JobId, epoch: Epoch, state: HostedState) -> HostedStatus {
-    HostedStatus {
-        job,
-        epoch,
-        state,
-        preparing: None,
-        output_bytes: 0,
-        engine: None,
-        usage: Usage::default(),
-        limits: None,
-        outcome: None,
-        results: None,
-    }
-}
-
 fn manifest(files: &[(&str, Vec<u8>)]) -> Manifest {
     let entry = |path: &str, bytes: &[u8]| {
         let parts: Vec<Digest> = bytes.chunks(CHUNK_BYTES as usize).map(Digest::of).collect();
