@@ -13,7 +13,7 @@ use crate::link::messages::{AcknowledgeJob, OfferJob, StopRemoteJob};
 use crate::mailbox::{Door, ask, probe};
 use crate::model::{
     BootId, Digest, EngineKind, EngineOffer, Epoch, Facts, HostedState, HostedStatus, Isolation, JobId, JobRecord,
-    JobSpec, JobState, Manifest, Outcome, PeerId, PeerStatus, PeerView, ResultRef, Totals, Usage, Via,
+    JobSpec, JobState, Manifest, Outcome, PeerId, PeerStatus, PeerView, ResultRef, Totals, Via,
 };
 use crate::wire::ipc::Submit;
 use crate::wire::refusal::{Refusal, RefusalKind};

@@ -257,7 +257,7 @@ mod tests {
         let (script, out) = (dir.path().join("train.py"), dir.path().join("out"));
         let line = ["--output-dir", out.to_str().expect("UTF-8"), "--set", "A=b=c", "--cpu", "1.5", "--remote"];
         let line: Vec<&str> = line.into_iter().chain([script.to_str().expect("UTF-8"), "--epochs", "10"]).collect();
-        let code = run(&homied.context(), args(&line)).await.expect("ran");
+        let code = run(&homied.context(), run_args(&line)).await.expect("ran");
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(3)));
         assert_eq!(std::fs::read(out.join("model.pt")).expect("there"), b"weights");
         let state = homied.state();

@@ -20,7 +20,7 @@ fn paths(selection: &Selection) -> Vec<&str> {
 #[test]
 fn a_job_is_its_script_its_arguments_and_its_files() {
     let dir = dir_with(&[("train.py", b"x"), ("d.csv", b"1,2"), ("sub/e.csv", b""), ("tool", b"\x7fELFxx")]);
-    let run = |line: &[&str]| select(&args(line), dir.path(), None).expect("collected");
+    let run = |line: &[&str]| select(&run_args(line), dir.path(), None).expect("collected");
 
     let inputs = run(&["-f", "d.csv", "-f", "sub", "train.py", "--epochs", "10", "--peer", "bob", "--", "--gpu"]);
     assert_eq!(inputs.command, ["python3", "train.py", "--epochs", "10", "--gpu"]);

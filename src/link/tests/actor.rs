@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::super::handle::Link;
 use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
-use super::{Hosted, Seen, status};
+use super::{Hosted, Seen};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
 use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};

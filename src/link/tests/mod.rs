@@ -27,7 +27,7 @@ use crate::identity::Identity;
 use crate::mailbox::{Door, ask};
 use crate::model::{
     BootId, CHUNK_BYTES, CleanPath, Digest, Epoch, Facts, FileEntry, HostedState, HostedStatus, JobId, JobSpec,
-    Manifest, Offer, PeerId, Totals, Usage,
+    Manifest, Offer, PeerId, Totals,
 };
 use crate::pipe::{LogAnnouncer, LogState, OutputLog};
 use crate::registry::messages::{PeerLinked, PeerUnlinked};

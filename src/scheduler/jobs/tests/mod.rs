@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, Limits, PeerStatus, PeerView, ResultRef, Role,
-    Totals, Usage, Via,
+    Totals, Via,
 };
 use crate::wire::ipc::Candidate;
 
