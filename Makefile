@@ -88,6 +88,7 @@ bench: build ## Figures beside ssh, rsync and docker run, in one sitting
 	packaging/install-deps.sh bench
 	python3 benches/side_by_side.py
 	python3 benches/docker_start.py
+	python3 benches/attacks.py
 
 install: build ## Install into PREFIX (default /usr/local)
 	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied
