@@ -25,6 +25,8 @@ pub struct Settings {
     pub group: String,
     /// The shared secret; empty means: not set up yet, this machine stays alone.
     pub group_secret: Secret,
+    /// The group's secrets of before, if somebody was put out of it: who still has one is of the same group.
+    pub previous_secrets: Vec<Secret>,
     /// UDP port of heartbeats.
     pub discovery_port: u16,
     /// TCP port of links.
@@ -105,6 +107,7 @@ impl Settings {
             name: host_name.to_owned(),
             group: DEFAULT_GROUP.to_owned(),
             group_secret: Secret::default(),
+            previous_secrets: Vec::new(),
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
             limits: Limits::default(),

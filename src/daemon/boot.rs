@@ -132,6 +132,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         boot,
         worker_port: settings.worker_port,
         direct: settings.direct.clone(),
+        state: places.state.clone(),
         proxy: settings.proxy.clone(),
         proxy_rules: settings.proxy_rules.clone(),
         facts: facts.clone(),
@@ -194,6 +195,9 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         pins: registry.clone().recipient(),
         trust: registry.clone().recipient(),
         greet: link.clone().recipient(),
+        invite: link.clone().recipient(),
+        join: link.clone().recipient(),
+        kick: link.clone().recipient(),
         link_self: link.clone().recipient(),
         registry_self: registry.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
@@ -244,6 +248,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         shutdown: shutdown_tx,
     };
     let ipc = ipc::start(parts, socket);
+    // The other back edge: a new secret of the group is for every room.
+    ask(&link, link::messages::ConnectIpc { reload: ipc.clone().recipient() }, Duration::from_secs(5)).await?;
     tracing::info!(name = %settings.name, id = %identity.peer(), socket = %places.socket.display(), "homied is up");
 
     let house = House { discovery, ipc: ipc.clone(), scheduler, sandbox, link, history };

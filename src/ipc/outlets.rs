@@ -9,7 +9,9 @@ use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
 use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
-use crate::link::messages::{AddDirect, ChangeSelf, Greet, ListDirect, Listening, RemoveDirect};
+use crate::link::messages::{
+    AddDirect, ChangeSelf, Greet, JoinGroup, KickPeer, ListDirect, Listening, OpenInvite, RemoveDirect,
+};
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
@@ -53,6 +55,12 @@ pub struct Outlets {
     pub trust: Outlet<TrustNewKey>,
     /// Link.
     pub greet: Outlet<Greet>,
+    /// Link.
+    pub invite: Outlet<OpenInvite>,
+    /// Link.
+    pub join: Outlet<JoinGroup>,
+    /// Link.
+    pub kick: Outlet<KickPeer>,
     /// Link.
     pub link_self: Outlet<ChangeSelf>,
     /// Registry.

@@ -45,8 +45,10 @@ impl Standing {
     /// Leaves as who we were and comes back as who we are now. In this order: nobody who hears the hello meets rooms
     /// that do not know of it yet.
     async fn introduce(&mut self, outlets: &Outlets, old: &Settings, new: &Settings) -> Result<(), Refusal> {
-        let same_group = old.group == new.group && old.group_secret == new.group_secret;
-        if !same_group {
+        let same_secret = old.group_secret == new.group_secret;
+        // After somebody was put out, it is the same group with another secret.
+        let same_group = old.group == new.group && (same_secret || new.previous_secrets.contains(&old.group_secret));
+        if !same_group || !same_secret {
             let (secret, group) = (new.group_secret.clone(), new.group.clone());
             self.keys = tokio::task::spawn_blocking(move || GroupKeys::of(&secret, &group))
                 .await

@@ -15,10 +15,12 @@ use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
 use super::greet::Greetings;
 use super::handle::{Ending, Link};
+use super::join;
 use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
 use super::room::{BackEdges, Me, NO_GROUP, Own, Room, ask, lock, shutting_down};
+use super::rotate;
 use super::secure::Member;
 use super::table::{Change, LinkTable};
 use super::tickets::Tickets;
@@ -27,6 +29,7 @@ use crate::mailbox::{Door, MAILBOX, tell_outlet};
 use crate::model::{Digest, HostedStatus, PeerId, Totals, Via};
 use crate::registry::messages::{ListPeers, PeerUnlinked};
 use crate::scheduler::messages::LinkChanged;
+use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -47,14 +50,13 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
         let own = Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
         let (room, direct) = assemble(parts, &tls, own);
         let (table, greetings) = (LinkTable::default(), Greetings::default());
-        PeerLinkActor { room, tls, port, listener: None, table, direct, greetings, next_look: None }
+        PeerLinkActor { room, port, listener: None, table, direct, greetings, next_look: None }
     }))
 }
 
 /// Owns the links.
 pub struct PeerLinkActor {
     room: Arc<Room>,
-    tls: Tls,
     port: u16,
     listener: Option<AbortHandle>,
     table: LinkTable,
@@ -74,6 +76,7 @@ impl Actor for PeerLinkActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.resume_rotation();
         self.listen();
         self.look(ctx);
     }
@@ -91,6 +94,11 @@ impl PeerLinkActor {
         }
         let bound = listener::try_bind(&self.room, self.port);
         self.listener = Some(self.room.spawn(listener::listen(self.room.clone(), self.port, bound)));
+    }
+
+    /// Who we are is new: so may be whom the group's secret is owed to.
+    fn resume_rotation(&self) {
+        self.room.spawn(rotate::resume(self.room.clone()));
     }
 
     /// Whether this machine is in no group.
@@ -189,6 +197,7 @@ impl PeerLinkActor {
             }
             return;
         }
+        rotate::met(&self.room, peer);
         let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
         let change = self.table.put(link, self.room.own);
         self.mark_kept();
@@ -316,6 +325,13 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
     }
 }
 
+impl Handler<ConnectIpc> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: ConnectIpc, _: &mut Self::Context) {
+        let _ = self.room.reload.set(message.reload);
+    }
+}
+
 impl Handler<Greet> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: Greet, ctx: &mut Self::Context) {
@@ -370,9 +386,11 @@ impl Handler<ChangeSelf> for PeerLinkActor {
         }
         let ChangeSelf { keys, name, boot, worker_port, same_group } = message;
         let was_alone = self.is_alone();
-        let member = keys.map(|keys| Member::new(self.tls.clone(), self.room.own, keys, name.clone(), boot));
+        let member = keys.map(|keys| Member::new(self.room.tls.clone(), self.room.own, keys, name.clone(), boot));
         self.room.me.send_replace(Arc::new(Me { member, name, boot }));
         *lock(&self.room.tickets) = Tickets::default();
+        lock(&self.room.invites).void();
+        self.resume_rotation();
         if self.port != worker_port || was_alone != self.is_alone() {
             self.port = worker_port;
             self.listen();
@@ -425,4 +443,7 @@ calls! {
     QueryJob => calls::query, HostedStatus;
     StopRemoteJob => calls::stop, HostedStatus;
     AcknowledgeJob => calls::acknowledge, ();
+    OpenInvite => join::invite, Invited;
+    JoinGroup => join::join, Joined;
+    KickPeer => rotate::kick, Kicked;
 }

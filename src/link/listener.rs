@@ -12,7 +12,10 @@ use tokio::time::sleep;
 use super::bulk;
 use super::connect;
 use super::gate::Waiting;
+use super::join;
 use super::room::{Room, lock};
+use super::rotate;
+use super::secure::{Gate, Pass, Secured};
 use crate::wire::link::Purpose;
 
 /// Connections the kernel may hold for us.
@@ -105,16 +108,23 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
         let Some(member) = &me.member else { return };
         let _ = stream.set_nodelay(true);
         let mut errand = None;
-        let takes = |peer, purpose: &Purpose| match purpose {
-            Purpose::Control => true,
-            Purpose::Bulk { ticket } => {
+        let takes = |peer, purpose: &Purpose, pass: Pass| match (purpose, pass) {
+            (Purpose::Control, Pass::Group) | (Purpose::Join, Pass::Invite(_)) => true,
+            (Purpose::Bulk { ticket }, Pass::Group) => {
                 errand = bulk::redeem(&room, peer, ticket);
                 errand.is_some()
             }
+            (Purpose::Control, Pass::Before) => rotate::may_hear(&room, peer),
+            _ => false,
         };
-        let secured = member.accept(stream, room.worker_port(), takes).await;
+        let others = |gate: &Gate| join::opened_by(&room, gate).or_else(|| rotate::opened_by(&room, gate));
+        let secured = member.accept(stream, room.worker_port(), others, takes).await;
         drop(place);
         match (secured, errand) {
+            (Ok(Secured { pass: Pass::Invite(number), frames, peer, hello, .. }), _) => {
+                join::welcome(&room, &me, number, peer, &hello.name, frames).await;
+            }
+            (Ok(secured), _) if secured.pass == Pass::Before => rotate::receive(&room, secured).await,
             (Ok(secured), Some(errand)) => {
                 let peer = secured.peer;
                 let done = bulk::do_errand(room.clone(), peer, errand, secured.bulk());

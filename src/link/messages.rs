@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::handle::{Ending, Link};
+use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{Outlet, Word};
-use crate::model::{BootId, Digest, EngineKind, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
+use crate::model::{BootId, Digest, EngineKind, Epoch, HostedStatus, JobId, Offer, PeerId, Token, Totals};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::secret::GroupKeys;
+use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::Refusal;
 
@@ -164,6 +166,38 @@ pub struct RemoveDirect {
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<DirectPeer>")]
 pub struct ListDirect;
+
+/// Makes an invitation to this machine's group.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Invited, Refusal>")]
+pub struct OpenInvite {
+    /// Where this machine can be reached beside its own addresses: `HOST[:PORT]`, first in the token.
+    pub at: Vec<String>,
+}
+
+/// Goes to whoever made an invitation and becomes a member. What comes back must be put into the config to count.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Joined, Refusal>")]
+pub struct JoinGroup {
+    /// The invitation.
+    pub token: Token,
+}
+
+/// Puts a machine out of the group: everybody else gets a new secret.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Kicked, Refusal>")]
+pub struct KickPeer {
+    /// Its name.
+    pub name: String,
+}
+
+/// The room that reads the config, given after the start because it stands above this one.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ConnectIpc {
+    /// Makes every room go by a new secret of the group.
+    pub reload: Outlet<ReloadConfig>,
+}
 
 /// Says goodbye on every link and stops listening.
 #[derive(Debug, Word)]

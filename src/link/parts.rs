@@ -1,6 +1,7 @@
 //! What the room is made of.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -34,6 +35,8 @@ pub struct LinkParts {
     pub worker_port: u16,
     /// Addresses to keep up: `HOST[:PORT]` and label.
     pub direct: Vec<(String, Option<String>)>,
+    /// The state directory, where `group.json` lives.
+    pub state: PathBuf,
     /// How named peers are dialled where no rule says otherwise.
     pub proxy: ProxyChoice,
     /// How certain peers are dialled.
@@ -65,6 +68,12 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         back: OnceLock::new(),
         listening: Mutex::new(Err(NO_GROUP.into())),
         tickets: Mutex::new(Tickets::default()),
+        invites: Mutex::default(),
+        state: parts.state,
+        rotating: Mutex::default(),
+        rotation_change: tokio::sync::Mutex::default(),
+        reload: OnceLock::new(),
+        tls: tls.clone(),
         inputs: Mutex::new(HashMap::new()),
         copies: Mutex::new(HashSet::new()),
         tasks: Mutex::new(JoinSet::new()),

@@ -11,14 +11,20 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::dialer::Routes;
 use super::handle::Link;
+use super::invites::Invites;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
+use super::rotate::Rotating;
 use super::secure::{Frames, Member};
 use super::tickets::{TicketId, Tickets};
+use super::tls::Tls;
 use crate::blobs::BlobStore;
+use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
-use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
-use crate::sandbox::messages::{AdmitJob, EnvHeld, FindEnv, ForgetJob, OpenResults, StartJob, StopJob, WatchJob};
+use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked};
+use crate::sandbox::messages::{
+    AdmitJob, EnvHeld, FindEnv, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob,
+};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -35,6 +41,7 @@ pub struct SandboxOutlets {
     pub(super) stop: Outlet<StopJob>,
     pub(super) forget: Outlet<ForgetJob>,
     pub(super) env: Outlet<FindEnv>,
+    pub(super) hosted: Outlet<HostedJobs>,
 }
 
 impl SandboxOutlets {
@@ -48,7 +55,8 @@ impl SandboxOutlets {
             + Into<Outlet<OpenResults>>
             + Into<Outlet<StopJob>>
             + Into<Outlet<ForgetJob>>
-            + Into<Outlet<FindEnv>>,
+            + Into<Outlet<FindEnv>>
+            + Into<Outlet<HostedJobs>>,
     {
         Self {
             admit: door.clone().into(),
@@ -58,6 +66,7 @@ impl SandboxOutlets {
             stop: door.clone().into(),
             forget: door.clone().into(),
             env: door.clone().into(),
+            hosted: door.clone().into(),
         }
     }
 }
@@ -69,6 +78,8 @@ pub struct RegistryOutlets {
     pub(super) facts: Outlet<PeerFacts>,
     pub(super) unlinked: Outlet<PeerUnlinked>,
     pub(super) list: Outlet<ListPeers>,
+    pub(super) pins: Outlet<ListPins>,
+    pub(super) forget: Outlet<ForgetPeer>,
 }
 
 impl RegistryOutlets {
@@ -79,13 +90,17 @@ impl RegistryOutlets {
             + Into<Outlet<PeerLinked>>
             + Into<Outlet<PeerFacts>>
             + Into<Outlet<PeerUnlinked>>
-            + Into<Outlet<ListPeers>>,
+            + Into<Outlet<ListPeers>>
+            + Into<Outlet<ListPins>>
+            + Into<Outlet<ForgetPeer>>,
     {
         Self {
             linked: door.clone().into(),
             facts: door.clone().into(),
             unlinked: door.clone().into(),
             list: door.clone().into(),
+            pins: door.clone().into(),
+            forget: door.clone().into(),
         }
     }
 }
@@ -142,6 +157,16 @@ pub(super) struct Room {
     /// The port we listen on, or why we do not.
     pub(super) listening: Mutex<Result<u16, String>>,
     pub(super) tickets: Mutex<Tickets<Errand>>,
+    /// Who was invited.
+    pub(super) invites: Mutex<Invites>,
+    pub(super) tls: Tls,
+    pub(super) state: PathBuf,
+    /// What follows from somebody having been put out of the group.
+    pub(super) rotating: Mutex<Rotating>,
+    /// One change of it at a time, until it is written down.
+    pub(super) rotation_change: tokio::sync::Mutex<()>,
+    /// Makes every room go by what is written down.
+    pub(super) reload: OnceLock<Outlet<ReloadConfig>>,
     /// What the inputs of hosted jobs must be, as their offers said.
     pub(super) inputs: Mutex<HashMap<(PeerId, JobId, Epoch), Digest>>,
     /// Copies of logs that are being written.

@@ -9,11 +9,14 @@ use data_encoding::HEXLOWER;
 use super::bulk;
 use super::handle::Link;
 use super::room::{Errand, Room, ask, lock};
+use super::rotate;
 use super::streams::Credit;
 use super::tickets::TicketId;
+use crate::config::News;
 use crate::model::{Epoch, HostedState, JobId, PeerId};
 use crate::pipe::OutputLog;
 use crate::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedFeed, StopJob, WatchJob};
+use crate::secret::Secret;
 use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Transfer};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -32,6 +35,9 @@ pub(super) async fn serve(
     request: LinkRequest,
 ) -> Result<(LinkReply, Option<After>), Refusal> {
     let from = link.peer;
+    if rotate::is_out(room, from) {
+        return Err(Refusal::new(RefusalKind::NotAllowed, "you were put out of the group"));
+    }
     let reply = match request {
         LinkRequest::Offer { offer } => {
             let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
@@ -76,6 +82,26 @@ pub(super) async fn serve(
             ask(&room.sandbox.forget, ForgetJob { from, job, epoch }).await?;
             lock(&room.inputs).remove(&(from, job, epoch));
             LinkReply::Done
+        }
+        LinkRequest::Rekey { secret, kicked } => {
+            let me = room.me();
+            let over = me.member.as_ref().map(|member| member.keys().secret().clone()).unwrap_or_default();
+            let news = News { secret: Secret::new(secret), kicked };
+            // A machine tells itself nothing.
+            let changed = !link.own && rotate::hear(room, from, &over, news).await?;
+            let after: Option<After> = changed.then(|| -> After {
+                let room = room.clone();
+                Box::pin(async move {
+                    let room_of_task = room.clone();
+                    // It belongs to the room: it closes this very link.
+                    room.spawn(async move {
+                        if let Err(refusal) = rotate::go_by_it(&room_of_task).await {
+                            tracing::error!(%refusal, "the group's new secret is not in force here");
+                        }
+                    });
+                })
+            });
+            return Ok((LinkReply::Done, after));
         }
         LinkRequest::Query { job, epoch } => {
             let feed = watch(room, from, job, epoch).await?;

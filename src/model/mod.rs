@@ -7,6 +7,7 @@ mod env;
 mod gpu;
 mod hosted;
 mod ids;
+mod invite;
 mod job;
 mod limits;
 mod manifest;
@@ -25,6 +26,7 @@ pub use env::{
 pub use gpu::{GpuDevice, GpuProcess, SeenGpu};
 pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
+pub use invite::{TOKEN_ADDRESSES, TOKEN_SECRET_BYTES, TOKEN_START, Token, TokenError};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};
 pub use limits::{
     LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_count,

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 use super::claims::Claims;
 use super::error::RegistryError;
-use super::messages::{ChangeSelf, ListPeers, ListPins, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
+use super::messages::{
+    ChangeSelf, ForgetPeer, ListPeers, ListPins, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey,
+};
 use super::pins::Pins;
 use super::pins_file::PinsFile;
 use super::table::{Table, own_view};
@@ -159,6 +161,17 @@ impl Handler<ChangeSelf> for PeerRegistryActor {
         if !same_group {
             self.table = Table::new(self.id);
         }
+    }
+}
+
+impl Handler<ForgetPeer> for PeerRegistryActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, word: ForgetPeer, _: &mut Self::Context) -> Self::Result {
+        self.pinning(|table, pins| {
+            table.forget(word.peer);
+            pins.forget(word.peer);
+        })
     }
 }
 

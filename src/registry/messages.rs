@@ -75,6 +75,14 @@ pub struct ChangeSelf {
     pub same_group: bool,
 }
 
+/// A machine was put out of the group: its names are free, and it is not listed.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ForgetPeer {
+    /// Its key's hash.
+    pub peer: PeerId,
+}
+
 /// Everybody known, this machine first. Offline ones only when asked for.
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<PeerView>")]

@@ -86,6 +86,13 @@ impl Pins {
         Some(pin.key)
     }
 
+    /// Frees every name of a key.
+    pub(super) fn forget(&mut self, key: PeerId) {
+        let before = self.by_name.len();
+        self.by_name.retain(|_, pin| pin.key != key);
+        self.revision += u64::from(before != self.by_name.len());
+    }
+
     /// Every name and its key, by name.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, PeerId)> {
         self.by_name.iter().map(|(name, pin)| (name.as_str(), pin.key))

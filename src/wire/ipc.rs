@@ -83,6 +83,12 @@ pub mod method {
     pub const TRUST: &str = "trust";
     /// [`super::TrustName`] -> [`super::TrustedKey`]
     pub const TRUST_NEW_KEY: &str = "trust.new-key";
+    /// [`crate::wire::group::InviteParams`] -> [`crate::wire::group::InviteView`]
+    pub const GROUP_INVITE: &str = "group.invite";
+    /// [`crate::wire::group::JoinParams`] -> [`crate::wire::group::Joined`]
+    pub const GROUP_JOIN: &str = "group.join";
+    /// [`crate::wire::group::KickParams`] -> [`crate::wire::group::Kicked`]
+    pub const GROUP_KICK: &str = "group.kick";
     /// () -> rows of [`super::ConfigRow`]
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]

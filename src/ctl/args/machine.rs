@@ -140,6 +140,33 @@ pub struct RemoveArgs {
     pub which: String,
 }
 
+/// `homie invite`
+#[derive(Debug, Args)]
+#[command(after_help = "The line works once and for 15 minutes; when homied restarts, it is void.")]
+pub struct InviteArgs {
+    /// An address at which your friend can reach this machine, if it has one that it does not know itself
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub at: Vec<String>,
+}
+
+/// `homie join`
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// What `homie invite` printed; `-` reads it from standard input
+    pub token: String,
+}
+
+/// `homie kick`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everybody else gets a new secret of the group. Whoever is not there gets it when they are back at their \
+last address or dial a member; otherwise `homie invite` brings them in again."
+)]
+pub struct KickArgs {
+    /// Which machine
+    pub name: String,
+}
+
 /// `homie trust`
 #[derive(Debug, Args)]
 pub struct TrustArgs {

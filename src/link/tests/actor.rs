@@ -11,9 +11,9 @@ use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen, status};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
-use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
+use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked};
 use crate::sandbox::messages::{
-    AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
 };
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -142,6 +142,25 @@ impl Handler<PeerUnlinked> for Probe {
     type Result = ();
     fn handle(&mut self, word: PeerUnlinked, _: &mut Self::Context) {
         self.seen.lock().expect("lock").unlinked.push(word);
+    }
+}
+
+impl Handler<ForgetPeer> for Probe {
+    type Result = ();
+    fn handle(&mut self, _: ForgetPeer, _: &mut Self::Context) {}
+}
+
+impl Handler<HostedJobs> for Probe {
+    type Result = Vec<crate::model::JobRecord>;
+    fn handle(&mut self, _: HostedJobs, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
+    }
+}
+
+impl Handler<ListPins> for Probe {
+    type Result = Vec<crate::wire::ipc::Pin>;
+    fn handle(&mut self, _: ListPins, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
     }
 }
 

@@ -110,6 +110,7 @@ impl Machine {
             boot: BootId::random().expect("random"),
             worker_port: config.port,
             direct: config.direct,
+            state: dir.path().to_owned(),
             // Whatever the environment of the tests says.
             proxy: ProxyChoice::Given(Exit::Direct),
             proxy_rules: Vec::new(),
