@@ -22,4 +22,4 @@ pub use error::ConfigError;
 pub use load::{Loaded, host_name, load};
 pub use proxy::{Destination, Exit, ProxyChoice, ProxyRule, without_login};
 pub use rotation::{News, Owed, Rotation, Verdict};
-pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};
+pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Listen, Settings};

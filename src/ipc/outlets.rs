@@ -10,13 +10,13 @@ use crate::config::{Loaded, Settings};
 use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
 use crate::link::messages::{
-    AddDirect, ChangeSelf, Greet, JoinGroup, KickPeer, ListDirect, Listening, OpenInvite, RemoveDirect,
+    AddDirect, ChangeSelf, Greet, JoinGroup, KickPeer, ListDirect, Listening, ListeningAt, OpenInvite, RemoveDirect,
 };
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
-use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
+use crate::registry::messages::{self as registry, ListPeers, ListPins, SetRoles, TrustNewKey};
 use crate::sandbox::messages::{
     BuildEnv, CheckEngines, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, LimitJob, ListEnvs, LiveJobs,
     RemoveEnv, ShowEnv, TryJails,
@@ -49,10 +49,14 @@ pub struct Outlets {
     pub direct: Outlet<ListDirect>,
     /// Link.
     pub listening: Outlet<Listening>,
+    /// Link.
+    pub listening_at: Outlet<ListeningAt>,
     /// Registry.
     pub pins: Outlet<ListPins>,
     /// Registry.
     pub trust: Outlet<TrustNewKey>,
+    /// Registry.
+    pub set_roles: Outlet<SetRoles>,
     /// Link.
     pub greet: Outlet<Greet>,
     /// Link.

@@ -59,10 +59,11 @@ impl Standing {
         let left = answer(ask_outlet(&outlets.stop_discovery, StopDiscovery, ROOM).await);
         let word = registry::ChangeSelf { name: name.clone(), boot, worker_port, same_group };
         let listed = answer(ask_outlet(&outlets.registry_self, word, ROOM).await);
-        let word = ChangeSelf { keys: keys.clone(), name: name.clone(), boot, worker_port, same_group };
+        let listen = new.listen;
+        let word = ChangeSelf { keys: keys.clone(), name: name.clone(), boot, worker_port, listen, same_group };
         let linked = answer(ask_outlet(&outlets.link_self, word, ROOM).await);
         let (discovery_port, broadcast) = (new.discovery_port, new.broadcast);
-        let word = StartDiscovery { keys, boot, name, discovery_port, worker_port, broadcast };
+        let word = StartDiscovery { keys, boot, name, discovery_port, worker_port, broadcast, listen };
         let heard = answer(ask_outlet(&outlets.start_discovery, word, ROOM).await);
         tracing::info!(name = %new.name, group = %new.group, worker_port, discovery_port, "taken up by a reload");
         left.and(listed).and(linked).and(heard)
@@ -89,5 +90,5 @@ impl Standing {
 
 /// By what others know this machine and hear it.
 fn others_see(s: &Settings) -> impl PartialEq + '_ {
-    (&s.name, &s.group, s.group_secret.reveal(), s.worker_port, s.discovery_port, s.broadcast)
+    (&s.name, &s.group, s.group_secret.reveal(), s.worker_port, s.discovery_port, s.broadcast, s.listen)
 }

@@ -48,6 +48,7 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         method::TRUST
         | method::TRUST_NEW_KEY
         | method::GROUP_INVITE
+        | method::TRUST_ROLE
         | method::GROUP_JOIN
         | method::GROUP_KICK
         | method::PEERS_ADD
@@ -90,6 +91,7 @@ mod tests {
             method::TRUST,
             method::TRUST_NEW_KEY,
             method::GROUP_INVITE,
+            method::TRUST_ROLE,
             method::GROUP_JOIN,
             method::GROUP_KICK,
             method::PEERS_ADD,

@@ -37,7 +37,9 @@ pub(super) async fn invite(room: Arc<Room>, wish: OpenInvite) -> Result<Invited,
         Refusal::new(RefusalKind::Config, why).hint(hint)
     })?;
     let mut addresses = wish.at.iter().map(|at| parse_address(at)).collect::<Result<Vec<_>, _>>()?;
-    addresses.extend(reachable_at(port)?);
+    // With `listen: all` there is no list.
+    let everywhere = lock(&room.places).at.is_empty();
+    addresses.extend(reachable_at(port, everywhere)?);
     addresses.truncate(TOKEN_ADDRESSES);
     let mut secret = [0; TOKEN_SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(|e| Refusal::internal(format!("no random bytes for a token: {e}")))?;
@@ -48,9 +50,11 @@ pub(super) async fn invite(room: Arc<Room>, wish: OpenInvite) -> Result<Invited,
 }
 
 /// Where friends may find this machine: private and tailnet addresses, this machine itself only if it has no other.
-fn reachable_at(port: u16) -> Result<Vec<String>, Refusal> {
+fn reachable_at(port: u16, everywhere: bool) -> Result<Vec<String>, Refusal> {
     let all = net::own_addresses().map_err(|e| Refusal::internal(format!("cannot list own addresses: {e}")))?;
-    let fits = |a: &&net::OwnAddress| net::is_inside(a.ip) && !a.of_engine && a.scope == 0 && !a.ip.is_loopback();
+    let fits = |a: &&net::OwnAddress| {
+        (everywhere || net::is_inside(a.ip)) && !a.of_engine && a.scope == 0 && !a.ip.is_loopback()
+    };
     let written = |ip: IpAddr| std::net::SocketAddr::new(ip, port).to_string();
     let mut found: Vec<String> = all.iter().filter(fits).map(|a| written(a.ip)).collect();
     if found.is_empty() {

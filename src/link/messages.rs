@@ -1,10 +1,12 @@
 //! Words the link understands. All of them are about one peer and, mostly, one (job, epoch).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::handle::{Ending, Link};
+use crate::config::Listen;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{Outlet, Word};
 use crate::model::{BootId, Digest, EngineKind, Epoch, HostedStatus, JobId, Offer, PeerId, Token, Totals};
@@ -221,6 +223,8 @@ pub struct ChangeSelf {
     pub boot: BootId,
     /// Where to listen.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// It is the group of before, so its members will see us again.
     pub same_group: bool,
 }
@@ -240,6 +244,11 @@ pub struct ConnectScheduler {
 #[derive(Debug, Word)]
 #[rtype(result = "Result<u16, String>")]
 pub struct Listening;
+
+/// The addresses on which we listen (none for all of them), and those left out because strangers could reach them.
+#[derive(Debug, Word)]
+#[rtype(result = "(Vec<IpAddr>, Vec<IpAddr>)")]
+pub struct ListeningAt;
 
 /// The owner's name under which a worker's blob store pins the inputs of a hosted job.
 pub fn inputs_pin(job: JobId, epoch: Epoch) -> String {

@@ -15,7 +15,7 @@ use super::secure::Member;
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::blobs::BlobStore;
-use crate::config::{ProxyChoice, ProxyRule};
+use crate::config::{Listen, ProxyChoice, ProxyRule};
 use crate::identity::Identity;
 use crate::model::{BootId, Facts};
 use crate::secret::GroupKeys;
@@ -33,6 +33,8 @@ pub struct LinkParts {
     pub boot: BootId,
     /// Where to listen; 0 picks a port.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// Addresses to keep up: `HOST[:PORT]` and label.
     pub direct: Vec<(String, Option<String>)>,
     /// The state directory, where `group.json` lives.
@@ -67,6 +69,7 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         actor,
         back: OnceLock::new(),
         listening: Mutex::new(Err(NO_GROUP.into())),
+        places: Mutex::default(),
         tickets: Mutex::new(Tickets::default()),
         invites: Mutex::default(),
         state: parts.state,

@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::dialer::Routes;
 use super::handle::Link;
 use super::invites::Invites;
+use super::listener::Places;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::rotate::Rotating;
 use super::secure::{Frames, Member};
@@ -21,7 +22,7 @@ use crate::blobs::BlobStore;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
-use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked};
+use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
 use crate::sandbox::messages::{
     AdmitJob, EnvHeld, FindEnv, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob,
 };
@@ -80,6 +81,7 @@ pub struct RegistryOutlets {
     pub(super) list: Outlet<ListPeers>,
     pub(super) pins: Outlet<ListPins>,
     pub(super) forget: Outlet<ForgetPeer>,
+    pub(super) roles: Outlet<RolesOf>,
 }
 
 impl RegistryOutlets {
@@ -92,13 +94,15 @@ impl RegistryOutlets {
             + Into<Outlet<PeerUnlinked>>
             + Into<Outlet<ListPeers>>
             + Into<Outlet<ListPins>>
-            + Into<Outlet<ForgetPeer>>,
+            + Into<Outlet<ForgetPeer>>
+            + Into<Outlet<RolesOf>>,
     {
         Self {
             linked: door.clone().into(),
             facts: door.clone().into(),
             unlinked: door.clone().into(),
             list: door.clone().into(),
+            roles: door.clone().into(),
             pins: door.clone().into(),
             forget: door.clone().into(),
         }
@@ -156,6 +160,7 @@ pub(super) struct Room {
     pub(super) back: OnceLock<BackEdges>,
     /// The port we listen on, or why we do not.
     pub(super) listening: Mutex<Result<u16, String>>,
+    pub(super) places: Mutex<Places>,
     pub(super) tickets: Mutex<Tickets<Errand>>,
     /// Who was invited.
     pub(super) invites: Mutex<Invites>,

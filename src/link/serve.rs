@@ -13,8 +13,9 @@ use super::rotate;
 use super::streams::Credit;
 use super::tickets::TicketId;
 use crate::config::News;
-use crate::model::{Epoch, HostedState, JobId, PeerId};
+use crate::model::{Epoch, HostedState, JobId, Needs, PeerId};
 use crate::pipe::OutputLog;
+use crate::registry::messages::RolesOf;
 use crate::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedFeed, StopJob, WatchJob};
 use crate::secret::Secret;
 use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
@@ -40,6 +41,9 @@ pub(super) async fn serve(
     }
     let reply = match request {
         LinkRequest::Offer { offer } => {
+            if !link.own {
+                may_run(room, from, &link.name, &offer.spec.needs).await?;
+            }
             let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
             let borrower = Borrower { peer: from, name: link.name.clone(), own: link.own };
             let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer: *offer }).await??;
@@ -110,6 +114,22 @@ pub(super) async fn serve(
         }
     };
     Ok((reply, None))
+}
+
+/// Whether its owner lets this peer run such a job here. The limits for all guests are the sandbox's.
+async fn may_run(room: &Room, from: PeerId, name: &str, needs: &Needs) -> Result<(), Refusal> {
+    let roles = ask(&room.registry.roles, RolesOf { peer: from }).await?;
+    let refuse = |what: &str| {
+        Refusal::new(RefusalKind::NotAllowed, format!("its owner does not let {name} {what}"))
+            .hint(format!("there, `homie trust {name} --role run,gpu` allows it"))
+    };
+    if !roles.run {
+        return Err(refuse("run jobs there"));
+    }
+    if !roles.gpu && needs.gpus > 0 {
+        return Err(refuse("use its GPUs"));
+    }
+    Ok(())
 }
 
 async fn watch(room: &Room, from: PeerId, job: JobId, epoch: Epoch) -> Result<HostedFeed, Refusal> {

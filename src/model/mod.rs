@@ -16,6 +16,8 @@ mod passphrase;
 mod peer;
 mod relimit;
 mod resources;
+mod roles;
+mod skew;
 mod text;
 
 pub use env::{
@@ -38,4 +40,6 @@ pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
 pub use relimit::{Amount, LimitChange, describe_change};
 pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation};
+pub use roles::Roles;
+pub use skew::describe_skew;
 pub use text::visible_controls;

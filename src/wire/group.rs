@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::PeerId;
+use crate::model::{PeerId, Roles};
 
 /// `homie invite`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,15 @@ impl std::fmt::Debug for JoinParams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("JoinParams(********)")
     }
+}
+
+/// `homie trust NAME --role ROLES`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleParams {
+    /// The machine's name.
+    pub name: String,
+    /// What it may do here.
+    pub roles: Roles,
 }
 
 /// `homie kick`.

@@ -100,6 +100,9 @@ pub enum LinkFrame {
         facts: Facts,
         /// Its name, which may change by a reload.
         name: String,
+        /// Its clock, milliseconds since 1970, for showing the skew only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now_ms: Option<u64>,
     },
     /// The receiver of a log has written bytes down; as many more may be sent.
     Credit {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
+use crate::model::Roles;
+
 /// `homie setup`
 #[derive(Debug, Default, Args)]
 #[command(after_help = "Only use Homie on networks you trust, with people you trust.")]
@@ -173,8 +175,11 @@ pub struct TrustArgs {
     /// Only this machine
     pub name: Option<String>,
     /// Its key has changed (it was set up anew): take the one it shows now. With more than one, the beginning of its id
-    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, requires = "name")]
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, requires = "name", conflicts_with = "role")]
     pub new_key: Option<Option<String>>,
+    /// What it may do on this machine: run (jobs without GPUs), run,gpu (everything, as at first) or none
+    #[arg(long, value_name = "ROLES", requires = "name")]
+    pub role: Option<Roles>,
 }
 
 /// `homie list-direct`

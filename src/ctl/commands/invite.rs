@@ -44,7 +44,7 @@ fn screen(style: &Style, invite: &InviteView) -> String {
         out.push('\n');
     }
     out.push_str(&format!(
-        "One machine can join with it, within {} minutes. It leads to {}.\n\
+        "One machine can join with it, within {} minutes. It leads to\n{}.\n\
          Whoever has it becomes a member of your group: send it over a channel you trust.\n",
         invite.good_for_ms / 60_000,
         invite.addresses.join(", ")

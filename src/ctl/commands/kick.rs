@@ -35,7 +35,7 @@ fn screen(style: &Style, kicked: &Kicked) -> String {
     }
     if !kicked.absent.is_empty() {
         out.push_str(&format!(
-            "  {} not there: the new secret waits for {} return; `homie invite` works as well\n",
+            "  {} not there: the new secret waits for {} return\n",
             match kicked.absent.len() {
                 1 => format!("{} was", names(&kicked.absent)),
                 _ => format!("{} were", names(&kicked.absent)),

@@ -1,4 +1,4 @@
-//! Who comes into the group, and who must go.
+//! Who comes into the group, who must go, and who may do what here.
 
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -9,7 +9,8 @@ use crate::ipc::session::{Session, answer, params};
 use crate::link::messages::{JoinGroup, KickPeer, OpenInvite};
 use crate::mailbox::ask_outlet;
 use crate::model::Token;
-use crate::wire::group::{InviteParams, InviteView, Invited, JoinParams, KickParams};
+use crate::registry::messages::SetRoles;
+use crate::wire::group::{InviteParams, InviteView, Invited, JoinParams, KickParams, RoleParams};
 use crate::wire::ipc::Request;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -42,4 +43,9 @@ pub(super) async fn join(session: &Session, request: &Request) -> Result<Value, 
 pub(super) async fn kick(session: &Session, request: &Request) -> Result<Value, Refusal> {
     let KickParams { name } = params(request)?;
     value(&answer(ask_outlet(&session.shared.parts.outlets.kick, KickPeer { name }, GROUP).await)??)
+}
+
+pub(super) async fn role(session: &Session, request: &Request) -> Result<Value, Refusal> {
+    let RoleParams { name, roles } = params(request)?;
+    value(&session.ask(&session.shared.parts.outlets.set_roles, SetRoles { name, roles }).await??)
 }

@@ -34,6 +34,7 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::GROUP_INVITE => Ok(group::invite(session, &request).await),
         method::GROUP_JOIN => Ok(group::join(session, &request).await),
         method::GROUP_KICK => Ok(group::kick(session, &request).await),
+        method::TRUST_ROLE => Ok(group::role(session, &request).await),
         method::CONFIG => machine::config(session, &request).await,
         method::CONFIG_RELOAD => machine::reload(session, &request).await,
         method::DOCTOR => doctor::doctor(session, &request).await,

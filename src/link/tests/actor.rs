@@ -11,7 +11,7 @@ use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen, status};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
-use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked};
+use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
 use crate::sandbox::messages::{
     AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
 };
@@ -150,6 +150,13 @@ impl Handler<ForgetPeer> for Probe {
     fn handle(&mut self, _: ForgetPeer, _: &mut Self::Context) {}
 }
 
+impl Handler<RolesOf> for Probe {
+    type Result = actix::MessageResult<RolesOf>;
+    fn handle(&mut self, _: RolesOf, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(crate::model::Roles::default())
+    }
+}
+
 impl Handler<HostedJobs> for Probe {
     type Result = Vec<crate::model::JobRecord>;
     fn handle(&mut self, _: HostedJobs, _: &mut Self::Context) -> Self::Result {
@@ -179,6 +186,7 @@ impl Handler<ListPeers> for Probe {
             linked: false,
             heard_ms_ago: 0,
             clock_skew_ms: None,
+            roles: crate::model::Roles::default(),
             facts: Facts::default(),
         };
         seen.addresses.iter().map(row).collect()

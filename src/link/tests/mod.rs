@@ -109,6 +109,7 @@ impl Machine {
             name: config.name.into(),
             boot: BootId::random().expect("random"),
             worker_port: config.port,
+            listen: crate::config::Listen::Private,
             direct: config.direct,
             state: dir.path().to_owned(),
             // Whatever the environment of the tests says.
