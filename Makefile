@@ -72,13 +72,17 @@ $(TOOLS)/bin/%:
 		$(CARGO) install --quiet --locked --root $(TOOLS) $(shell echo $* | sed -E 's/-([0-9.]+)$$/@\1/')
 	cp $(TOOLS)/bin/$(shell echo $* | sed -E 's/-[0-9.]+$$//') $@
 
-soak: ## A thousand jobs, and nothing of them left (HOMIE_SOAK_JOBS= for more or fewer)
+soak: ## A thousand jobs, and nothing of them left; a network that is gone for five minutes (HOMIE_SOAK_* for more or fewer)
 	packaging/install-deps.sh test
 	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it soak
+	HOMIE_SOAK_LOSS_S=$${HOMIE_SOAK_LOSS_S:-60} HOMIE_SOAK_PARTITION_S=$${HOMIE_SOAK_PARTITION_S:-300} \
+		$(CARGO) test --locked --test it a_transfer_survives -- --nocapture
 
 bench: build ## Figures beside ssh, rsync and docker run, in one sitting
 	packaging/install-deps.sh bench
+	$(CARGO) build --release --locked --example bare_tls
 	python3 benches/side_by_side.py
+	python3 benches/transfer.py
 	python3 benches/docker_start.py
 
 install: build ## Install into PREFIX (default /usr/local)

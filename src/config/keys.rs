@@ -90,6 +90,7 @@ pub(super) static KEYS: &[Key] = &[
     one!("min_isolation", |s, v| v.parse().map(|v| s.min_isolation = v), |s| json!(s.min_isolation.as_str())),
     one!("broadcast", |s, v| truth(v).map(|v| s.broadcast = v), |s| json!(s.broadcast)),
     one!("store_limit", |s, v| size(v, 1 << 20).map(|v| s.store_bytes = v), |s| show_size(s.store_bytes)),
+    one!("bandwidth_limit", |s, v| size(v, 0).map(|v| s.bandwidth_bytes = v), |s| show_size(s.bandwidth_bytes)),
     one!("keep_results", |s, v| seconds(v).map(|v| s.keep_results_s = v), |s| json!(s.keep_results_s)),
     one!("warm_containers", |s, v| few(v).map(|v| s.warm_containers = v), |s| json!(s.warm_containers)),
     one!("warm_idle", |s, v| seconds(v).map(|v| s.warm_idle_s = v), |s| json!(s.warm_idle_s)),

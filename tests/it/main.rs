@@ -27,3 +27,4 @@ mod refusals;
 mod reload;
 mod soak;
 mod survival;
+mod transfers;

@@ -103,6 +103,7 @@ pub const KEYS: &[Key] = &[
     key("container_gpu_limit", Kind::Gpus, "all", "GPUs that a job gets at most: all, or a number; 0 lends none"),
     key("gpu_share", Kind::Switch, "false", "whether several jobs may have one GPU at a time"),
     key("store_limit", Kind::Size(1 << 20), "20g", "bytes of inputs and results kept here"),
+    key("bandwidth_limit", Kind::Size(0), "0", "bytes a second that transfers may take each way; 0: no limit"),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("warm_containers", Kind::Upto(64), "2", "containers started ahead for the next job; 0: none"),
     key("warm_idle", Kind::Seconds, "600", "seconds that such a container waits"),
@@ -145,6 +146,7 @@ pub fn find(name: &str) -> Result<&'static Key, KeyError> {
         "disk" => "container_disk_limit",
         "gpu" => "container_gpu_limit",
         "jobs" => "job_slots",
+        "bandwidth" => "bandwidth_limit",
         "secret" => "group_secret",
         other => other,
     };
