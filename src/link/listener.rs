@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::bulk;
 use super::connect;
+use super::dialer::tune;
 use super::gate::Waiting;
 use super::join;
 use super::room::{Room, lock};
@@ -212,7 +213,7 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
         let room = room_of_task;
         let me = room.me();
         let Some(member) = &me.member else { return };
-        let _ = stream.set_nodelay(true);
+        tune(&stream);
         let mut errand = None;
         let takes = |peer, purpose: &Purpose, pass: Pass| match (purpose, pass) {
             (Purpose::Control, Pass::Group) | (Purpose::Join, Pass::Invite(_)) => true,
@@ -233,7 +234,7 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
             (Ok(secured), _) if secured.pass == Pass::Before => rotate::receive(&room, secured).await,
             (Ok(secured), Some(errand)) => {
                 let peer = secured.peer;
-                let done = bulk::do_errand(room.clone(), peer, errand, secured.bulk());
+                let done = bulk::do_errand(room.clone(), peer, errand, bulk::frames(&room, secured));
                 if room.as_long_as(&me, done).await.is_err() {
                     tracing::info!(?peer, "a transfer was broken off: this machine is in another group now");
                 }

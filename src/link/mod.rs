@@ -28,6 +28,7 @@ mod join;
 mod links;
 mod listener;
 pub mod messages;
+mod pace;
 mod parts;
 mod room;
 mod rotate;

@@ -14,6 +14,7 @@ use super::handle::Link;
 use super::invites::Invites;
 use super::listener::Places;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
+use super::pace::Pace;
 use super::rotate::Rotating;
 use super::secure::{Frames, Member};
 use super::tickets::{TicketId, Tickets};
@@ -155,6 +156,8 @@ pub(super) struct Room {
     pub(super) sandbox: SandboxOutlets,
     pub(super) registry: RegistryOutlets,
     pub(super) blobs: BlobStore,
+    /// The bandwidth of transfers; `None`: all there is.
+    pub(super) pace: Option<Arc<Pace>>,
     pub(super) facts: watch::Receiver<Facts>,
     pub(super) actor: Own,
     pub(super) back: OnceLock<BackEdges>,

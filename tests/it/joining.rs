@@ -79,7 +79,7 @@ fn what_does_not_lead_in_says_why() {
         other.to_string()
     };
     let nowhere = format!("{}:{}", bob.ip, super::world::free_port());
-    bob.homie(&["join", &leading_to(&[nowhere.clone()])]).says(&nowhere).says("refused");
+    bob.homie(&["join", &leading_to(std::slice::from_ref(&nowhere))]).says(&nowhere).says("refused");
     // Another member of some group lives there: it knows no such invitation, and answers nothing at all.
     let (carol, alice) = (world.host("carol").address(), world.host("alice").address());
     world
@@ -87,7 +87,7 @@ fn what_does_not_lead_in_says_why() {
         .homie_with_input(&["config", "set", "group_secret", "-"], b"quite-another-secret-0123")
         .finish()
         .code(0);
-    bob.homie(&["join", &leading_to(&[carol.clone()])]).says(&carol).says("knows no such invitation");
+    bob.homie(&["join", &leading_to(std::slice::from_ref(&carol))]).says(&carol).says("knows no such invitation");
     // Among bad addresses the good one is found, and a name that is taken does not use the token up.
     bob.homie(&["config", "set", "name", "alice"]).code(0);
     bob.homie(&["join", &leading_to(&[nowhere, carol, alice.clone()])]).says("called alice already");

@@ -30,4 +30,5 @@ mod refusals;
 mod reload;
 mod soak;
 mod survival;
+mod transfers;
 mod trusting;
