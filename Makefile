@@ -72,9 +72,9 @@ $(TOOLS)/bin/%:
 		$(CARGO) install --quiet --locked --root $(TOOLS) $(shell echo $* | sed -E 's/-([0-9.]+)$$/@\1/')
 	cp $(TOOLS)/bin/$(shell echo $* | sed -E 's/-[0-9.]+$$//') $@
 
-soak: ## A thousand jobs, and nothing of them left (HOMIE_SOAK_JOBS= for more or fewer)
+soak: ## A thousand jobs on each engine, and nothing of them left (HOMIE_SOAK_JOBS= for more or fewer)
 	packaging/install-deps.sh test
-	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it soak
+	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it --test docker soak
 
 bench: build ## Figures beside ssh, rsync and docker run, in one sitting
 	packaging/install-deps.sh bench
