@@ -12,6 +12,7 @@ mod many;
 mod process;
 mod world;
 
+mod attacks;
 mod doctor;
 mod documents;
 mod envs;
