@@ -29,3 +29,4 @@ mod refusals;
 mod reload;
 mod soak;
 mod survival;
+mod transfers;
