@@ -76,10 +76,12 @@ soak: ## A thousand jobs, and nothing of them left (HOMIE_SOAK_JOBS= for more or
 	packaging/install-deps.sh test
 	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it soak
 
-bench: build ## Figures beside ssh, rsync and docker run, in one sitting
+bench: build ## Figures beside ssh, rsync, bubblewrap and docker run, in one sitting
 	packaging/install-deps.sh bench
 	python3 benches/side_by_side.py
+	python3 benches/native_start.py
 	python3 benches/docker_start.py
+	python3 benches/output_rate.py
 
 install: build ## Install into PREFIX (default /usr/local)
 	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied

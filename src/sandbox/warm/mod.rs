@@ -24,10 +24,11 @@ use super::error::SandboxError;
 use super::life::blocking;
 use super::workspace;
 use crate::config::Settings;
-use crate::model::Facts;
+use crate::model::{Epoch, Facts, JobId};
 
-/// Between a job's start and the making of the next container: the engine needs two cores for it, and so may the job,
-/// which is often over by then.
+/// Between a job's start and the making of the next container: the engine works for 0.2 s on two cores at it, and so may the
+/// job, which would be the slower for it. A trivial one is over in half this time, and the next job that comes soon finds
+/// another one that waits; the pool is full again a third later than without.
 const SETTLE: Duration = Duration::from_millis(100);
 /// After a failure, and between two looks at the battery.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -96,7 +97,8 @@ impl Pool {
         Caps { size, idle_ms: settings.warm_idle_s.saturating_mul(1000) }
     }
 
-    /// A waiting container for `launch`, if one fits; its directories are the job's then. Notes that its kind is in use.
+    /// A waiting container for `launch`, if one fits; its directories are the job's then. Notes that its kind is in use. It
+    /// still lacks its name: see [`Pool::dedicate`].
     pub(super) async fn take(&self, launch: &JobLaunch) -> Option<Warm> {
         let kind = Kind::of(launch)?;
         let warm = {
@@ -109,13 +111,21 @@ impl Pool {
         self.wake.notify_one();
         let warm = warm?;
         let (from, to) = (warm.made_in.clone(), launch.job_dir.clone());
-        let moved = blocking(move || move_in(&from, &to));
-        let (moved, named) = tokio::join!(moved, self.engine.dedicate(&warm, launch.job, launch.epoch));
-        let trouble = moved.err().map(|e| e.to_string()).or(named.err().map(|e| e.to_string()));
-        let Some(trouble) = trouble else { return Some(warm) };
-        tracing::warn!(job = %launch.job, trouble, "a waiting container cannot be used");
-        self.discard(warm).await;
-        None
+        if let Err(error) = blocking(move || move_in(&from, &to)).await {
+            tracing::warn!(job = %launch.job, %error, "a waiting container cannot be used");
+            self.discard(warm).await;
+            return None;
+        }
+        Some(warm)
+    }
+
+    /// Names a container for its job, which must be done before anything runs in it. `false` when it cannot be, and is
+    /// gone.
+    pub(super) async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> bool {
+        let Err(error) = self.engine.dedicate(warm, job, epoch).await else { return true };
+        tracing::warn!(%job, %error, "a waiting container cannot be used");
+        self.discard(warm.clone()).await;
+        false
     }
 
     /// Keeps the pool filled until homied ends. What an earlier homied left goes with the other orphans.
