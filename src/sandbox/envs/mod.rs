@@ -21,3 +21,9 @@ pub(super) use books::Key;
 pub(super) use job::{EnvRoad, for_job, roads};
 pub use keeper::EnvHeld;
 pub(super) use keeper::Keeper;
+
+/// Whether a file of this name and text describes an environment, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn reads(name: &str, text: &str) -> bool {
+    read::read(name, &read::Files::from([(name.to_owned(), text.to_owned())]), "fuzzed").is_ok()
+}
