@@ -218,9 +218,10 @@ impl Life {
     ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let (status, running, limited) = (&self.status, &self.running, &self.limited);
+            let (status, running, limited, pool) = (&self.status, &self.running, &self.limited, &self.shared.pool);
             let hear = |news: News| match news {
                 News::Started(note) => {
+                    pool.started();
                     status.send_modify(|s| s.state = HostedState::Running);
                     running.send_replace(Some(note));
                     changed();

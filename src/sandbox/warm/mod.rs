@@ -26,10 +26,12 @@ use super::workspace;
 use crate::config::Settings;
 use crate::model::{Epoch, Facts, JobId};
 
-/// Between a job's start and the making of the next container: the engine works for 0.2 s on two cores at it, and so may the
-/// job, which would be the slower for it. A trivial one is over in half this time, and the next job that comes soon finds
-/// another one that waits; the pool is full again a third later than without.
+/// Between the start of a job's program and the making of the next container: the engine works for 0.2 s on two cores at
+/// it, and so may the job, which would be the slower for it. A trivial one is over in half this time.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long a job may take to start its program before the next container is made without it. Hundred times what a machine
+/// with nothing else to do needs.
+const START_LIMIT: Duration = Duration::from_secs(3);
 /// After a failure, and between two looks at the battery.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How much longer than the idle time a container's init waits before it ends by itself: homied is late now and then.
@@ -55,8 +57,8 @@ struct State {
     shelf: Shelf<Kind, Warm>,
     /// homied is on its way down.
     closed: bool,
-    /// When the last job took one, or would have.
-    last: Instant,
+    /// Nothing is made before: a job is being started.
+    quiet: Instant,
 }
 
 impl Pool {
@@ -69,7 +71,7 @@ impl Pool {
         facts: watch::Receiver<Facts>,
     ) -> Self {
         let began = Instant::now();
-        let state = State { shelf: Shelf::new(), closed: false, last: began };
+        let state = State { shelf: Shelf::new(), closed: false, quiet: began };
         Self {
             shelf: Arc::new(Mutex::new(state)),
             wake: Arc::default(),
@@ -105,7 +107,7 @@ impl Pool {
             let mut state = self.state();
             let warm = state.shelf.take(|k| *k == kind);
             state.shelf.used(kind, self.now());
-            state.last = Instant::now();
+            state.quiet = Instant::now() + START_LIMIT;
             warm
         };
         self.wake.notify_one();
@@ -128,6 +130,12 @@ impl Pool {
         false
     }
 
+    /// A job's program runs: the engine is free again soon.
+    pub(super) fn started(&self) {
+        self.state().quiet = Instant::now() + SETTLE;
+        self.wake.notify_one();
+    }
+
     /// Keeps the pool filled until homied ends. What an earlier homied left goes with the other orphans.
     pub(super) async fn tend(self) {
         loop {
@@ -137,7 +145,7 @@ impl Pool {
                 if state.closed {
                     return;
                 }
-                (state.shelf.next(caps, self.now()), state.last + SETTLE)
+                (state.shelf.next(caps, self.now()), state.quiet)
             };
             for warm in discard {
                 self.discard(warm).await;
