@@ -18,7 +18,9 @@ use super::error::SandboxError;
 use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, supervise};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
-use super::supervisor::{LAUNCH, LimitedNote, OUTPUT, StartedNote, write_json};
+use super::supervisor::{
+    LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
+};
 use super::warm::Pool;
 use super::{live, workspace};
 use crate::blobs::BlobStore;
@@ -134,8 +136,7 @@ impl Life {
         }
         if !matches!(entry, Entry::Done) {
             let end = match self.run(entry, &changed).await {
-                Ok(Some(end)) => end,
-                Ok(None) => return self.vanish().await,
+                Ok(end) => end,
                 Err(e) => {
                     tracing::warn!(job = %self.base.id, error = %e, "a hosted job failed here");
                     End::unreported(e.outcome(), &self.dir)
@@ -172,18 +173,18 @@ impl Life {
         self.status.send_modify(|s| s.state = state);
     }
 
-    /// From acceptance to the program's end; `None` when the job is lost without a trace.
-    async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<Option<End>, SandboxError> {
+    /// From acceptance to the program's end.
+    async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<End, SandboxError> {
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
-            return Ok(Some(End::before_start(outcome)));
+            return Ok(End::before_start(outcome));
         }
         let mut child = None;
         if !matches!(entry, Entry::Supervise)
             && let Some(outcome) = self.prepare().await?
         {
-            return Ok(Some(End::before_start(outcome)));
+            return Ok(End::before_start(outcome));
         }
         let stop = self.orders.borrow().stop.clone();
         if let Some(by) = stop {
@@ -191,21 +192,23 @@ impl Life {
             if !matches!(entry, Entry::Supervise) {
                 // It may have been given a container that waits for it.
                 self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
-                return Ok(Some(End::before_start(Outcome::Cancelled { by })));
+                return Ok(End::before_start(Outcome::Cancelled { by }));
             }
         }
         let mut eyes = None;
-        if !self.dir.join(super::supervisor::SUPERVISOR).exists() {
+        if !self.dir.join(SUPERVISOR).exists() {
             self.set(HostedState::Starting);
             eyes = Some(Eyes::open(&self.dir)?);
             child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
         }
-        let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else { return Ok(None) };
+        let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
+            return Ok(self.vanished().await);
+        };
         let outcome = match report.outcome {
             Outcome::Cancelled { by } => Outcome::Cancelled { by: self.orders.borrow().stop.clone().unwrap_or(by) },
             other => other,
         };
-        Ok(Some(End { outcome, usage: report.usage, output_bytes: report.output_bytes, ended_ms: report.ended_ms }))
+        Ok(End { outcome, usage: report.usage, output_bytes: report.output_bytes, ended_ms: report.ended_ms })
     }
 
     /// Follows the supervisor to its end. One that cannot be followed is ended: nobody may be told that a job failed
@@ -282,7 +285,11 @@ impl Life {
         });
         let dir = self.dir.clone();
         let max_bytes = self.grant.limits.disk_bytes.saturating_add(self.base.input_totals.bytes);
-        let collected = blocking(move || collect(&dir, max_bytes)).await;
+        // What a job left that broke off in the middle is no result.
+        let collected = match end.outcome {
+            Outcome::Lost { .. } => Ok(Results::default()),
+            _ => blocking(move || collect(&dir, max_bytes)).await,
+        };
         let reference = match collected {
             Ok(results) => results.reference(),
             Err(e) => {
@@ -327,15 +334,24 @@ impl Life {
         self.remove_dir().await;
     }
 
-    /// The supervisor was killed or the power went: whoever asks is told that the job is unknown, and may send it again.
-    async fn vanish(self) {
-        tracing::warn!(job = %self.base.id, "the supervisor of a hosted job is gone without a report");
+    /// The supervisor is gone without a report. It held the job's pipes and its word to init, so the job has ended with it, and
+    /// an engine that could keep it alive would keep one whose output and deadline nobody has. What it said until then
+    /// is kept; the submitter may send it again.
+    async fn vanished(&self) -> End {
+        let restarted =
+            read_json::<SupervisorNote>(&self.dir.join(SUPERVISOR)).is_ok_and(|note| note.boot != boot_id());
+        let message = if restarted {
+            "the worker was restarted in the middle of it"
+        } else {
+            "its supervisor was killed (by hand, or by the kernel for want of memory), and the job ended with it"
+        };
+        tracing::warn!(job = %self.base.id, message, "a hosted job is lost");
         self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
-        let last = record(&self.base, &self.status.borrow());
-        if let Err(refusal) = self.put(closed(last, false, wall_ms())).await {
-            tracing::error!(job = %self.base.id, %refusal, "the loss of a hosted job was not written down");
+        let mut end = End::unreported(Outcome::Lost { message: message.to_owned() }, &self.dir);
+        if let Some(note) = &*self.running.borrow() {
+            end.usage.wall_ms = end.ended_ms.saturating_sub(note.started_ms);
         }
-        self.remove_dir().await;
+        end
     }
 
     async fn remove_dir(&self) {

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use crate::model::Limits;
+use crate::model::{Lack, Limits};
 use crate::sandbox::engine::Meter;
 
 pub(super) use place::{Hierarchies, settle};
@@ -36,8 +36,16 @@ struct Dir {
 }
 
 /// The controllers a job needs, and what is missing without them.
-const WANTED: [(&str, &str); 3] =
-    [("memory", "memory limit"), ("cpu", "processor limit"), ("pids", "limit of processes")];
+const WANTED: [(&str, &str, Lack); 3] = [
+    ("memory", "memory limit", Lack::Memory),
+    ("cpu", "processor limit", Lack::Cpu),
+    ("pids", "limit of processes", Lack::Pids),
+];
+
+/// What a line of [`Group::missing`] speaks of.
+pub(super) fn lacking(missing: &str) -> Option<Lack> {
+    WANTED.into_iter().find(|(_, what, _)| missing.starts_with(&format!("no {what}:"))).map(|(.., lack)| lack)
+}
 
 impl Group {
     /// Makes the group `name` below `parent` (a name too) in version 2 only, where a process can be born into it; no limit
@@ -52,7 +60,7 @@ impl Group {
     /// often gets no groups at all.
     pub(super) fn complete(&mut self, places: &Hierarchies, parent: &str, name: &str, limits: &Limits) {
         self.make(places.bases().filter(|base| !base.unified), parent, name);
-        for (controller, what) in WANTED {
+        for (controller, what, _) in WANTED {
             if let Err(e) = self.limit(controller, limits) {
                 self.missing.push(format!("no {what}: {e}"));
             }
@@ -273,6 +281,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_missing_is_told_to_others_by_its_kind() {
+        let places = Hierarchies::default();
+        let missing = Group::create(&places, "homie", "x", &Limits::default()).missing;
+        let told: Vec<Lack> = missing.iter().filter_map(|line| lacking(line)).collect();
+        assert_eq!(told, [Lack::Memory, Lack::Cpu, Lack::Pids], "{missing:?}");
+        assert_eq!(lacking("no python3 in /usr/bin"), None);
+    }
+
+    #[test]
     fn version_2_files_get_the_limits() {
         let dir = tempfile::tempdir().expect("tempdir");
         let group = Group {
@@ -285,7 +302,7 @@ mod tests {
             missing: vec![],
         };
         let limits = Limits { cpu_millis: 1500, memory_bytes: 1 << 20, ..Limits::default() };
-        for (controller, _) in WANTED {
+        for (controller, ..) in WANTED {
             group.limit(controller, &limits).expect("written");
         }
         let read = |f: &str| fs::read_to_string(dir.path().join(f)).expect("there");
