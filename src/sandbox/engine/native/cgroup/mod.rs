@@ -283,7 +283,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_to_others_by_its_kind() {
         let places = Hierarchies::default();
-        let missing = Group::create(&places, "homie", "x", &Limits::default()).missing;
+        let mut group = Group::unified(&places, "homie", "x");
+        group.complete(&places, "homie", "x", &Limits::default());
+        let missing = group.missing;
         let told: Vec<Lack> = missing.iter().filter_map(|line| lacking(line)).collect();
         assert_eq!(told, [Lack::Memory, Lack::Cpu, Lack::Pids], "{missing:?}");
         assert_eq!(lacking("no python3 in /usr/bin"), None);
