@@ -86,12 +86,14 @@ soak: ## A thousand jobs on each engine, and nothing of them left; a network tha
 	HOMIE_SOAK_LOSS_S=$${HOMIE_SOAK_LOSS_S:-60} HOMIE_SOAK_PARTITION_S=$${HOMIE_SOAK_PARTITION_S:-300} \
 		$(CARGO) test --locked --test it a_transfer_survives -- --nocapture
 
-bench: build ## Figures beside ssh, rsync and docker run, in one sitting
+bench: build ## Figures beside ssh, rsync, bubblewrap and docker run, in one sitting
 	packaging/install-deps.sh bench
 	$(CARGO) build --release --locked --example bare_tls
 	python3 benches/side_by_side.py
 	python3 benches/transfer.py
+	python3 benches/native_start.py
 	python3 benches/docker_start.py
+	python3 benches/output_rate.py
 	python3 benches/attacks.py
 
 install: build ## Install into PREFIX (default /usr/local)

@@ -12,18 +12,17 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 use super::admission::Grant;
-use super::engine::{JobLaunch, native};
 use super::engines::Engines;
-use super::envs::{EnvHeld, Keeper, Key, for_job};
+use super::envs::{EnvHeld, Keeper};
 use super::error::SandboxError;
 use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, supervise};
-use super::hosted::{ENV, GRANT, INPUTS, closed, record, work_dir};
+use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
 use super::supervisor::{
     LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
 };
 use super::warm::Pool;
-use super::{live, policy, workspace};
+use super::{live, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
 use crate::history::messages::PutRecord;
@@ -170,7 +169,7 @@ impl Life {
         ask_outlet(&self.shared.put, put, HISTORY_LIMIT).await.map_err(|e| Refusal::internal(e.to_string()))?
     }
 
-    fn set(&self, state: HostedState) {
+    pub(super) fn set(&self, state: HostedState) {
         self.status.send_modify(|s| s.state = state);
     }
 
@@ -222,9 +221,10 @@ impl Life {
     ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let (status, running, limited) = (&self.status, &self.running, &self.limited);
+            let (status, running, limited, pool) = (&self.status, &self.running, &self.limited, &self.shared.pool);
             let hear = |news: News| match news {
                 News::Started(note) => {
+                    pool.started();
                     status.send_modify(|s| s.state = HostedState::Running);
                     running.send_replace(Some(note));
                     changed();
@@ -272,69 +272,6 @@ impl Life {
             // homied is on its way down; the next one waits on.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => Some(Outcome::failed(FailKind::Inputs, "the inputs did not arrive within 40 minutes")),
-        }
-    }
-
-    /// Has the environment, makes the directory and says what is to be run; an outcome when that comes to nothing.
-    async fn prepare(&mut self) -> Result<Option<Outcome>, SandboxError> {
-        self.set(HostedState::Preparing);
-        let friend = self.base.peer.filter(|peer| peer.to_string() != self.shared.node);
-        let (envs, engine) = (self.shared.envs.clone(), self.grant.engine);
-        match for_job(&envs, &self.base.spec, engine, friend, &mut self.orders, &self.status).await {
-            Ok(held) => self.env = held,
-            Err(outcome) => return Ok(Some(outcome)),
-        }
-        let env: Option<Key> = self.env.as_ref().map(|held| (held.built.digest, held.built.engine));
-        let (uid, gid) = native::job_user();
-        let mut launch = JobLaunch {
-            job: self.base.id,
-            epoch: self.base.epoch,
-            node: self.shared.node.clone(),
-            job_dir: self.dir.clone(),
-            command: self.base.spec.command.clone(),
-            vars: policy::variables(&self.base.spec),
-            env: self.grant.env.clone(),
-            limits: self.grant.limits.clone(),
-            uid,
-            gid,
-            gpus: self.grant.gpus.clone(),
-            engine: self.grant.engine,
-            image: self.env.as_ref().and_then(|held| held.built.image.clone()).or_else(|| self.image.clone()),
-            tree: self.env.as_ref().and_then(|held| held.tree.clone()),
-            warm: None,
-        };
-        let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
-        let pin = inputs_pin(self.base.id, self.base.epoch);
-        let dir = self.dir.clone();
-        // Left half made by a homied that was killed.
-        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
-        launch.warm = self.shared.pool.take(&launch).await;
-        let warm = launch.warm.clone();
-        let laid_out = blocking(move || {
-            let dir = &launch.job_dir;
-            let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
-            let work = launch.work_dir();
-            match launch.warm {
-                Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
-                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
-            }
-            let list = dir.join(INPUTS);
-            std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
-            if let Some(env) = env {
-                let path = dir.join(ENV);
-                write_json(&path, &env).map_err(SandboxError::io("write", &path))?;
-            }
-            let path = dir.join(LAUNCH);
-            write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
-            // The copy is complete: the store may forget its own.
-            Ok(blobs.unpin(&pin)?)
-        });
-        match (laid_out.await, warm) {
-            (Err(e), Some(warm)) => {
-                self.shared.pool.discard(warm).await;
-                Err(e)
-            }
-            (laid_out, _) => laid_out.map(|()| None),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Only this folder names bollard for jobs. `find` searches the socket, `connect` agrees on a version, `template` and
 //! `seccomp` decide what a container may do and `compare` whether the engine did as told, `init` is its process 1 and the
-//! way a job gets in and its output out, `run` starts and follows it, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
+//! way a job gets in and its output out, `run` starts it, `follower` notices its end, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
 //! of its own. It keeps no state: the engine's labels and names are the state.
 
 pub mod base;
@@ -11,6 +11,7 @@ mod compare;
 mod connect;
 mod error;
 mod find;
+mod follower;
 mod gpu;
 pub(in crate::sandbox) mod images;
 mod init;
