@@ -25,10 +25,14 @@ pub struct Settings {
     pub group: String,
     /// The shared secret; empty means: not set up yet, this machine stays alone.
     pub group_secret: Secret,
+    /// The group's secrets of before, if somebody was put out of it: who still has one is of the same group.
+    pub previous_secrets: Vec<Secret>,
     /// UDP port of heartbeats.
     pub discovery_port: u16,
     /// TCP port of links.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// Caps of a hosted job.
     pub limits: Limits,
     /// Whether a GPU may be given to more than one job at a time.
@@ -51,6 +55,8 @@ pub struct Settings {
     pub broadcast: bool,
     /// Bytes that inputs and results may take in homied's store.
     pub store_bytes: u64,
+    /// Bytes a second that transfers with other machines may take each way; 0: no limit.
+    pub bandwidth_bytes: u64,
     /// Seconds that results wait for their owner.
     pub keep_results_s: u64,
     /// Containers of recently used environments that wait for a job; 0: none.
@@ -74,6 +80,26 @@ pub const DEFAULT_DISCOVERY_PORT: u16 = 5555;
 /// TCP port of links, as in the sources; also that of a direct peer given without one.
 pub const DEFAULT_WORKER_PORT: u16 = 5556;
 
+/// On which addresses links are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listen {
+    /// Private ones, link-local ones, those of a tailnet, and this machine itself.
+    #[default]
+    Private,
+    /// Every one, also those that the internet reaches.
+    All,
+}
+
+impl Listen {
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::All => "all",
+        }
+    }
+}
+
 impl EngineChoice {
     /// The word in the file.
     pub fn as_str(self) -> &'static str {
@@ -92,6 +118,7 @@ impl Settings {
         let changed = [
             ("store_limit", old.store_bytes != new.store_bytes),
             ("keep_results", old.keep_results_s != new.keep_results_s),
+            ("bandwidth_limit", old.bandwidth_bytes != new.bandwidth_bytes),
             ("docker_host", old.docker_host != new.docker_host),
             ("proxy", old.proxy != new.proxy),
             ("proxy_rules", old.proxy_rules != new.proxy_rules),
@@ -105,8 +132,10 @@ impl Settings {
             name: host_name.to_owned(),
             group: DEFAULT_GROUP.to_owned(),
             group_secret: Secret::default(),
+            previous_secrets: Vec::new(),
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
+            listen: Listen::default(),
             limits: Limits::default(),
             gpu_share: false,
             // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.
@@ -120,6 +149,7 @@ impl Settings {
             broadcast: true,
             // Two large jobs of 10 GiB at their disk limit.
             store_bytes: 20 << 30,
+            bandwidth_bytes: 0,
             keep_results_s: 7 * 86_400,
             // As many as jobs run at once by default; each costs the 14 MiB of its shim.
             warm_containers: 2,

@@ -27,8 +27,18 @@ pub(crate) fn facts() -> Facts {
             ..Gpu::default()
         }],
         engines: vec![
-            EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs: vec!["base".into()] },
-            EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] },
+            EngineOffer {
+                kind: EngineKind::Docker,
+                isolation: Isolation::Container,
+                envs: vec!["base".into()],
+                lacks: vec![],
+            },
+            EngineOffer {
+                kind: EngineKind::Native,
+                isolation: Isolation::Namespace,
+                envs: vec!["base".into()],
+                lacks: vec![],
+            },
         ],
         jobs_running: 0,
         job_slots: 2,
@@ -52,6 +62,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         linked: true,
         heard_ms_ago: 800,
         clock_skew_ms: Some(12),
+        roles: crate::model::Roles::default(),
         facts: facts(),
     };
     let mike = PeerView {
@@ -62,6 +73,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         version: String::new(),
         linked: false,
         clock_skew_ms: None,
+        roles: crate::model::Roles::default(),
         facts: Facts {
             cores: 4,
             cpu_percent: 12,
@@ -98,6 +110,8 @@ pub(crate) fn status() -> StatusView {
         discovery_error: None,
         worker_port: 5556,
         worker_error: None,
+        worker_at: vec![],
+        worker_not_at: vec![],
         engine_error: None,
         peers_online: 2,
         jobs_sent: 1,

@@ -1,6 +1,7 @@
 //! What the room is made of.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -9,12 +10,13 @@ use tokio::task::JoinSet;
 
 use super::dialer::Routes;
 use super::direct::{DirectPeers, parse_address};
+use super::pace::Pace;
 use super::room::{Me, NO_GROUP, Own, RegistryOutlets, Room, SandboxOutlets};
 use super::secure::Member;
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::blobs::BlobStore;
-use crate::config::{ProxyChoice, ProxyRule};
+use crate::config::{Listen, ProxyChoice, ProxyRule};
 use crate::identity::Identity;
 use crate::model::{BootId, Facts};
 use crate::secret::GroupKeys;
@@ -32,8 +34,12 @@ pub struct LinkParts {
     pub boot: BootId,
     /// Where to listen; 0 picks a port.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// Addresses to keep up: `HOST[:PORT]` and label.
     pub direct: Vec<(String, Option<String>)>,
+    /// The state directory, where `group.json` lives.
+    pub state: PathBuf,
     /// How named peers are dialled where no rule says otherwise.
     pub proxy: ProxyChoice,
     /// How certain peers are dialled.
@@ -42,6 +48,8 @@ pub struct LinkParts {
     pub sandbox: SandboxOutlets,
     /// The room that knows the peers.
     pub registry: RegistryOutlets,
+    /// Bytes a second that transfers with other machines may take each way; 0: no limit.
+    pub bandwidth: u64,
     /// Where inputs and results lie.
     pub blobs: BlobStore,
     /// Our own load.
@@ -60,11 +68,19 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         sandbox: parts.sandbox,
         registry: parts.registry,
         blobs: parts.blobs,
+        pace: Pace::of(parts.bandwidth),
         facts: parts.facts,
         actor,
         back: OnceLock::new(),
         listening: Mutex::new(Err(NO_GROUP.into())),
+        places: Mutex::default(),
         tickets: Mutex::new(Tickets::default()),
+        invites: Mutex::default(),
+        state: parts.state,
+        rotating: Mutex::default(),
+        rotation_change: tokio::sync::Mutex::default(),
+        reload: OnceLock::new(),
+        tls: tls.clone(),
         inputs: Mutex::new(HashMap::new()),
         copies: Mutex::new(HashSet::new()),
         tasks: Mutex::new(JoinSet::new()),

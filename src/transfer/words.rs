@@ -10,6 +10,8 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 pub(super) const STREAM: u32 = 0;
 /// Largest manifest: a million files with long paths. It is read piece by piece, so a liar gains nothing.
 pub(super) const MAX_MANIFEST: u64 = 256 << 20;
+/// A list of so many bytes is sent with its offer: it costs less than the round trip of asking for it.
+pub(super) const SHORT_LIST: u64 = 16 << 10;
 /// A transfer that moves nothing for so long is dead: the link's own limit (design §6).
 pub(super) const IDLE: std::time::Duration = std::time::Duration::from_secs(45);
 
@@ -17,6 +19,7 @@ pub(super) const IDLE: std::time::Duration = std::time::Duration::from_secs(45);
 #[serde(tag = "t", rename_all = "kebab-case")]
 pub(super) enum Say {
     Offer { manifest_bytes: u64, digest: Digest },
+    List,
     Need { chunks: u64, bytes: u64, bitmap_bytes: u64 },
     Done,
     Refused { refusal: Refusal },

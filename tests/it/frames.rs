@@ -104,6 +104,7 @@ fn facts() -> Facts {
             kind: EngineKind::Native,
             isolation: Isolation::Namespace,
             envs: vec!["base".into()],
+            lacks: vec![],
         }],
         jobs_running: 1,
         job_slots: 2,
@@ -172,7 +173,7 @@ fn peers_speak_as_before() {
     json("link-accepted.json", &LinkFrame::Reply { id: 1, reply: Ok(LinkReply::Accepted { status: status() }) });
     let busy = Refusal::new(RefusalKind::Busy, "every slot of raj is taken");
     json("link-busy.json", &LinkFrame::Reply { id: 1, reply: Err(busy) });
-    json("link-facts.json", &LinkFrame::Facts { facts: facts(), name: "raj".into() });
+    json("link-facts.json", &LinkFrame::Facts { facts: facts(), name: "raj".into(), now_ms: None });
     json("link-status.json", &LinkFrame::Status { status: status() });
 }
 
@@ -184,6 +185,7 @@ fn a_manifest_looks_as_before() {
         exec,
         hash: Digest([1; 32]),
         chunks: (0..chunks).map(|n| Digest([n as u8 + 2; 32])).collect(),
+        lengths: vec![],
     };
     let files =
         vec![file("run.sh", 12, true, 0), file("data/größe.bin", (2 << 20) + 1, false, 3), file("empty", 0, false, 0)];

@@ -8,6 +8,7 @@
 // The modules of a test binary have no outside that could reach them.
 #![allow(unreachable_pub, missing_debug_implementations)]
 
+mod many;
 mod process;
 mod world;
 
@@ -19,7 +20,9 @@ mod files;
 mod frames;
 mod gpu;
 mod jobs;
+mod joining;
 mod keys;
+mod kicking;
 mod meeting;
 mod output;
 mod placement;
@@ -28,3 +31,5 @@ mod refusals;
 mod reload;
 mod soak;
 mod survival;
+mod transfers;
+mod trusting;

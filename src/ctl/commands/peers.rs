@@ -11,7 +11,10 @@ use crate::ctl::cells::{WIDE, clean, gpu_cell, ip_cell, jobs_cell, load_bar, pai
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
-use crate::model::{Facts, Gpu, GpuUse, PeerId, PeerStatus, PeerView, Via, format_bytes};
+use crate::model::{
+    EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PeerId, PeerStatus, PeerView, Roles, Via,
+    describe_skew, format_bytes,
+};
 use crate::wire::ipc::{PeersParams, Stranger, method};
 
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
@@ -37,6 +40,7 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
         if !args.watch {
             ctx.print(&text)?;
             note_strangers(ctx, &strangers);
+            note_exceptions(ctx, &peers);
             return Ok(ExitCode::SUCCESS);
         }
         // On a terminal the old picture is wiped; a pipe gets one table after the other.
@@ -53,6 +57,19 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
 fn note_strangers(ctx: &Context, strangers: &[Stranger]) {
     for stranger in strangers {
         ctx.note(&format!("{} {stranger}", ctx.err.yellow("!")));
+    }
+}
+
+/// What the columns have no room for: clocks that differ, and who may not do everything here.
+fn note_exceptions(ctx: &Context, peers: &[PeerView]) {
+    let name = |p: &PeerView| clean(&p.name);
+    let skews = peers.iter().filter_map(|p| describe_skew(&name(p), p.clock_skew_ms?));
+    let roles = peers.iter().filter(|p| p.roles != Roles::default()).map(|p| {
+        let may = if p.roles.run { "use no GPU here" } else { "run nothing here" };
+        format!("{} may {may}; `homie trust {} --role run,gpu` changes that", name(p), name(p))
+    });
+    for text in skews.chain(roles) {
+        ctx.note(&format!("{} {text}", ctx.err.yellow("!")));
     }
 }
 
@@ -132,6 +149,7 @@ pub struct PeerRow<'a> {
     version: Option<&'a str>,
     heard_ms_ago: u64,
     clock_skew_ms: Option<i64>,
+    roles: Roles,
     #[serde(flatten)]
     facts: FactsRow<'a>,
 }
@@ -145,7 +163,7 @@ pub struct FactsRow<'a> {
     memory_free_bytes: u64,
     disk_free_bytes: u64,
     gpus: Vec<GpuRow<'a>>,
-    engines: &'a [crate::model::EngineOffer],
+    engines: Vec<EngineRow<'a>>,
     jobs_running: u16,
     job_slots: u16,
     paused: Option<&'a str>,
@@ -153,6 +171,21 @@ pub struct FactsRow<'a> {
     memory_limit_bytes: u64,
     timeout_limit_ms: u64,
     gpu_limit: Option<u32>,
+}
+
+/// An engine in `--json`: every field, also those that the wire leaves out.
+#[derive(Debug, Serialize)]
+struct EngineRow<'a> {
+    kind: EngineKind,
+    isolation: Isolation,
+    envs: &'a [String],
+    lacks: &'a [Lack],
+}
+
+impl<'a> EngineRow<'a> {
+    fn of(engine: &'a EngineOffer) -> Self {
+        Self { kind: engine.kind, isolation: engine.level(), envs: &engine.envs, lacks: &engine.lacks }
+    }
 }
 
 /// A GPU in `--json`: every field, also those that the wire leaves out.
@@ -196,6 +229,7 @@ impl<'a> PeerRow<'a> {
             version: Some(peer.version.as_str()).filter(|v| !v.is_empty()),
             heard_ms_ago: peer.heard_ms_ago,
             clock_skew_ms: peer.clock_skew_ms,
+            roles: peer.roles,
             facts: FactsRow::of(&peer.facts),
         }
     }
@@ -211,7 +245,7 @@ impl<'a> FactsRow<'a> {
             memory_free_bytes: facts.memory_free_bytes,
             disk_free_bytes: facts.disk_free_bytes,
             gpus: facts.gpus.iter().map(GpuRow::of).collect(),
-            engines: &facts.engines,
+            engines: facts.engines.iter().map(EngineRow::of).collect(),
             jobs_running: facts.jobs_running,
             job_slots: facts.job_slots,
             paused: facts.paused.as_deref(),

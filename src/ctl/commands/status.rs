@@ -91,7 +91,7 @@ fn sandbox_text(facts: &Facts) -> String {
 fn goings_on(style: &Style, status: &StatusView) -> String {
     let facts = &status.facts;
     let engines: Vec<String> =
-        facts.engines.iter().map(|e| format!("{} ({}; {})", e.kind.as_str(), e.isolation, e.envs.join(", "))).collect();
+        facts.engines.iter().map(|e| format!("{} ({}; {})", e.kind.as_str(), e.level(), e.envs.join(", "))).collect();
     let hosting = match &facts.paused {
         Some(why) => format!("{} of {} (paused: {why})", status.jobs_hosted, facts.job_slots),
         None => format!("{} of {}", status.jobs_hosted, facts.job_slots),
@@ -144,6 +144,8 @@ struct StatusRow<'a> {
     discovery_error: Option<&'a str>,
     worker_port: u16,
     worker_error: Option<&'a str>,
+    worker_at: &'a [String],
+    worker_not_at: &'a [String],
     engine_error: Option<&'a str>,
     peers_online: u32,
     jobs_sent: u32,
@@ -166,6 +168,8 @@ impl<'a> StatusDocument<'a> {
             discovery_error: s.discovery_error.as_deref(),
             worker_port: s.worker_port,
             worker_error: s.worker_error.as_deref(),
+            worker_at: &s.worker_at,
+            worker_not_at: &s.worker_not_at,
             engine_error: s.engine_error.as_deref(),
             peers_online: s.peers_online,
             jobs_sent: s.jobs_sent,
@@ -208,8 +212,12 @@ mod tests {
     #[test]
     fn without_docker_the_native_sandbox_is_named_and_docker_is_no_reason_for_a_cross() {
         let mut status = sample::status();
-        status.facts.engines =
-            vec![EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] }];
+        status.facts.engines = vec![EngineOffer {
+            kind: EngineKind::Native,
+            isolation: Isolation::Namespace,
+            envs: vec!["base".into()],
+            lacks: vec![],
+        }];
         status.engine_error = Some("docker does not answer".into());
         let [sandbox, ..] = ticks(&status);
         assert_eq!((sandbox.ok, sandbox.text.as_str()), (true, "Native sandbox ready"));
