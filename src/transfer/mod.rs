@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! sender                                   receiver
+//!   wait                             ->     (every 12 s, while its list is still being made)
 //!   offer {manifest_bytes, digest}   ->
 //!   raw: the manifest                ->     checks it, looks what it has
 //!                                    <-     need {chunks, bytes, bitmap_bytes}
@@ -27,7 +28,7 @@ use crate::model::{Digest, Manifest};
 use crate::wire::refusal::Refusal;
 
 pub use receive::receive;
-pub use send::send;
+pub use send::{prepare, send};
 pub use words::TransferError;
 
 /// One chunk's place in a manifest.

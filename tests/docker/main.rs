@@ -6,6 +6,14 @@
 // Test code: a failed expectation is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+// Machines of their own, as the tests of whole homieds have them.
+#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+#[path = "../it/process.rs"]
+mod process;
+#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+#[path = "../it/world.rs"]
+mod world;
+
 mod ending;
 mod engine;
 mod envs;
@@ -15,4 +23,5 @@ mod kept;
 mod limits;
 mod supervised;
 mod template;
+mod travel;
 mod warm;
