@@ -8,10 +8,11 @@ CARGO ?= cargo
 TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/homie-tools
 CARGO_DENY = 0.20.2
 CARGO_AUDIT = 0.22.2
+CARGO_FUZZ = 0.13.2
 # A checkout of github.com/rustsec/advisory-db; without one the advisory checks are left out, loudly.
 ADVISORY_DB ?= ../shared/advisory-db
 
-.PHONY: all build client demo test test-matrix test-quick lint fmt soak bench install uninstall clean help
+.PHONY: all build client demo test test-matrix test-quick lint fmt fuzz soak bench install uninstall clean help
 
 all: build
 
@@ -72,6 +73,13 @@ $(TOOLS)/bin/%:
 		$(CARGO) install --quiet --locked --root $(TOOLS) $(shell echo $* | sed -E 's/-([0-9.]+)$$/@\1/')
 	cp $(TOOLS)/bin/$(shell echo $* | sed -E 's/-[0-9.]+$$//') $@
 
+# Without a sanitizer it works on the stable compiler: the code is safe Rust, so what is looked for is panics, overflows,
+# broken promises (the targets assert them), and input that takes long or much memory.
+FUZZ_SECONDS ?= 60
+fuzz: $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ) ## Every parser against hostile bytes, FUZZ_SECONDS= each (60)
+	packaging/install-deps.sh fuzz
+	tests/fuzz.sh $< $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 soak: ## A thousand jobs, and nothing of them left (HOMIE_SOAK_JOBS= for more or fewer)
 	packaging/install-deps.sh test
 	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it soak
@@ -80,6 +88,7 @@ bench: build ## Figures beside ssh, rsync and docker run, in one sitting
 	packaging/install-deps.sh bench
 	python3 benches/side_by_side.py
 	python3 benches/docker_start.py
+	python3 benches/attacks.py
 
 install: build ## Install into PREFIX (default /usr/local)
 	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied

@@ -69,6 +69,15 @@ pub fn load(
     layers(&places.config, &text, host_name, env, flags, warnings)
 }
 
+/// The settings of a file with this text, for the fuzzer.
+///
+/// # Errors
+/// As [`load`].
+#[cfg(fuzzing)]
+pub fn from_text(text: &str) -> Result<Loaded, ConfigError> {
+    layers(Path::new("config.yaml"), text, "host", [], &[], Vec::new())
+}
+
 /// A value and where it came from.
 type Layer = BTreeMap<&'static str, (Given, String)>;
 

@@ -18,6 +18,8 @@ mod tests;
 pub use direct::{Direct, address};
 pub use edit::{add_direct, remove_direct};
 pub use error::ConfigError;
+#[cfg(fuzzing)]
+pub use load::from_text;
 pub use load::{Loaded, host_name, load};
 pub use proxy::{Destination, Exit, ProxyChoice, ProxyRule, without_login};
 pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};

@@ -84,21 +84,13 @@ fn ask(asked: &Asked) -> Result<bool, CtlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::args::{Cli, Command};
-
-    fn args(line: &[&str]) -> RunArgs {
-        let argv = ["homie", "run"].iter().chain(line).map(|w| (*w).into());
-        match Cli::read(argv).expect("accepted").command {
-            Command::Run(args) => *args,
-            other => panic!("{other:?}"),
-        }
-    }
+    use crate::ctl::sample::run_args;
 
     #[test]
     fn names_files_and_what_the_script_says() {
         let dir = tempfile::tempdir().expect("tempdir");
         let cwd = dir.path();
-        let of = |line: &[&str]| wish(&args(line), cwd);
+        let of = |line: &[&str]| wish(&run_args(line), cwd);
         std::fs::write(cwd.join("plain.py"), "print()").expect("write");
         std::fs::write(cwd.join("asks.py"), "# /// script\n# dependencies = [\"numpy\"]\n# ///\n").expect("write");
         assert_eq!(of(&["plain.py"]).expect("fine"), Wish::Name(None));

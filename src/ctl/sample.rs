@@ -1,5 +1,6 @@
 //! Fixed data for the tests: the machines and jobs of the sources' pictures.
 
+use super::args::{Cli, Command, RunArgs};
 use crate::model::{
     BootId, Delivery, Digest, EngineKind, EngineOffer, Epoch, Facts, Gpu, Isolation, JobId, JobRecord, JobSpec,
     JobState, Outcome, PeerId, PeerStatus, PeerView, Role, Totals, Usage, Via,
@@ -173,4 +174,13 @@ pub(crate) fn jobs() -> Vec<JobRecord> {
         ..running.clone()
     };
     vec![running, queued, train, sweep]
+}
+
+/// What `homie run LINE` asks for.
+pub(crate) fn run_args(line: &[&str]) -> RunArgs {
+    let argv = ["homie", "run"].iter().chain(line).map(|w| (*w).into());
+    match Cli::read(argv).expect("accepted").command {
+        Command::Run(args) => *args,
+        other => panic!("{other:?}"),
+    }
 }

@@ -94,3 +94,21 @@ pub struct HostedStatus {
     /// What it left.
     pub results: Option<ResultRef>,
 }
+
+impl HostedStatus {
+    /// An assignment that stands at `state` and has nothing to show for it yet.
+    pub fn new(job: JobId, epoch: Epoch, state: HostedState) -> Self {
+        Self {
+            job,
+            epoch,
+            state,
+            preparing: None,
+            output_bytes: 0,
+            engine: None,
+            usage: Usage::default(),
+            limits: None,
+            outcome: None,
+            results: None,
+        }
+    }
+}

@@ -12,9 +12,7 @@ use super::messages::Borrower;
 use super::relimit::Relimit;
 use super::results::Results;
 use super::supervisor::{LimitedNote, StartedNote};
-use crate::model::{
-    Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role, Usage,
-};
+use crate::model::{Attempt, Delivery, HostedState, HostedStatus, JobRecord, JobState, Offer, Outcome, PeerId, Role};
 use crate::monitor::messages::GpuHolder;
 use crate::pipe::OutputLog;
 use crate::wire::refusal::Refusal;
@@ -126,16 +124,9 @@ pub(super) fn accepted_record(offer: &Offer, from: &Borrower, grant: &Grant, now
 /// The status of a job that was just accepted.
 pub(super) fn accepted_status(record: &JobRecord) -> HostedStatus {
     HostedStatus {
-        job: record.id,
-        epoch: record.epoch,
-        state: HostedState::Accepted,
-        preparing: None,
-        output_bytes: 0,
         engine: record.engine.clone(),
-        usage: Usage::default(),
         limits: record.limits.clone(),
-        outcome: None,
-        results: None,
+        ..HostedStatus::new(record.id, record.epoch, HostedState::Accepted)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::link::messages::{AcknowledgeJob, OfferJob, StopRemoteJob};
 use crate::mailbox::{Door, ask, probe};
 use crate::model::{
     BootId, Digest, EngineKind, EngineOffer, Epoch, Facts, HostedState, HostedStatus, Isolation, JobId, JobRecord,
-    JobSpec, JobState, Manifest, Outcome, PeerId, PeerStatus, PeerView, ResultRef, Totals, Usage, Via,
+    JobSpec, JobState, Manifest, Outcome, PeerId, PeerStatus, PeerView, ResultRef, Totals, Via,
 };
 use crate::wire::ipc::Submit;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -55,16 +55,9 @@ fn status(epoch: Epoch, state: HostedState) -> HostedStatus {
     let done = state == HostedState::Done;
     let results = ResultRef { manifest: Digest([9; 32]), totals: Totals { files: 1, bytes: 5 }, skipped: vec![] };
     HostedStatus {
-        job: JOB,
-        epoch,
-        state,
-        preparing: None,
-        output_bytes: 0,
-        engine: None,
-        usage: Usage::default(),
-        limits: None,
         outcome: done.then_some(Outcome::Exited { code: 7 }),
         results: done.then_some(results),
+        ..HostedStatus::new(JOB, epoch, state)
     }
 }
 

@@ -11,6 +11,7 @@
 mod process;
 mod world;
 
+mod attacks;
 mod doctor;
 mod documents;
 mod envs;

@@ -229,19 +229,11 @@ fn candidate_json(c: &Candidate) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::args::{Cli, Command};
     use crate::ctl::fake::{self, FakeHomied, State};
+    use crate::ctl::sample::run_args;
     use crate::model::{Delivery, Outcome};
     use crate::wire::output::{Source, header};
     use crate::wire::refusal::{Refusal, RefusalKind};
-
-    fn args(line: &[&str]) -> RunArgs {
-        let argv = ["homie", "run"].iter().chain(line).map(|w| (*w).into());
-        match Cli::read(argv).expect("accepted").command {
-            Command::Run(args) => *args,
-            other => panic!("{other:?}"),
-        }
-    }
 
     /// A directory with a script, and a homied whose job writes a file and ends with `code`.
     fn stage(code: i32) -> (tempfile::TempDir, FakeHomied) {
@@ -265,7 +257,7 @@ mod tests {
         let (script, out) = (dir.path().join("train.py"), dir.path().join("out"));
         let line = ["--output-dir", out.to_str().expect("UTF-8"), "--set", "A=b=c", "--cpu", "1.5", "--remote"];
         let line: Vec<&str> = line.into_iter().chain([script.to_str().expect("UTF-8"), "--epochs", "10"]).collect();
-        let code = run(&homied.context(), args(&line)).await.expect("ran");
+        let code = run(&homied.context(), run_args(&line)).await.expect("ran");
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(3)));
         assert_eq!(std::fs::read(out.join("model.pt")).expect("there"), b"weights");
         let state = homied.state();
@@ -282,7 +274,7 @@ mod tests {
     async fn a_detached_job_is_left_alone() {
         let (dir, homied) = stage(0);
         let script = dir.path().join("train.py");
-        run(&homied.context(), args(&["-d", script.to_str().expect("UTF-8")])).await.expect("submitted");
+        run(&homied.context(), run_args(&["-d", script.to_str().expect("UTF-8")])).await.expect("submitted");
         let state = homied.state();
         assert_eq!(state.submits.len(), 1);
         assert!(!state.delivered_last);
@@ -293,7 +285,7 @@ mod tests {
         let (dir, homied) = stage(0);
         homied.state().refuse_files = Some(Refusal::new(RefusalKind::DiskFull, "the store is full").hint("free some"));
         let script = dir.path().join("train.py");
-        let error = run(&homied.context(), args(&[script.to_str().expect("UTF-8")])).await.expect_err("refused");
+        let error = run(&homied.context(), run_args(&[script.to_str().expect("UTF-8")])).await.expect_err("refused");
         assert_eq!(
             (error.kind(), error.to_string().as_str(), error.hint()),
             ("disk-full", "the store is full", Some("free some"))

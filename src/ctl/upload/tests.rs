@@ -1,15 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::ctl::args::{Cli, Command};
-
-fn args(line: &[&str]) -> RunArgs {
-    let argv = ["homie", "run"].iter().chain(line).map(|w| (*w).into());
-    match Cli::read(argv).expect("accepted").command {
-        Command::Run(args) => *args,
-        other => panic!("{other:?}"),
-    }
-}
+use crate::ctl::sample::run_args;
 
 fn dir_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("tempdir");
@@ -28,7 +20,7 @@ fn paths(selection: &Selection) -> Vec<&str> {
 #[test]
 fn a_job_is_its_script_its_arguments_and_its_files() {
     let dir = dir_with(&[("train.py", b"x"), ("d.csv", b"1,2"), ("sub/e.csv", b""), ("tool", b"\x7fELFxx")]);
-    let run = |line: &[&str]| select(&args(line), dir.path(), None).expect("collected");
+    let run = |line: &[&str]| select(&run_args(line), dir.path(), None).expect("collected");
 
     let inputs = run(&["-f", "d.csv", "-f", "sub", "train.py", "--epochs", "10", "--peer", "bob", "--", "--gpu"]);
     assert_eq!(inputs.command, ["python3", "train.py", "--epochs", "10", "--gpu"]);
@@ -56,9 +48,9 @@ fn a_job_is_its_script_its_arguments_and_its_files() {
 #[test]
 fn without_a_script_the_error_says_what_to_type() {
     let dir = dir_with(&[]);
-    assert_eq!(select(&args(&[]), dir.path(), None).expect_err("no script").exit_code(), 2);
+    assert_eq!(select(&run_args(&[]), dir.path(), None).expect_err("no script").exit_code(), 2);
     let long = "x".repeat(MAX_CODE + 1);
-    assert_eq!(select(&args(&["-c", &long]), dir.path(), None).expect_err("too long").exit_code(), 2);
+    assert_eq!(select(&run_args(&["-c", &long]), dir.path(), None).expect_err("too long").exit_code(), 2);
 }
 
 #[test]
@@ -91,7 +83,7 @@ fn ten_thousand_files_are_found_and_read() {
         fs::create_dir_all(&sub).expect("mkdir");
         (0..100).for_each(|f| fs::write(sub.join(format!("{f}.txt")), format!("{d} {f}")).expect("write"));
     }
-    let selection = select(&args(&["-f", "data", "train.py"]), dir.path(), None).expect("selected");
+    let selection = select(&run_args(&["-f", "data", "train.py"]), dir.path(), None).expect("selected");
     assert_eq!(selection.totals().files, 10_001);
     let inputs = selection.read().expect("read");
     let entry = inputs.manifest.get(&CleanPath::new("data/42/7.txt").expect("clean")).expect("listed");

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::super::handle::Link;
 use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
-use super::{Hosted, Seen, status};
+use super::{Hosted, Seen};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
 use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
@@ -60,7 +60,7 @@ impl Handler<AdmitJob> for Probe {
         }
         let mut seen = self.seen.lock().expect("lock");
         let hosted = seen.hosted.entry((offer.job, offer.epoch)).or_insert_with(|| {
-            let accepted = status(offer.job, offer.epoch, HostedState::Accepted);
+            let accepted = HostedStatus::new(offer.job, offer.epoch, HostedState::Accepted);
             let path = self.dir.join(format!("output-{}", offer.job.short()));
             let (announce, log) = OutputLog::new(path, LogState::default());
             Hosted { from, offer, status: watch::Sender::new(accepted), log, announce, results: None }

@@ -27,7 +27,7 @@ use crate::identity::Identity;
 use crate::mailbox::{Door, ask};
 use crate::model::{
     BootId, CHUNK_BYTES, CleanPath, Digest, Epoch, Facts, FileEntry, HostedState, HostedStatus, JobId, JobSpec,
-    Manifest, Offer, PeerId, Totals, Usage,
+    Manifest, Offer, PeerId, Totals,
 };
 use crate::pipe::{LogAnnouncer, LogState, OutputLog};
 use crate::registry::messages::{PeerLinked, PeerUnlinked};
@@ -206,21 +206,6 @@ impl Machine {
         let seen = self.seen();
         let hosted = seen.hosted.get(&(JobId([job; 16]), Epoch(1))).expect("hosted");
         hosted.status.send_modify(|s| s.state = state);
-    }
-}
-
-fn status(job: JobId, epoch: Epoch, state: HostedState) -> HostedStatus {
-    HostedStatus {
-        job,
-        epoch,
-        state,
-        preparing: None,
-        output_bytes: 0,
-        engine: None,
-        usage: Usage::default(),
-        limits: None,
-        outcome: None,
-        results: None,
     }
 }
 

@@ -28,3 +28,9 @@ pub use held::EnvHeld;
 pub(super) use job::{EnvRoad, for_job, roads};
 pub(super) use keeper::Keeper;
 pub(super) use shelf::end_builds;
+
+/// Whether a file of this name and text describes an environment, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn reads(name: &str, text: &str) -> bool {
+    read::read(name, &read::Files::from([(name.to_owned(), text.to_owned())]), "fuzzed").is_ok()
+}

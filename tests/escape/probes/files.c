@@ -130,34 +130,32 @@ static int kcore(void) { return opens("/proc/kcore", O_RDONLY); }
 static int shadow(void) { return opens("/etc/shadow", O_RDONLY); }
 static int drop_caches(void) { return opens("/proc/sys/vm/drop_caches", O_WRONLY); }
 
-static int cgroup_files(void)
+/* Reached if one of them opens for writing; otherwise the refusal that says most is given: any but that it is not there. */
+static int one_opens(const char *const *places, size_t count, const char *what)
 {
-    const char *const places[] = { "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs",
-        "/sys/fs/cgroup/memory/cgroup.procs", "/sys/fs/cgroup/pids/cgroup.procs" };
     int last = ENOENT;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (open(places[i], O_WRONLY) >= 0)
             return reached("opened %s for writing", places[i]);
         if (errno != ENOENT)
             last = errno;
     }
     errno = last;
-    return refused("cgroup.procs");
+    return refused(what);
+}
+
+static int cgroup_files(void)
+{
+    const char *const places[] = { "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs",
+        "/sys/fs/cgroup/memory/cgroup.procs", "/sys/fs/cgroup/pids/cgroup.procs" };
+    return one_opens(places, sizeof places / sizeof *places, "cgroup.procs");
 }
 
 static int sys_write(void)
 {
     const char *const places[] = { "/sys/kernel/mm/ksm/run", "/sys/power/state", "/sys/kernel/uevent_helper",
         "/sys/module/kernel/parameters/panic", "/sys/kernel/mm/transparent_hugepage/enabled" };
-    int last = ENOENT;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (open(places[i], O_WRONLY) >= 0)
-            return reached("opened %s for writing", places[i]);
-        if (errno != ENOENT)
-            last = errno;
-    }
-    errno = last;
-    return refused("/sys for writing");
+    return one_opens(places, sizeof places / sizeof *places, "/sys for writing");
 }
 
 static int job_file(const char *name)

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     BootId, Delivery, Digest, Facts, HostedState, JobId, JobSpec, Limits, PeerStatus, PeerView, ResultRef, Role,
-    Totals, Usage, Via,
+    Totals, Via,
 };
 use crate::wire::ipc::Candidate;
 
@@ -46,18 +46,7 @@ fn both() -> Vec<Candidate> {
 }
 
 fn status(epoch: u32, state: HostedState) -> HostedStatus {
-    HostedStatus {
-        job: JobId([7; 16]),
-        epoch: Epoch(epoch),
-        state,
-        preparing: None,
-        output_bytes: 0,
-        engine: Some("native".into()),
-        usage: Usage::default(),
-        limits: None,
-        outcome: None,
-        results: None,
-    }
+    HostedStatus { engine: Some("native".into()), ..HostedStatus::new(JobId([7; 16]), Epoch(epoch), state) }
 }
 
 fn done(epoch: u32, files: u64) -> HostedStatus {
