@@ -171,10 +171,10 @@ fn a_homied_that_is_killed_in_the_middle_of_a_build_leaves_nothing_and_builds_an
     assert_ne!(building.finish().code, Some(0));
     world.host_mut("alice").start();
     let alice = world.host("alice");
-    // The supervisor of a job outlives homied; that of a build has nobody to build for.
-    wait_until("nothing of the build runs or lies about", PATIENCE, || {
-        processes_in(&tmp).is_empty() && std::fs::read_dir(&tmp).expect("listed").next().is_none()
-    });
+    // The supervisor of a job outlives homied; that of a build has nobody to build for, and is gone when homied answers.
+    assert_eq!(processes_in(&tmp), Vec::<String>::new());
+    let empty = || std::fs::read_dir(&tmp).expect("listed").next().is_none();
+    wait_until("nothing of the build lies about", PATIENCE, empty);
     assert_eq!(built(alice).len(), 1, "half an environment is in its place");
     let view = &alice.homie(&["--json", "env", "show", "six"]).code(0).json()["envs"][0];
     assert_eq!(view["state"], "not built", "{view}");
