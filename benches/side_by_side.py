@@ -57,9 +57,9 @@ class Machine:
     def env(self):
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "HOMIE_HOME": str(self.state), "LANG": "C.UTF-8"}
 
-    def spawn(self, *argv):
+    def spawn(self, *argv, cwd=None):
         log = open(self.dir / "log", "ab")
-        process = subprocess.Popen(self.argv(*argv), env=self.env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(self.argv(*argv), env=self.env(), cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
@@ -75,9 +75,9 @@ class Machine:
     def homie(self, *argv, **kw):
         return self.run(BIN / "homie-ctl", *argv, **kw)
 
-    def start_homied(self, engine):
+    def start_homied(self, engine, more=""):
         (self.state / "config.yaml").write_text(
-            f"name: {self.name}\ngroup_secret: {MARK}-bench-secret-of-this-sitting\nengine: {engine}\njob_slots: 8\n"
+            f"name: {self.name}\ngroup_secret: {MARK}-bench-secret-of-this-sitting\nengine: {engine}\njob_slots: 8\n{more}"
         )
         self.homied = self.spawn(BIN / "homied")
         wait_until(lambda: self.homie("status", check=False).returncode == 0, f"homied of {self.name}")
@@ -160,6 +160,7 @@ class Ssh:
         config.write_text(
             f"ListenAddress {bob.ip}\nHostKey {self.dir}/host\nPidFile none\nPermitRootLogin yes\nUsePAM no\n"
             f"StrictModes no\nAuthorizedKeysFile {self.home}/.ssh/authorized_keys\nPrintMotd no\nPrintLastLog no\n"
+            "Subsystem sftp internal-sftp\n"
         )
         os.makedirs("/run/sshd", exist_ok=True)
         home = os.path.expanduser("~root")

@@ -139,7 +139,7 @@ impl Room {
             let hash = Digest::of(bytes);
             self.blobs.put(&hash, bytes).expect("put");
             let path = homie::model::CleanPath::new(*path).expect("clean");
-            FileEntry { path, size: bytes.len() as u64, exec: false, hash, chunks: vec![] }
+            FileEntry { path, size: bytes.len() as u64, exec: false, hash, chunks: vec![], lengths: vec![] }
         };
         let manifest = Manifest::new(files.iter().map(entry).collect()).expect("valid");
         Offer {

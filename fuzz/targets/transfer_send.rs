@@ -30,6 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         exec: false,
         hash: Digest::of(&vec![7; len]),
         chunks: vec![],
+        lengths: vec![],
     };
     let manifest = Manifest::new(SIZES.into_iter().map(file).collect()).expect("valid");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

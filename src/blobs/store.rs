@@ -72,6 +72,11 @@ impl BlobStore {
         self.path(digest).exists()
     }
 
+    /// Whether it is here with its length: after a power cut a file system may have the name and not the content.
+    fn have_all(&self, digest: &Digest, len: u64) -> bool {
+        fs::metadata(self.path(digest)).is_ok_and(|meta| meta.len() == len)
+    }
+
     /// Puts a blob. Having it already is fine. Durable only after [`BlobStore::sync`].
     ///
     /// # Errors
@@ -81,7 +86,7 @@ impl BlobStore {
             return Err(BlobError::Damaged(*digest));
         }
         let path = self.path(digest);
-        if path.exists() {
+        if self.have_all(digest, bytes.len() as u64) {
             return Ok(());
         }
         let n = self.inner.counter.fetch_add(1, Ordering::Relaxed);
@@ -220,7 +225,7 @@ impl BlobStore {
         let mut lacking = 0;
         let wanted = crate::transfer::chunks(manifest)
             .map(|at| {
-                let want = seen.insert(at.digest) && !self.have(&at.digest);
+                let want = seen.insert(at.digest) && !self.have_all(&at.digest, at.len);
                 lacking += if want { at.len } else { 0 };
                 want
             })
@@ -285,7 +290,8 @@ mod tests {
 
     fn manifest_of(bytes: &[u8]) -> Manifest {
         let path = CleanPath::new("f").expect("clean");
-        let entry = FileEntry { path, size: bytes.len() as u64, exec: false, hash: Digest::of(bytes), chunks: vec![] };
+        let hash = Digest::of(bytes);
+        let entry = FileEntry { path, size: bytes.len() as u64, exec: false, hash, chunks: vec![], lengths: vec![] };
         Manifest::new(vec![entry]).expect("valid")
     }
 

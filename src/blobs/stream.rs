@@ -3,17 +3,19 @@
 use std::io;
 
 use bytes::Bytes;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::error::BlobError;
 use super::store::BlobStore;
-use crate::model::Manifest;
-use crate::transfer::{ChunkAt, ChunkSink, ChunkSource};
+use crate::model::{Digest, Manifest};
+use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, other_bytes};
 use crate::wire::refusal::Refusal;
 
 /// Bytes that may wait for the disk before a receiver is held back. Small files are written in batches of this
 /// size, so that 10,000 of them do not cost 10,000 hand-overs to a blocking thread.
 const BATCH_BYTES: usize = 4 << 20;
+/// Batches that are hashed and written while more comes in. Two keep a disk busy and are 8 MiB of memory.
+const WRITERS: usize = 2;
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
@@ -34,6 +36,18 @@ impl ChunkSource for StoreSource {
         let read = spawn_blocking(move || store.get(&at.digest, at.len)).await.map_err(io::Error::other)?;
         read.map(Bytes::from).map_err(io::Error::other)
     }
+
+    async fn read_all(&mut self, _: &Manifest, wanted: &[ChunkAt]) -> Result<Vec<Bytes>, (usize, io::Error)> {
+        let (store, wanted) = (self.0.clone(), wanted.to_vec());
+        let read = move || {
+            let get = |(index, at): (usize, &ChunkAt)| match store.get(&at.digest, at.len) {
+                Ok(bytes) => Ok(Bytes::from(bytes)),
+                Err(e) => Err((index, io::Error::other(e))),
+            };
+            wanted.iter().enumerate().map(get).collect()
+        };
+        spawn_blocking(read).await.map_err(|e| (0, io::Error::other(e)))?
+    }
 }
 
 /// Receives into the store and pins what it received.
@@ -41,28 +55,59 @@ impl ChunkSource for StoreSource {
 pub struct StoreSink {
     store: BlobStore,
     owner: String,
+    /// Whether it must survive a power cut when it is complete.
+    durable: bool,
     batch: Vec<(ChunkAt, Bytes)>,
     batch_bytes: usize,
+    /// Batches on their way to the disk.
+    writing: JoinSet<Result<(), (usize, BlobError)>>,
 }
 
 impl StoreSink {
     /// A sink that pins for `owner` as soon as the manifest is known.
     pub fn new(store: BlobStore, owner: impl Into<String>) -> Self {
-        Self { store, owner: owner.into(), batch: Vec::new(), batch_bytes: 0 }
+        let owner = owner.into();
+        Self { store, owner, durable: true, batch: Vec::new(), batch_bytes: 0, writing: JoinSet::new() }
     }
 
-    async fn write_batch(&mut self) -> Result<(), Refusal> {
+    /// For what its sender keeps until it is of no more use here: after a power cut it is asked for again, so a
+    /// gigabyte need not be on the disk before it is worked with.
+    pub fn fleeting(store: BlobStore, owner: impl Into<String>) -> Self {
+        let mut sink = Self::new(store, owner);
+        sink.durable = false;
+        sink
+    }
+
+    /// Hands the batch to a thread, once fewer than [`WRITERS`] of them are at work.
+    async fn write_batch(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
+        while self.writing.len() >= WRITERS {
+            self.written(manifest).await?;
+        }
         let store = self.store.clone();
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        blocking(move || batch.iter().try_for_each(|(at, bytes)| store.put(&at.digest, bytes))).await
+        self.writing.spawn_blocking(move || {
+            batch.iter().try_for_each(|(at, bytes)| store.put(&at.digest, bytes).map_err(|e| (at.file, e)))
+        });
+        Ok(())
+    }
+
+    /// Waits for one batch.
+    async fn written(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
+        match self.writing.join_next().await {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err((file, BlobError::Damaged(_))))) => Err(other_bytes(manifest, file)),
+            Some(Ok(Err((_, error)))) => Err(error.refusal()),
+            Some(Err(_)) => Err(Refusal::internal("the blob store is shutting down")),
+        }
     }
 }
 
 impl Drop for StoreSink {
     /// A transfer that broke off: what came is kept, so that the next one begins after it. Without this, a line that
-    /// breaks before each [`BATCH_BYTES`] would never get anywhere.
+    /// breaks before each [`BATCH_BYTES`] would never get anywhere. Batches that a thread has begun it ends by itself.
     fn drop(&mut self) {
+        self.writing.detach_all();
         let (store, batch) = (self.store.clone(), std::mem::take(&mut self.batch));
         if !batch.is_empty()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -74,19 +119,36 @@ impl Drop for StoreSink {
 }
 
 impl ChunkSink for StoreSink {
+    /// [`BlobStore::put`] does, in the thread that writes.
+    const VERIFIES: bool = true;
+
+    async fn known(&mut self, digest: Digest) -> Option<Manifest> {
+        let store = self.store.clone();
+        // A list that cannot be read is sent again.
+        spawn_blocking(move || store.manifest(&digest)).await.ok()?.ok()?
+    }
+
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
         let (store, owner, manifest) = (self.store.clone(), self.owner.clone(), manifest.clone());
         blocking(move || store.claim(&owner, &manifest)).await
     }
 
-    async fn write(&mut self, _: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
+    async fn write(&mut self, manifest: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
         self.batch_bytes += bytes.len();
         self.batch.push((at, bytes));
-        if self.batch_bytes >= BATCH_BYTES { self.write_batch().await } else { Ok(()) }
+        if self.batch_bytes >= BATCH_BYTES { self.write_batch(manifest).await } else { Ok(()) }
     }
 
-    async fn finish(&mut self, _: &Manifest) -> Result<(), Refusal> {
-        self.write_batch().await?;
+    async fn finish(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
+        if !self.batch.is_empty() {
+            self.write_batch(manifest).await?;
+        }
+        while !self.writing.is_empty() {
+            self.written(manifest).await?;
+        }
+        if !self.durable {
+            return Ok(());
+        }
         let store = self.store.clone();
         blocking(move || store.sync()).await
     }
@@ -95,7 +157,7 @@ impl ChunkSink for StoreSink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry};
+    use crate::model::{CHUNK_BYTES, CleanPath, FileEntry};
     use crate::transfer::{chunks, receive, send};
     use crate::wire::frame::FrameCodec;
     use tokio_util::codec::Framed;
@@ -104,7 +166,7 @@ mod tests {
         let parts: Vec<Digest> = bytes.chunks(CHUNK_BYTES as usize).map(Digest::of).collect();
         let chunks = if parts.len() > 1 { parts } else { vec![] };
         let path = CleanPath::new(path).expect("clean");
-        FileEntry { path, size: bytes.len() as u64, exec: false, hash: Digest::of(bytes), chunks }
+        FileEntry { path, size: bytes.len() as u64, exec: false, hash: Digest::of(bytes), chunks, lengths: vec![] }
     }
 
     fn fill(store: &BlobStore, files: &[(&str, Vec<u8>)]) -> Manifest {

@@ -90,6 +90,10 @@ pub(super) static KEYS: &[Key] = &[
     one!("min_isolation", |s, v| v.parse().map(|v| s.min_isolation = v), |s| json!(s.min_isolation.as_str())),
     one!("broadcast", |s, v| truth(v).map(|v| s.broadcast = v), |s| json!(s.broadcast)),
     one!("store_limit", |s, v| size(v, 1 << 20).map(|v| s.store_bytes = v), |s| show_size(s.store_bytes)),
+    one!("bandwidth_limit", |s, v| rate(v).map(|v| s.bandwidth_bytes = v), |s| match s.bandwidth_bytes {
+        0 => json!("none"),
+        rate => show_size(rate),
+    }),
     one!("keep_results", |s, v| seconds(v).map(|v| s.keep_results_s = v), |s| json!(s.keep_results_s)),
     one!("warm_containers", |s, v| few(v).map(|v| s.warm_containers = v), |s| json!(s.warm_containers)),
     one!("warm_idle", |s, v| seconds(v).map(|v| s.warm_idle_s = v), |s| json!(s.warm_idle_s)),
@@ -222,6 +226,11 @@ fn gpus(text: &str) -> Result<Option<u32>, String> {
         (_, Ok(n)) if n <= MOST => Ok(Some(n)),
         _ => Err(format!("{:?} is not a number of GPUs; write all, or a number from 0 to {MOST}", excerpt(text))),
     }
+}
+
+/// Bytes a second; 0 for `none`.
+fn rate(text: &str) -> Result<u64, String> {
+    if text == "none" { Ok(0) } else { size(text, 1 << 10).map_err(|e| format!("{e}, or none")) }
 }
 
 /// A number of waiting containers. Each costs memory, and a typing slip should not cost all of it.

@@ -51,6 +51,8 @@ pub struct Settings {
     pub broadcast: bool,
     /// Bytes that inputs and results may take in homied's store.
     pub store_bytes: u64,
+    /// Bytes a second that transfers with other machines may take each way; 0: no limit.
+    pub bandwidth_bytes: u64,
     /// Seconds that results wait for their owner.
     pub keep_results_s: u64,
     /// Containers of recently used environments that wait for a job; 0: none.
@@ -92,6 +94,7 @@ impl Settings {
         let changed = [
             ("store_limit", old.store_bytes != new.store_bytes),
             ("keep_results", old.keep_results_s != new.keep_results_s),
+            ("bandwidth_limit", old.bandwidth_bytes != new.bandwidth_bytes),
             ("docker_host", old.docker_host != new.docker_host),
             ("proxy", old.proxy != new.proxy),
             ("proxy_rules", old.proxy_rules != new.proxy_rules),
@@ -120,6 +123,7 @@ impl Settings {
             broadcast: true,
             // Two large jobs of 10 GiB at their disk limit.
             store_bytes: 20 << 30,
+            bandwidth_bytes: 0,
             keep_results_s: 7 * 86_400,
             // As many as jobs run at once by default; each costs the 14 MiB of its shim.
             warm_containers: 2,

@@ -228,6 +228,7 @@ pub(super) fn manifest_of(files: &[(String, Vec<u8>)]) -> Manifest {
         size: text.len() as u64,
         exec: path.ends_with(".sh"),
         hash: Digest::of(text),
+        lengths: vec![],
         chunks: if text.len() > 1 << 20 { text.chunks(1 << 20).map(Digest::of).collect() } else { Vec::new() },
     };
     Manifest::new(files.iter().map(entry).collect()).expect("valid")
@@ -238,7 +239,7 @@ struct Memory(Vec<(String, Vec<u8>)>);
 
 impl ChunkSource for Memory {
     async fn read(&mut self, _: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
-        let start = (at.chunk << 20) as usize;
+        let start = at.offset as usize;
         Ok(Bytes::copy_from_slice(&self.0[at.file].1[start..start + at.len as usize]))
     }
 }

@@ -134,6 +134,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         direct: settings.direct.clone(),
         proxy: settings.proxy.clone(),
         proxy_rules: settings.proxy_rules.clone(),
+        bandwidth: settings.bandwidth_bytes,
         facts: facts.clone(),
         blobs: blobs.clone(),
         registry: link::RegistryOutlets::of(&registry),

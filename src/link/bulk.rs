@@ -1,7 +1,7 @@
 //! Bulk connections: one transfer each, opened with a ticket, dialled by whoever dialled the control connection.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use tokio::sync::{oneshot, watch};
@@ -12,8 +12,9 @@ use tokio_util::codec::Framed;
 use super::dialer::Target;
 use super::handle::Link;
 use super::messages::{FetchEnv, env_pin, inputs_pin, results_pin};
+use super::pace;
 use super::room::{Errand, Room, ask, lock};
-use super::secure::{Frames, SETUP_LIMIT};
+use super::secure::{Frames, SETUP_LIMIT, Secured};
 use super::serve::parse_ticket;
 use super::tickets::TicketId;
 use crate::blobs::{StoreSink, StoreSource};
@@ -64,7 +65,7 @@ pub(super) async fn dial(room: &Arc<Room>, link: &Link, ticket: TicketId) -> Res
             let there = room.clone();
             room.spawn(async move {
                 let frames: Frames = Framed::new(Box::new(far), FrameCodec::bulk());
-                let errand = lock(&there.tickets).take(&ticket, there.own, std::time::Instant::now());
+                let errand = lock(&there.tickets).take(&ticket, there.own, Instant::now());
                 if let Some(errand) = errand {
                     do_errand(there.clone(), there.own, errand, frames).await;
                 }
@@ -78,12 +79,17 @@ pub(super) async fn dial(room: &Arc<Room>, link: &Link, ticket: TicketId) -> Res
             let secured =
                 member.dial(stream, room.worker_port(), purpose).await.map_err(super::error::LinkError::refusal)?;
             if secured.peer == link.peer {
-                Ok(secured.bulk())
+                Ok(frames(room, secured))
             } else {
                 Err(Refusal::new(RefusalKind::Unreachable, format!("somebody else answers at {target} now")))
             }
         }
     }
+}
+
+/// The frames of a bulk connection with another machine, within the bandwidth that transfers may take.
+pub(super) fn frames(room: &Room, secured: Secured) -> Frames {
+    pace::keep(secured.bulk(), &room.pace)
 }
 
 /// Does what a ticket was given for, on the connection that brought it.
@@ -117,7 +123,7 @@ async fn take_inputs(
         return answer_known(room, from, job, epoch, frames).await;
     }
     let expect = lock(&room.inputs).get(&(from, job, epoch)).copied();
-    let mut sink = StoreSink::new(room.blobs.clone(), inputs_pin(job, epoch));
+    let mut sink = StoreSink::fleeting(room.blobs.clone(), inputs_pin(job, epoch));
     receive(&mut frames, expect, &mut sink, |_, _| ()).await.map_err(|e| e.into_refusal())?;
     drop(frames);
     ask(&room.sandbox.start, StartJob { from, job, epoch }).await??;
@@ -198,6 +204,11 @@ struct Capped {
 }
 
 impl crate::transfer::ChunkSink for Capped {
+    const VERIFIES: bool = StoreSink::VERIFIES;
+
+    async fn known(&mut self, digest: Digest) -> Option<Manifest> {
+        self.store.known(digest).await
+    }
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
         if !self.images && is_image(manifest) {
             let text = "it is an image there, and the engine that asks for it runs none";
@@ -241,9 +252,13 @@ pub(super) async fn send_inputs(
         .map_err(|_| super::room::shutting_down())?
         .map_err(|e| e.refusal())?
         .ok_or_else(|| Refusal::internal(format!("the inputs {inputs} are not in the store")))?;
+    let begun = Instant::now();
     let mut frames = open(room, link, Transfer::Inputs { job, epoch }).await?;
     let mut source = StoreSource(room.blobs.clone());
-    send(&mut frames, &manifest, &mut source, telling(progress)).await.map_err(|e| e.into_refusal())
+    let bytes = send(&mut frames, &manifest, &mut source, telling(progress)).await.map_err(|e| e.into_refusal())?;
+    let ms = begun.elapsed().as_millis();
+    tracing::info!(job = %job.short(), peer = ?link.peer, bytes, of = manifest.total_bytes(), ms, "inputs sent");
+    Ok(bytes)
 }
 
 /// Brings the results of a job from its worker into our store.
@@ -273,7 +288,7 @@ fn telling(progress: &watch::Sender<(u64, u64)>) -> impl Fn(u64, u64) + '_ {
 /// Whether a bulk connection with this ticket may come from `peer`: takes the ticket.
 pub(super) fn redeem(room: &Room, peer: PeerId, ticket: &str) -> Option<Errand> {
     let ticket = parse_ticket(ticket).ok()?;
-    lock(&room.tickets).take(&ticket, peer, std::time::Instant::now())
+    lock(&room.tickets).take(&ticket, peer, Instant::now())
 }
 
 pub(super) fn unexpected(reply: &LinkReply) -> Refusal {

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::bulk;
 use super::connect;
+use super::dialer::tune;
 use super::gate::Waiting;
 use super::room::{Room, lock};
 use crate::wire::link::Purpose;
@@ -103,7 +104,7 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
         let room = room_of_task;
         let me = room.me();
         let Some(member) = &me.member else { return };
-        let _ = stream.set_nodelay(true);
+        tune(&stream);
         let mut errand = None;
         let takes = |peer, purpose: &Purpose| match purpose {
             Purpose::Control => true,
@@ -117,7 +118,7 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
         match (secured, errand) {
             (Ok(secured), Some(errand)) => {
                 let peer = secured.peer;
-                let done = bulk::do_errand(room.clone(), peer, errand, secured.bulk());
+                let done = bulk::do_errand(room.clone(), peer, errand, bulk::frames(&room, secured));
                 if room.as_long_as(&me, done).await.is_err() {
                     tracing::info!(?peer, "a transfer was broken off: this machine is in another group now");
                 }

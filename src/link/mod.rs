@@ -26,6 +26,7 @@ mod handshake;
 mod links;
 mod listener;
 pub mod messages;
+mod pace;
 mod parts;
 mod room;
 mod secure;

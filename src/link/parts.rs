@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::dialer::Routes;
 use super::direct::{DirectPeers, parse_address};
+use super::pace::Pace;
 use super::room::{Me, NO_GROUP, Own, RegistryOutlets, Room, SandboxOutlets};
 use super::secure::Member;
 use super::tickets::Tickets;
@@ -42,6 +43,8 @@ pub struct LinkParts {
     pub sandbox: SandboxOutlets,
     /// The room that knows the peers.
     pub registry: RegistryOutlets,
+    /// Bytes a second that transfers with other machines may take each way; 0: no limit.
+    pub bandwidth: u64,
     /// Where inputs and results lie.
     pub blobs: BlobStore,
     /// Our own load.
@@ -60,6 +63,7 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         sandbox: parts.sandbox,
         registry: parts.registry,
         blobs: parts.blobs,
+        pace: Pace::of(parts.bandwidth),
         facts: parts.facts,
         actor,
         back: OnceLock::new(),

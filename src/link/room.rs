@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::dialer::Routes;
 use super::handle::Link;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
+use super::pace::Pace;
 use super::secure::{Frames, Member};
 use super::tickets::{TicketId, Tickets};
 use crate::blobs::BlobStore;
@@ -136,6 +137,8 @@ pub(super) struct Room {
     pub(super) sandbox: SandboxOutlets,
     pub(super) registry: RegistryOutlets,
     pub(super) blobs: BlobStore,
+    /// The bandwidth of transfers; `None`: all there is.
+    pub(super) pace: Option<Arc<Pace>>,
     pub(super) facts: watch::Receiver<Facts>,
     pub(super) actor: Own,
     pub(super) back: OnceLock<BackEdges>,

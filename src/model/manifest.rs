@@ -6,13 +6,19 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _, Serialize};
 
 use super::ids::Digest;
 
-/// Bytes of one chunk; the last one of a file may be shorter. 1 MiB keeps the chunk list of a 2 GiB file under
-/// 150 KB and makes a lost connection cost at most one chunk.
+/// Bytes of one chunk where a manifest gives no lengths (the last one of a file may be shorter), about the mean where
+/// it does, and the most that a file without a chunk list may have. 1 MiB keeps the chunk list of a 2 GiB file under
+/// 150 KB and makes a lost connection cost little.
 pub const CHUNK_BYTES: u64 = 1 << 20;
+/// The longest chunk that a manifest may name: a receiver holds one in memory before it can check its hash.
+pub const MAX_CHUNK_BYTES: u64 = 2 << 20;
+/// The shortest, the last one of a file aside: so a chunk list is never out of proportion to what it lists.
+pub const MIN_CHUNK_BYTES: u64 = 64 << 10;
 
 /// Files in one manifest. A million entries is beyond any job's tree and still fits in memory when hostile.
 pub(super) const MAX_FILES: usize = 1_000_000;
@@ -118,19 +124,38 @@ pub struct FileEntry {
     pub exec: bool,
     /// BLAKE3 of the whole content.
     pub hash: Digest,
-    /// BLAKE3 of each chunk of [`CHUNK_BYTES`], in order; empty when the file is a single chunk (its hash is `hash`).
+    /// BLAKE3 of each chunk, in order; empty when the file is a single chunk (its hash is `hash`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<Digest>,
+    /// The length of each of `chunks` in bytes; empty when they have [`CHUNK_BYTES`], the last one what is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<u32>,
 }
 
 impl FileEntry {
     /// The chunks in order with their lengths; none for an empty file.
     pub fn chunks(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
-        let count = self.size.div_ceil(CHUNK_BYTES);
+        let count = if self.lengths.is_empty() { self.size.div_ceil(CHUNK_BYTES) } else { self.lengths.len() as u64 };
         (0..count).map(move |i| {
             let digest = if self.chunks.is_empty() { self.hash } else { self.chunks[i as usize] };
-            (digest, CHUNK_BYTES.min(self.size - i * CHUNK_BYTES))
+            let even = || CHUNK_BYTES.min(self.size - i * CHUNK_BYTES);
+            (digest, self.lengths.get(i as usize).map_or_else(even, |len| u64::from(*len)))
         })
+    }
+
+    /// Whether the chunks make up the size. What a peer says of its files is not believed.
+    fn adds_up(&self) -> bool {
+        if self.lengths.is_empty() {
+            let wanted = self.size.div_ceil(CHUNK_BYTES);
+            return if self.chunks.is_empty() { wanted <= 1 } else { wanted > 1 && self.chunks.len() as u64 == wanted };
+        }
+        let last = self.lengths.len() - 1;
+        let least = |at| if at == last { 1 } else { MIN_CHUNK_BYTES };
+        let fits = |(at, len): (usize, &u32)| (least(at)..=MAX_CHUNK_BYTES).contains(&u64::from(*len));
+        // As many numbers of 32 bits as fit into memory do not overflow 64.
+        self.chunks.len() == self.lengths.len()
+            && self.lengths.iter().enumerate().all(fits)
+            && self.lengths.iter().map(|len| u64::from(*len)).sum::<u64>() == self.size
     }
 }
 
@@ -172,9 +197,7 @@ impl Manifest {
         }
         let mut total_bytes: u64 = 0;
         for f in &files {
-            let wanted = f.size.div_ceil(CHUNK_BYTES);
-            let fits = if f.chunks.is_empty() { wanted <= 1 } else { wanted > 1 && f.chunks.len() as u64 == wanted };
-            if !fits {
+            if !f.adds_up() {
                 return Err(ManifestError::Chunks(f.path.to_string()));
             }
             total_bytes = total_bytes.checked_add(f.size).filter(|n| *n < 1 << 63).ok_or(ManifestError::TooBig)?;
@@ -202,8 +225,7 @@ impl Manifest {
     /// # Errors
     /// See [`ManifestError`].
     pub fn decode(json: &[u8]) -> Result<Self, ManifestError> {
-        let files = serde_json::from_slice(json).map_err(|e| ManifestError::Shape(e.to_string()))?;
-        Self::new(files)
+        Self::new(entries(json, MAX_FILES)?)
     }
 
     /// The canonical JSON form: an array of entries sorted by path.
@@ -232,6 +254,34 @@ impl Manifest {
     }
 }
 
+/// Reads a list of at most `most` entries. A longer one is refused where it becomes too long: its text is bounded, but
+/// what it would be in memory is several times that.
+fn entries(json: &[u8], most: usize) -> Result<Vec<FileEntry>, ManifestError> {
+    struct Entries(usize);
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<FileEntry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of files")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut files = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                files.push(entry);
+                if files.len() > self.0 {
+                    return Err(A::Error::custom(ManifestError::TooMany(files.len())));
+                }
+            }
+            Ok(files)
+        }
+    }
+    let shape = |e: serde_json::Error| ManifestError::Shape(e.to_string());
+    let mut from = serde_json::Deserializer::from_slice(json);
+    let files = from.deserialize_seq(Entries(most)).map_err(shape)?;
+    from.end().map(|()| files).map_err(shape)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +294,7 @@ mod tests {
             exec: false,
             hash: Digest([7; 32]),
             chunks: vec![Digest([1; 32]); chunks],
+            lengths: vec![],
         }
     }
 
@@ -297,6 +348,41 @@ mod tests {
             (u64::MAX, 0, false),
         ] {
             assert_eq!(Manifest::new(vec![file("f", size, chunks)]).is_ok(), fits, "{size} {chunks}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_refused_where_it_becomes_so() {
+        let list = Manifest::new((0..4).map(|n| file(&format!("f{n}"), 1, 0)).collect()).expect("valid").encode();
+        assert_eq!(entries(&list, 4).expect("fits").len(), 4);
+        let error = entries(&list, 3).expect_err("too long").to_string();
+        assert!(error.contains("has 4 entries"), "{error}");
+    }
+
+    #[test]
+    fn given_lengths_must_fit_the_size_and_the_bounds() {
+        let (least, most) = (MIN_CHUNK_BYTES as u32, MAX_CHUNK_BYTES as u32);
+        for (lengths, chunks, extra, fits) in [
+            (vec![least, 1], 2, 0, true),
+            (vec![most, most, least], 3, 0, true),
+            (vec![most], 1, 0, true),
+            (vec![1], 1, 0, true),
+            (vec![least, 0], 2, 0, false),
+            (vec![0, least], 2, 0, false),
+            (vec![least - 1, least], 2, 0, false),
+            (vec![most + 1], 1, 0, false),
+            (vec![least, u32::MAX], 2, 0, false),
+            (vec![least, least], 2, 1, false),
+            (vec![least, least], 1, 0, false),
+            (vec![least, least], 3, 0, false),
+            (vec![least], 0, 0, false),
+        ] {
+            let size = lengths.iter().map(|n| u64::from(*n)).sum::<u64>() + extra;
+            let entry = FileEntry { lengths: lengths.clone(), ..file("f", size, chunks) };
+            assert_eq!(Manifest::new(vec![entry.clone()]).is_ok(), fits, "{lengths:?} {chunks} {extra}");
+            if fits {
+                assert_eq!(entry.chunks().map(|(_, n)| n as u32).collect::<Vec<_>>(), lengths);
+            }
         }
     }
 

@@ -30,7 +30,9 @@ pub use limits::{
     LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_count,
     parse_cpus, parse_disk, parse_duration, parse_memory, parse_size, parse_size_from,
 };
-pub use manifest::{CHUNK_BYTES, CleanPath, FileEntry, Manifest, ManifestError, PathError};
+pub use manifest::{
+    CHUNK_BYTES, CleanPath, FileEntry, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, Manifest, ManifestError, PathError,
+};
 pub use outcome::{FailKind, Outcome};
 pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};

@@ -215,6 +215,7 @@ mod tests {
             exec,
             hash: Digest::of(bytes),
             chunks: if pieces.len() > 1 { pieces } else { vec![] },
+            lengths: vec![],
         }
     }
 

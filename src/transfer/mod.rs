@@ -4,6 +4,7 @@
 //! sender                                   receiver
 //!   wait                             ->     (every 12 s, while its list is still being made)
 //!   offer {manifest_bytes, digest}   ->
+//!                                    <-     list            (unless it has that list, or the list is short)
 //!   raw: the manifest                ->     checks it, looks what it has
 //!                                    <-     need {chunks, bytes, bitmap_bytes}
 //!                                    <-     raw: one bit for each chunk of the manifest, in order
@@ -12,7 +13,10 @@
 //! ```
 //! Files are never an archive; a broken transfer is simply begun again and asks only for what is still lacking.
 
+mod describe;
 mod frames;
+#[cfg(test)]
+mod hostile;
 mod receive;
 mod send;
 #[cfg(test)]
@@ -27,7 +31,8 @@ use bytes::Bytes;
 use crate::model::{Digest, Manifest};
 use crate::wire::refusal::Refusal;
 
-pub use receive::receive;
+pub use describe::{Described, describe};
+pub use receive::{other_bytes, receive};
 pub use send::{prepare, send};
 pub use words::TransferError;
 
@@ -36,8 +41,8 @@ pub use words::TransferError;
 pub struct ChunkAt {
     /// Index into [`Manifest::files`].
     pub file: usize,
-    /// Index of the chunk in the file; it starts at `chunk * CHUNK_BYTES`.
-    pub chunk: u64,
+    /// Where in the file it begins.
+    pub offset: u64,
     /// Its hash.
     pub digest: Digest,
     /// Its length.
@@ -48,14 +53,39 @@ pub struct ChunkAt {
 pub trait ChunkSource: Send {
     /// The bytes of one chunk, exactly `at.len` of them.
     fn read(&mut self, manifest: &Manifest, at: ChunkAt) -> impl Future<Output = io::Result<Bytes>> + Send;
+
+    /// The bytes of several small chunks, in their order. For a source to which each read is a thread's work.
+    ///
+    /// An error comes with the place in `wanted` that it is about.
+    fn read_all(
+        &mut self,
+        manifest: &Manifest,
+        wanted: &[ChunkAt],
+    ) -> impl Future<Output = Result<Vec<Bytes>, (usize, io::Error)>> + Send {
+        async move {
+            let mut all = Vec::with_capacity(wanted.len());
+            for (index, at) in wanted.iter().enumerate() {
+                all.push(self.read(manifest, *at).await.map_err(|e| (index, e))?);
+            }
+            Ok(all)
+        }
+    }
 }
 
 /// Where a receiver writes.
 pub trait ChunkSink: Send {
+    /// Whether it checks every chunk's hash itself, where it writes: then that is not done twice.
+    const VERIFIES: bool = false;
+
+    /// The file list of that name, if it has it: then the sender need not send it.
+    fn known(&mut self, _: Digest) -> impl Future<Output = Option<Manifest>> + Send {
+        std::future::ready(None)
+    }
+
     /// Which of the manifest's chunks (in order) it wants; where it may refuse the whole (quota, hostile names).
     fn wants(&mut self, manifest: &Manifest) -> impl Future<Output = Result<Vec<bool>, Refusal>> + Send;
 
-    /// Takes one chunk whose hash was verified. Chunks come in the manifest's order.
+    /// Takes one chunk, whose hash was verified unless [`ChunkSink::VERIFIES`]. Chunks come in the manifest's order.
     fn write(
         &mut self,
         manifest: &Manifest,
@@ -70,6 +100,11 @@ pub trait ChunkSink: Send {
 /// All chunks of a manifest, in the order in which they are numbered and sent.
 pub fn chunks(manifest: &Manifest) -> impl Iterator<Item = ChunkAt> + '_ {
     manifest.files().iter().enumerate().flat_map(|(file, entry)| {
-        entry.chunks().enumerate().map(move |(chunk, (digest, len))| ChunkAt { file, chunk: chunk as u64, digest, len })
+        let mut next = 0;
+        entry.chunks().map(move |(digest, len)| {
+            let offset = next;
+            next += len;
+            ChunkAt { file, offset, digest, len }
+        })
     })
 }

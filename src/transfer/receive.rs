@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
 use super::frames::{flush, hear, next, push};
-use super::words::{MAX_MANIFEST, MOST_WAITS, STREAM, Say, TransferError};
+use super::words::{MAX_MANIFEST, MOST_WAITS, SHORT_LIST, STREAM, Say, TransferError};
 use super::{ChunkSink, chunks};
 use crate::model::{Digest, Manifest};
 use crate::wire::frame::{Frame, FrameCodec, MAX_RAW_BULK};
@@ -48,7 +48,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     W: ChunkSink,
 {
-    let bad = |text: String| TransferError::Ours(Refusal::new(RefusalKind::BadRequest, text));
     let mut waits = 0;
     let (manifest_bytes, digest) = loop {
         match hear(framed).await? {
@@ -66,22 +65,11 @@ where
     if manifest_bytes > MAX_MANIFEST {
         return Err(bad(format!("a file list of {manifest_bytes} bytes is over the cap of {MAX_MANIFEST}")));
     }
-    let mut list = Vec::new();
-    while (list.len() as u64) < manifest_bytes {
-        match next(framed).await? {
-            Frame::Raw { data, .. } if !data.is_empty() => list.extend_from_slice(&data),
-            _ => return Err(bad("the file list broke off".into())),
-        }
-    }
-    if list.len() as u64 != manifest_bytes || Digest::of(&list) != digest {
-        return Err(TransferError::Ours(Refusal::new(RefusalKind::Integrity, "the file list does not match its hash")));
-    }
-    let manifest = Manifest::decode(&list).map_err(|e| bad(e.to_string()))?;
-    // The digest is over the canonical form; another spelling of the same list would get another name.
-    if manifest.digest() != digest {
-        return Err(bad("the file list is not in canonical form".into()));
-    }
-    drop(list);
+    let known = if manifest_bytes > SHORT_LIST { sink.known(digest).await } else { None };
+    let manifest = match known {
+        Some(manifest) => manifest,
+        None => hear_list(framed, manifest_bytes, digest).await?,
+    };
 
     let wanted = sink.wants(&manifest).await.map_err(TransferError::Ours)?;
     let mut bitmap = vec![0u8; chunks(&manifest).count().div_ceil(8)];
@@ -112,12 +100,8 @@ where
             }
         }
         let bytes = pending.split_to(at.len as usize).freeze();
-        if Digest::of(&bytes) != at.digest {
-            let path = &manifest.files()[at.file].path;
-            return Err(TransferError::Ours(Refusal::new(
-                RefusalKind::Integrity,
-                format!("{path} does not match its hash; it changed while it was being sent"),
-            )));
+        if !W::VERIFIES && Digest::of(&bytes) != at.digest {
+            return Err(TransferError::Ours(other_bytes(&manifest, at.file)));
         }
         sink.write(&manifest, at, bytes).await.map_err(TransferError::Ours)?;
         got += at.len;
@@ -130,6 +114,47 @@ where
     say(framed, &Say::Done).await?;
     flush(framed).await?;
     Ok((manifest, got))
+}
+
+/// What a sender is told whose bytes are not those that it announced for a file.
+pub fn other_bytes(manifest: &Manifest, file: usize) -> Refusal {
+    let path = &manifest.files()[file].path;
+    Refusal::new(RefusalKind::Integrity, format!("{path} does not match its hash; it changed while it was being sent"))
+}
+
+/// The file list, asked for if it is long, and checked.
+async fn hear_list<S>(
+    framed: &mut Framed<S, FrameCodec>,
+    manifest_bytes: u64,
+    digest: Digest,
+) -> Result<Manifest, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if manifest_bytes > SHORT_LIST {
+        say(framed, &Say::List).await?;
+        flush(framed).await?;
+    }
+    let mut list = Vec::new();
+    while (list.len() as u64) < manifest_bytes {
+        match next(framed).await? {
+            Frame::Raw { data, .. } if !data.is_empty() => list.extend_from_slice(&data),
+            _ => return Err(bad("the file list broke off".into())),
+        }
+    }
+    if list.len() as u64 != manifest_bytes || Digest::of(&list) != digest {
+        return Err(TransferError::Ours(Refusal::new(RefusalKind::Integrity, "the file list does not match its hash")));
+    }
+    let manifest = Manifest::decode(&list).map_err(|e| bad(e.to_string()))?;
+    // The digest is over the canonical form; another spelling of the same list would get another name.
+    if manifest.digest() != digest {
+        return Err(bad("the file list is not in canonical form".into()));
+    }
+    Ok(manifest)
+}
+
+fn bad(text: String) -> TransferError {
+    TransferError::Ours(Refusal::new(RefusalKind::BadRequest, text))
 }
 
 /// Tells the sender why, then reads on for a moment: closing with unread data would reset the connection and the

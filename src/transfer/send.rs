@@ -1,16 +1,22 @@
 //! The sending side.
 
+use std::iter::Peekable;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Framed;
 
 use super::frames::{flush, hear, next, push, unexpected};
-use super::words::{STREAM, Say, TransferError, WAIT_EVERY};
+use super::words::{SHORT_LIST, STREAM, Say, TransferError, WAIT_EVERY};
 use super::{ChunkAt, ChunkSource, chunks};
 use crate::model::Manifest;
 use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
 use crate::wire::refusal::{Refusal, RefusalKind};
+
+/// Small chunks that are read at once: enough to make the hand-over to another thread small beside the reading, and
+/// no more than the next frames will carry.
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// Sends what `manifest` lists and the receiver lacks. `progress` hears (bytes done, bytes wanted). Returns the
 /// bytes of content that were sent once the receiver has made everything durable.
@@ -82,35 +88,36 @@ where
 {
     let list = manifest.encode();
     let offer = Say::Offer { manifest_bytes: list.len() as u64, digest: crate::model::Digest::of(&list) };
+    let mut asked = list.len() as u64 <= SHORT_LIST;
     push(framed, Frame::json(&offer)?).await?;
-    for piece in Bytes::from(list).chunks_of(MAX_RAW_BULK) {
-        push(framed, Frame::Raw { stream: STREAM, data: piece }).await?;
-    }
-    flush(framed).await?;
-
-    let (wanted, bytes) = hear_need(framed, manifest).await?;
+    let mut list = Bytes::from(list);
+    let need = loop {
+        if asked {
+            for piece in std::mem::take(&mut list).chunks_of(MAX_RAW_BULK) {
+                push(framed, Frame::Raw { stream: STREAM, data: piece }).await?;
+            }
+        }
+        flush(framed).await?;
+        match hear(framed).await? {
+            Say::List if !asked => asked = true,
+            need => break need,
+        }
+    };
+    drop(list);
+    let (wanted, bytes) = hear_need(framed, manifest, &need).await?;
     progress(0, bytes);
     let mut sent = 0;
     let mut buffer = BytesMut::with_capacity(MAX_RAW_BULK);
-    let mut wanted = chunks(manifest).zip(wanted).filter_map(|(at, want)| want.then_some(at));
-    let mut next = wanted.next();
-    let mut ahead = match next {
-        Some(at) => Some(read(source, manifest, at).await?),
-        None => None,
-    };
-    while let Some(chunk) = ahead.take() {
-        next = wanted.next();
-        sent += chunk.len() as u64;
-        // Reading the next chunk and sending this one overlap: disk and network work at the same time.
-        let sending = push_data(framed, &mut buffer, chunk);
-        match next {
-            Some(at) => {
-                let (sending, reading) = tokio::join!(sending, read(source, manifest, at));
-                sending?;
-                ahead = Some(reading?);
-            }
-            None => sending.await?,
-        }
+    let mut wanted = chunks(manifest).zip(wanted).filter_map(|(at, want)| want.then_some(at)).peekable();
+    let mut ahead = read(source, manifest, &batch(&mut wanted)).await?;
+    while !ahead.is_empty() {
+        let next = batch(&mut wanted);
+        sent += ahead.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        // Reading what comes next and sending this overlap: disk and network work at the same time.
+        let sending = push_data(framed, &mut buffer, std::mem::take(&mut ahead));
+        let (sending, reading) = tokio::join!(sending, read(source, manifest, &next));
+        sending?;
+        ahead = reading?;
         progress(sent, bytes);
         refused_meanwhile(framed)?;
     }
@@ -139,26 +146,43 @@ where
     }
 }
 
-async fn read<R: ChunkSource>(source: &mut R, manifest: &Manifest, at: ChunkAt) -> Result<Bytes, TransferError> {
-    let path = || manifest.files()[at.file].path.to_string();
-    let bytes = source.read(manifest, at).await.map_err(|source| TransferError::Read { path: path(), source })?;
-    if bytes.len() as u64 == at.len {
-        Ok(bytes)
-    } else {
-        let source = std::io::Error::other("it changed while it was being sent");
-        Err(TransferError::Read { path: path(), source })
+/// What is read at once: one chunk, or several small ones.
+fn batch(wanted: &mut Peekable<impl Iterator<Item = ChunkAt>>) -> Vec<ChunkAt> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while let Some(at) = wanted.next_if(|at| batch.is_empty() || bytes + at.len <= BATCH_BYTES) {
+        bytes += at.len;
+        batch.push(at);
+    }
+    batch
+}
+
+async fn read<R: ChunkSource>(
+    source: &mut R,
+    manifest: &Manifest,
+    wanted: &[ChunkAt],
+) -> Result<Vec<Bytes>, TransferError> {
+    let fail = |index: usize, source| {
+        let at: &ChunkAt = &wanted[index];
+        TransferError::Read { path: manifest.files()[at.file].path.to_string(), source }
+    };
+    let all = source.read_all(manifest, wanted).await.map_err(|(index, e)| fail(index, e))?;
+    match wanted.iter().zip(&all).position(|(at, bytes)| bytes.len() as u64 != at.len) {
+        None => Ok(all),
+        Some(index) => Err(fail(index, std::io::Error::other("it changed while it was being sent"))),
     }
 }
 
 async fn hear_need<S>(
     framed: &mut Framed<S, FrameCodec>,
     manifest: &Manifest,
+    need: &Say,
 ) -> Result<(Vec<bool>, u64), TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let nonsense = |text: &str| TransferError::Frame(FrameError::Malformed(text.into()));
-    let Say::Need { bitmap_bytes, .. } = hear(framed).await? else {
+    let Say::Need { bitmap_bytes, .. } = *need else {
         return Err(nonsense("the receiver did not say what it needs"));
     };
     let count = chunks(manifest).count();
@@ -181,20 +205,22 @@ where
 async fn push_data<S>(
     framed: &mut Framed<S, FrameCodec>,
     buffer: &mut BytesMut,
-    mut chunk: Bytes,
+    chunks: Vec<Bytes>,
 ) -> Result<(), TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    while !chunk.is_empty() {
-        if buffer.is_empty() && chunk.len() >= MAX_RAW_BULK {
-            push(framed, Frame::Raw { stream: STREAM, data: chunk.split_to(MAX_RAW_BULK) }).await?;
-            continue;
-        }
-        let take = chunk.len().min(MAX_RAW_BULK - buffer.len());
-        buffer.extend_from_slice(&chunk.split_to(take));
-        if buffer.len() == MAX_RAW_BULK {
-            push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
+    for mut chunk in chunks {
+        while !chunk.is_empty() {
+            if buffer.is_empty() && chunk.len() >= MAX_RAW_BULK {
+                push(framed, Frame::Raw { stream: STREAM, data: chunk.split_to(MAX_RAW_BULK) }).await?;
+                continue;
+            }
+            let take = chunk.len().min(MAX_RAW_BULK - buffer.len());
+            buffer.extend_from_slice(&chunk.split_to(take));
+            if buffer.len() == MAX_RAW_BULK {
+                push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
+            }
         }
     }
     Ok(())

@@ -13,14 +13,17 @@ use crate::wire::refusal::RefusalKind;
 
 /// Keeps what it gets.
 #[derive(Default)]
-struct Keep {
-    chunks: Vec<Bytes>,
-    finished: bool,
+pub(super) struct Keep {
+    /// Whether it saw a manifest.
+    pub(super) asked: bool,
+    pub(super) chunks: Vec<Bytes>,
+    pub(super) finished: bool,
     refuse_after: Option<usize>,
 }
 
 impl ChunkSink for Keep {
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        self.asked = true;
         Ok(vec![true; chunks(manifest).count()])
     }
     async fn write(&mut self, _: &Manifest, _: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
@@ -52,6 +55,7 @@ fn zeros(files: usize, len: usize) -> Manifest {
         exec: false,
         hash,
         chunks: vec![],
+        lengths: vec![],
     };
     Manifest::new((0..files).map(entry).collect()).expect("valid")
 }
@@ -64,7 +68,7 @@ fn wires() -> (Wire, Wire) {
 }
 
 /// Offers a list to a receiver, sends this content once it is asked for, hangs up, and gives what came of it.
-async fn lie(offer: Say, list: &[u8], content: &[u8]) -> (TransferError, Keep) {
+pub(super) async fn lie(offer: Say, list: &[u8], content: &[u8]) -> (TransferError, Keep) {
     let (mut liar, mut wire) = wires();
     let mut sink = Keep::default();
     let lying = async {
@@ -78,10 +82,13 @@ async fn lie(offer: Say, list: &[u8], content: &[u8]) -> (TransferError, Keep) {
         drop(liar);
     };
     let (received, ()) = tokio::join!(receive(&mut wire, None, &mut sink, |_, _| ()), lying);
-    (received.map(|_| ()).expect_err("a lie"), sink)
+    (
+        received.map(|_| ()).expect_err(&format!("a lie: {}", String::from_utf8_lossy(&list[..list.len().min(200)]))),
+        sink,
+    )
 }
 
-fn offer(list: &[u8]) -> Say {
+pub(super) fn offer(list: &[u8]) -> Say {
     Say::Offer { manifest_bytes: list.len() as u64, digest: Digest::of(list) }
 }
 

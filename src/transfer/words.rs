@@ -14,6 +14,8 @@ pub(super) const MAX_MANIFEST: u64 = 256 << 20;
 pub(super) const WAIT_EVERY: std::time::Duration = std::time::Duration::from_secs(12);
 /// Most times it may say so: half an hour is enough to pack and hash any environment.
 pub(super) const MOST_WAITS: u32 = 150;
+/// A list of so many bytes is sent with its offer: it costs less than the round trip of asking for it.
+pub(super) const SHORT_LIST: u64 = 16 << 10;
 /// A transfer that moves nothing for so long is dead: the link's own limit (design §6).
 pub(super) const IDLE: std::time::Duration = std::time::Duration::from_secs(45);
 
@@ -26,6 +28,7 @@ pub(super) enum Say {
         manifest_bytes: u64,
         digest: Digest,
     },
+    List,
     Need {
         chunks: u64,
         bytes: u64,

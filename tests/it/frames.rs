@@ -184,6 +184,7 @@ fn a_manifest_looks_as_before() {
         exec,
         hash: Digest([1; 32]),
         chunks: (0..chunks).map(|n| Digest([n as u8 + 2; 32])).collect(),
+        lengths: vec![],
     };
     let files =
         vec![file("run.sh", 12, true, 0), file("data/größe.bin", (2 << 20) + 1, false, 3), file("empty", 0, false, 0)];

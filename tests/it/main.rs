@@ -28,3 +28,4 @@ mod refusals;
 mod reload;
 mod soak;
 mod survival;
+mod transfers;

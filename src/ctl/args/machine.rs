@@ -91,6 +91,9 @@ pub struct ConfigArgs {
     /// Jobs that run here at once
     #[arg(long, value_name = "N")]
     pub jobs: Option<String>,
+    /// Bytes a second that transfers with other machines may take each way (10m), or none
+    #[arg(long, value_name = "SIZE")]
+    pub bandwidth: Option<String>,
     /// What to do; without it the configuration is shown
     #[command(subcommand)]
     pub action: Option<ConfigAction>,

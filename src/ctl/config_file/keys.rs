@@ -25,6 +25,8 @@ pub enum Kind {
     Upto(u32),
     /// `all`, or a number from 0 to 64.
     Gpus,
+    /// `none`, or a number of bytes a second of at least 1 KiB.
+    Rate,
     /// A socket's path, with or without `unix://`.
     Socket,
     /// `auto`, `direct` or the URL of a proxy; homied reads the rest of it.
@@ -103,6 +105,12 @@ pub const KEYS: &[Key] = &[
     key("container_gpu_limit", Kind::Gpus, "all", "GPUs that a job gets at most: all, or a number; 0 lends none"),
     key("gpu_share", Kind::Switch, "false", "whether several jobs may have one GPU at a time"),
     key("store_limit", Kind::Size(1 << 20), "20g", "bytes of inputs and results kept here"),
+    key(
+        "bandwidth_limit",
+        Kind::Rate,
+        "none",
+        "bytes a second that transfers may take each way: none, or a size (10m)",
+    ),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("warm_containers", Kind::Upto(64), "2", "containers started ahead for the next job; 0: none"),
     key("warm_idle", Kind::Seconds, "600", "seconds that such a container waits"),
@@ -145,6 +153,7 @@ pub fn find(name: &str) -> Result<&'static Key, KeyError> {
         "disk" => "container_disk_limit",
         "gpu" => "container_gpu_limit",
         "jobs" => "job_slots",
+        "bandwidth" => "bandwidth_limit",
         "secret" => "group_secret",
         other => other,
     };
@@ -202,6 +211,8 @@ impl Key {
                 Ok(n) if n <= most => Ok(n.to_string()),
                 _ => Err(bad(format!("{text:?} is not a number from 0 to {most}"))),
             },
+            Kind::Rate if text.eq_ignore_ascii_case("none") => Ok("none".into()),
+            Kind::Rate => parse_size_from(text, 1 << 10).map(|_| quote_size(text)).map_err(bad),
             Kind::Gpus => match text.to_ascii_lowercase().as_str() {
                 "all" => Ok("all".into()),
                 number => match number.parse::<u32>() {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pick::{Origin, Picked};
 use crate::ctl::exit::CtlError;
-use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry, Manifest};
+use crate::model::{CleanPath, FileEntry, Manifest};
+use crate::transfer::describe;
 
 /// More readers than this only fight over one disk.
 const MAX_READERS: usize = 8;
@@ -47,41 +47,17 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>) -> Result<Manifest, 
 
 fn entry(name: &CleanPath, picked: &Picked) -> Result<FileEntry, CtlError> {
     let read = match &picked.origin {
-        Origin::Disk(path) => File::open(path).and_then(digests),
-        Origin::Memory(bytes) => digests(&bytes[..]),
+        Origin::Disk(path) => File::open(path).and_then(describe),
+        Origin::Memory(bytes) => describe(&bytes[..]),
     };
-    let (size, hash, chunks) = read.map_err(|e| CtlError::io(format!("cannot read {name}"), e))?;
-    Ok(FileEntry { path: name.clone(), size, exec: picked.exec, hash, chunks })
-}
-
-/// Length, hash of the whole, and hashes of the chunks if there is more than one.
-fn digests(mut from: impl Read) -> io::Result<(u64, Digest, Vec<Digest>)> {
-    let mut whole = blake3::Hasher::new();
-    let mut chunks = Vec::new();
-    let mut chunk = Vec::new();
-    let mut size = 0;
-    loop {
-        chunk.clear();
-        let got = (&mut from).take(CHUNK_BYTES).read_to_end(&mut chunk)?;
-        if got == 0 {
-            break;
-        }
-        size += got as u64;
-        whole.update(&chunk);
-        chunks.push(Digest::of(&chunk));
-        if (got as u64) < CHUNK_BYTES {
-            break;
-        }
-    }
-    if chunks.len() == 1 {
-        chunks.clear();
-    }
-    Ok((size, Digest(*whole.finalize().as_bytes()), chunks))
+    let described = read.map_err(|e| CtlError::io(format!("cannot read {name}"), e))?;
+    Ok(described.entry(name.clone(), picked.exec))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{CHUNK_BYTES, Digest};
 
     #[test]
     fn files_are_described_as_the_manifest_wants_them() {
@@ -99,9 +75,13 @@ mod tests {
         for (entry, picked) in manifest.files().iter().zip(files.values()) {
             let Origin::Memory(text) = &picked.origin else { panic!("memory") };
             assert_eq!((entry.size, entry.hash), (text.len() as u64, Digest::of(text)));
-            assert_eq!(entry.chunks().map(|(_, len)| len).sum::<u64>(), entry.size);
-            let pieces = text.chunks(chunk).map(Digest::of).collect::<Vec<_>>();
-            assert_eq!(entry.chunks().map(|(digest, _)| digest).collect::<Vec<_>>(), pieces);
+            let mut rest = &text[..];
+            for (digest, len) in entry.chunks() {
+                let (piece, after) = rest.split_at(len as usize);
+                assert_eq!(digest, Digest::of(piece));
+                rest = after;
+            }
+            assert!(rest.is_empty());
         }
     }
 

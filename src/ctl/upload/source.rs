@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::pick::Origin;
-use crate::model::{CHUNK_BYTES, Manifest};
+use crate::model::Manifest;
 use crate::transfer::{ChunkAt, ChunkSource};
 
 /// From this size on a read is worth a thread of its own, so that disk and socket work at the same time.
@@ -31,7 +31,7 @@ impl Files {
 
 impl ChunkSource for Files {
     async fn read(&mut self, _manifest: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
-        let start = at.chunk * CHUNK_BYTES;
+        let start = at.offset;
         let path = match &self.origins[at.file] {
             Origin::Memory(bytes) => {
                 let start = usize::try_from(start).map_err(io::Error::other)?;

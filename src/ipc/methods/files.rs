@@ -1,6 +1,7 @@
 //! Files: inputs in, results out. homied never opens a path of a user; bytes come and go on the socket.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures_util::SinkExt;
 use serde_json::{Value, json};
@@ -31,8 +32,13 @@ pub(super) async fn put(session: &mut Session, request: &Request) -> Answer {
     let owner = format!("put-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
     session.pins.push(owner.clone());
     let mut sink = StoreSink::new(session.shared.parts.blobs.clone(), owner);
+    let begun = Instant::now();
     match transfer::receive(&mut session.wire, None, &mut sink, |_, _| ()).await {
-        Ok((manifest, sent_bytes)) => Ok(value(&FilesPut { inputs: manifest.digest(), sent_bytes })),
+        Ok((manifest, sent_bytes)) => {
+            let (ms, of) = (begun.elapsed().as_millis(), manifest.total_bytes());
+            tracing::info!(bytes = sent_bytes, of, ms, "files taken from a client");
+            Ok(value(&FilesPut { inputs: manifest.digest(), sent_bytes }))
+        }
         Err(error) => Err(SessionError::Transfer(error.to_string())),
     }
 }

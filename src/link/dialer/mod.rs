@@ -21,6 +21,12 @@ pub(super) use routes::Routes;
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 /// How long one address may take to answer: two lost SYN packets.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
+/// How long sent bytes may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT, RFC 5482). The
+/// pauses between TCP's own tries double, so that after a break of a minute it would look again a minute later; a new
+/// connection looks at once, and a transfer goes on where it was. Shorter, and a line that loses every third packet
+/// would be given up again and again.
+#[cfg(target_os = "linux")]
+const DEAF_LIMIT: Duration = Duration::from_secs(8);
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 6;
 
@@ -71,8 +77,7 @@ async fn direct(target: &Target) -> Result<(TcpStream, SocketAddr), LinkError> {
     for addr in addresses.into_iter().take(MAX_ADDRESSES) {
         match timeout(CONNECT_LIMIT, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => {
-                // Every frame is one message; waiting to fill a packet would only add delay.
-                let _ = stream.set_nodelay(true);
+                tune(&stream);
                 return Ok((stream, addr));
             }
             Ok(Err(source)) => error = LinkError::Connect { target: target.to_string(), source },
@@ -80,6 +85,15 @@ async fn direct(target: &Target) -> Result<(TcpStream, SocketAddr), LinkError> {
         }
     }
     Err(error)
+}
+
+/// What every connection between peers wants of its socket, whoever dialled it. A kernel that cannot has connections
+/// that are noticed to be dead later.
+pub(super) fn tune(stream: &TcpStream) {
+    // Every frame is one message; waiting to fill a packet would only add delay.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(DEAF_LIMIT));
 }
 
 async fn resolve(name: &str) -> Result<Vec<SocketAddr>, LinkError> {

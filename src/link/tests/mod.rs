@@ -113,6 +113,7 @@ impl Machine {
             // Whatever the environment of the tests says.
             proxy: ProxyChoice::Given(Exit::Direct),
             proxy_rules: Vec::new(),
+            bandwidth: 0,
             sandbox: SandboxOutlets::of(&sandbox),
             registry: RegistryOutlets::of(&registry),
             blobs: blobs.clone(),
@@ -214,7 +215,7 @@ fn manifest(files: &[(&str, Vec<u8>)]) -> Manifest {
         let parts: Vec<Digest> = bytes.chunks(CHUNK_BYTES as usize).map(Digest::of).collect();
         let chunks = if parts.len() > 1 { parts } else { vec![] };
         let path = CleanPath::new(path).expect("clean");
-        FileEntry { path, size: bytes.len() as u64, exec: false, hash: Digest::of(bytes), chunks }
+        FileEntry { path, size: bytes.len() as u64, exec: false, hash: Digest::of(bytes), chunks, lengths: vec![] }
     };
     Manifest::new(files.iter().map(|(path, bytes)| entry(path, bytes)).collect()).expect("valid")
 }

@@ -25,6 +25,7 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
         sandbox: SandboxOutlets::of(&sandbox),
         registry: RegistryOutlets::of(&registry),
         blobs: BlobStore::open(dir.join("blobs"), 1 << 20).expect("store"),
+        pace: None,
         facts,
         actor: Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() },
         back: std::sync::OnceLock::new(),

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry, Manifest};
+use crate::model::{CleanPath, FileEntry, Manifest};
 use crate::sandbox::engine::INSIDE_ENV;
+use crate::transfer::describe;
 
 /// The directory in a tree in which it says what it is.
 const OWN: &str = ".homie";
@@ -251,24 +252,13 @@ pub fn scan(tree: &Path) -> Result<Manifest, TreeError> {
 }
 
 fn entry(tree: &Path, path: &CleanPath, size: u64, exec: bool) -> Result<FileEntry, TreeError> {
-    use std::io::Read;
     let full = tree.join(path.as_str());
-    let mut file = fs::File::open(&full).map_err(TreeError::io("open", &full))?;
-    let mut whole = blake3::Hasher::new();
-    let mut chunks = Vec::new();
-    let mut chunk = vec![0; CHUNK_BYTES.min(size) as usize];
-    let mut left = size;
-    while left > 0 {
-        let piece = &mut chunk[..CHUNK_BYTES.min(left) as usize];
-        file.read_exact(piece).map_err(TreeError::io("read", &full))?;
-        whole.update(piece);
-        chunks.push(Digest::of(piece));
-        left -= piece.len() as u64;
+    let file = fs::File::open(&full).map_err(TreeError::io("open", &full))?;
+    let described = describe(file).map_err(TreeError::io("read", &full))?;
+    if described.size != size {
+        return Err(TreeError::Shape(format!("{path} changed while it was read")));
     }
-    if chunks.len() < 2 {
-        chunks.clear();
-    }
-    Ok(FileEntry { path: path.clone(), size, exec, hash: Digest(whole.finalize().into()), chunks })
+    Ok(described.entry(path.clone(), exec))
 }
 
 /// Makes the links that a tree's own list names. The files are there, as plain files in plain directories; a link is
@@ -314,6 +304,7 @@ pub fn link(tree: &Path, manifest: &Manifest) -> Result<(), TreeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::CHUNK_BYTES;
     use proptest::prelude::*;
 
     fn path(text: &str) -> CleanPath {

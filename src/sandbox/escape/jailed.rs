@@ -276,7 +276,14 @@ fn lay_out(dir: &Path, program: &Path, uid: u32, gid: u32) -> std::io::Result<Ma
         chown(&path, Some(uid), Some(gid))?;
         let bytes = fs::read(&path)?;
         let path = CleanPath::new(name).map_err(std::io::Error::other)?;
-        entries.push(FileEntry { path, size: bytes.len() as u64, exec, hash: Digest::of(&bytes), chunks: vec![] });
+        entries.push(FileEntry {
+            path,
+            size: bytes.len() as u64,
+            exec,
+            hash: Digest::of(&bytes),
+            chunks: vec![],
+            lengths: vec![],
+        });
     }
     chown(&work, Some(uid), Some(gid))?;
     Manifest::new(entries).map_err(std::io::Error::other)

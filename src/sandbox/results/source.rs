@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::fstat;
 
 use super::walk;
-use crate::model::{CHUNK_BYTES, Manifest};
+use crate::model::Manifest;
 use crate::transfer::{ChunkAt, ChunkSource};
 
 /// The results of one ended job. The receiver checks every hash, so a file that was damaged since is noticed there.
@@ -59,7 +59,7 @@ impl ChunkSource for ResultsSource {
         let file = self.file(manifest, at.file)?;
         tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; at.len as usize];
-            file.read_exact_at(&mut bytes, at.chunk * CHUNK_BYTES)?;
+            file.read_exact_at(&mut bytes, at.offset)?;
             Ok(Bytes::from(bytes))
         })
         .await?

@@ -41,6 +41,7 @@ fn entry(path: &str, bytes: &[u8]) -> FileEntry {
         exec: false,
         hash: Digest::of(bytes),
         chunks: vec![],
+        lengths: vec![],
     }
 }
 

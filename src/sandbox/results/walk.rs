@@ -19,8 +19,9 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use crate::model::{CHUNK_BYTES, CleanPath, Digest, FileEntry, Manifest, format_bytes};
+use crate::model::{CleanPath, FileEntry, Manifest, format_bytes};
 use crate::sandbox::error::SandboxError;
+use crate::transfer::describe;
 
 /// Files of results: as many as a manifest takes.
 const MAX_FILES: usize = 1_000_000;
@@ -296,24 +297,9 @@ fn hash_file(root: &OwnedFd, candidate: &Candidate) -> Result<FileEntry, String>
     if !is_plain(&stat, candidate.names) || stat.st_size as u64 != candidate.size {
         return Err("it changed while results were listed".into());
     }
-    let mut file = File::from(fd).take(candidate.size);
-    let mut whole = blake3::Hasher::new();
-    let mut chunks = vec![];
-    let mut buffer = vec![0; candidate.size.min(CHUNK_BYTES) as usize];
-    let mut left = candidate.size;
-    while left > 0 {
-        let chunk = &mut buffer[..left.min(CHUNK_BYTES) as usize];
-        file.read_exact(chunk).map_err(|e| e.to_string())?;
-        left -= chunk.len() as u64;
-        whole.update(chunk);
-        chunks.push(Digest::of(chunk));
+    let described = describe(File::from(fd).take(candidate.size)).map_err(|e| e.to_string())?;
+    if described.size != candidate.size {
+        return Err("it changed while results were listed".into());
     }
-    let chunks = if chunks.len() > 1 { chunks } else { vec![] };
-    Ok(FileEntry {
-        path: candidate.path.clone(),
-        size: candidate.size,
-        exec: candidate.exec,
-        hash: Digest(*whole.finalize().as_bytes()),
-        chunks,
-    })
+    Ok(described.entry(candidate.path.clone(), candidate.exec))
 }

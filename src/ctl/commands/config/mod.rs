@@ -26,6 +26,7 @@ pub async fn run(ctx: &Context, args: ConfigArgs) -> Result<ExitCode, CtlError> 
         ("container_timeout", args.timeout),
         ("container_disk_limit", args.disk),
         ("container_pids_limit", args.pids),
+        ("bandwidth_limit", args.bandwidth),
         ("container_gpu_limit", args.gpu),
         ("job_slots", args.jobs),
     ];

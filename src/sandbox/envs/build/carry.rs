@@ -390,15 +390,15 @@ mod tests {
         let mut files = Vec::new();
         for entry in fs::read_dir(dir.join(IMAGE)).expect("listed").flatten() {
             let bytes = fs::read(entry.path()).expect("read");
-            let chunks: Vec<Digest> = bytes.chunks(CHUNK_BYTES as usize).map(Digest::of).collect();
-            bytes.chunks(CHUNK_BYTES as usize).for_each(|c| store.put(&Digest::of(c), c).expect("put"));
-            files.push(FileEntry {
-                path: CleanPath::new(format!("{IMAGE}{}", entry.file_name().to_string_lossy())).expect("clean"),
-                size: bytes.len() as u64,
-                exec: false,
-                hash: Digest::of(&bytes),
-                chunks: if chunks.len() > 1 { chunks } else { vec![] },
-            });
+            let path = CleanPath::new(format!("{IMAGE}{}", entry.file_name().to_string_lossy())).expect("clean");
+            let file = crate::transfer::describe(&bytes[..]).expect("read").entry(path, false);
+            let mut left = &bytes[..];
+            for (digest, len) in file.chunks() {
+                let (piece, rest) = left.split_at(len as usize);
+                store.put(&digest, piece).expect("put");
+                left = rest;
+            }
+            files.push(file);
         }
         (store, Manifest::new(files).expect("a list"))
     }

@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+"""Files from one machine to another, beside iperf3, a bare TLS stream, scp, rsync and tar over ssh: transfer.py [--quick]
+
+Two machines are made of network namespaces, alice and bob, with a homied each. Everything that is compared runs in
+turns; medians are shown with the least and the most. Nothing is asserted: figures of a shared machine are for reading.
+
+Two times are taken of Homie. "homied to homied" is what the ssh tools do: from a file that is there to one that is
+stored at the far end, every byte checked there against its hash. "the whole road" begins before that, when `homie run`
+is typed: files read, cut, hashed and put into alice's store. Needs root, a release build, `cargo build --release
+--example bare_tls`, iperf3, ssh, sshd and rsync.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from side_by_side import BIN, Machine, Ssh, meet, run, table, wait_until
+
+MIB = 1 << 20
+CIPHER = ["-o", "Ciphers=aes128-gcm@openssh.com"]
+FILES, FILE_BYTES = 10_000, 4096
+
+
+def wire(machine):
+    """Bytes that this machine has sent and received so far."""
+    shown = json.loads(run("ip", "-n", machine.namespace, "-s", "-j", "link", "show", "eth0").stdout)
+    stats = shown[0]["stats64"]
+    return stats["tx"]["bytes"] + stats["rx"]["bytes"]
+
+
+def sends(machine):
+    """(milliseconds, bytes) of every transfer of inputs that its homied has completed."""
+    log = (machine.dir / "log").read_text(errors="replace")
+    found = re.findall(r"inputs sent.*?bytes=(\d+).*?ms=(\d+)", log)
+    return [(int(ms), int(sent)) for sent, ms in found]
+
+
+def homie_sends(alice, name):
+    """Sends `name` to bob by a job; (ms homied to homied, ms of the whole road, bytes on the wire)."""
+    before, count, began = wire(alice), len(sends(alice)), time.perf_counter()
+    job = alice.spawn(BIN / "homie-ctl", "run", "--quiet", "--peer", "bob", "-f", name, "-c", "pass", cwd=alice.home)
+    while len(sends(alice)) == count:
+        if job.poll() not in (None, 0) or time.perf_counter() - began > 120:
+            raise RuntimeError(f"homie run failed; see {alice.dir}/log")
+        time.sleep(0.002)
+    road = (time.perf_counter() - began) * 1000
+    onwire = wire(alice) - before
+    if job.wait(120) != 0:
+        raise RuntimeError(f"homie run failed; see {alice.dir}/log")
+    alice.processes.remove(job)
+    return sends(alice)[-1][0], road, onwire
+
+
+class Tools:
+    """What people use instead. Each brings `path` of alice's into a fresh directory of bob's."""
+
+    def __init__(self, alice, bob, ssh, example):
+        self.alice, self.bob, self.ssh, self.example = alice, bob, ssh, example
+        self.to = bob.dir / "in"
+
+    def fresh(self):
+        shutil.rmtree(self.to, ignore_errors=True)
+        self.to.mkdir()
+
+    def timed(self, *argv, fresh=True):
+        if fresh:
+            self.fresh()
+        before, began = wire(self.alice), time.perf_counter()
+        self.alice.run(*argv)
+        return (time.perf_counter() - began) * 1000, wire(self.alice) - before
+
+    def shell(self):
+        return "ssh " + " ".join([*self.ssh.options, *CIPHER])
+
+    def scp(self, path):
+        return self.timed("scp", "-q", "-r", *self.ssh.options, *CIPHER, path, f"root@{self.bob.ip}:{self.to}/")
+
+    def rsync(self, path, fresh=True):
+        return self.timed("rsync", "-a", "-W", "-e", self.shell(), path, f"root@{self.bob.ip}:{self.to}/", fresh=fresh)
+
+    def tar(self, path):
+        there = f"{self.shell()} root@{self.bob.ip} tar -x -C {self.to}"
+        return self.timed("sh", "-c", f"tar -c -C {path.parent} {path.name} | {there}")
+
+    def bare(self, path):
+        self.fresh()
+        port = 7000
+        server = self.bob.spawn(self.example, "receive", f"{self.bob.ip}:{port}", self.to / path.name)
+        wait_until(lambda: f":{port} ".encode() in self.bob.run("ss", "-ltn").stdout + b" ", "bare_tls listens")
+        taken = self.timed(self.example, "send", f"{self.bob.ip}:{port}", path, fresh=False)
+        server.wait(60)
+        self.bob.processes.remove(server)
+        return taken
+
+
+def rows(taken, size, against):
+    base = statistics.median(taken[against])
+    out = []
+    for name, ms in taken.items():
+        median = statistics.median(ms)
+        rate = f"{size / median * 1000 / 1e6:.0f}" if size else "-"
+        out.append([name, f"{min(ms):.0f}", f"{median:.0f}", f"{max(ms):.0f}", rate, f"{base / median:.2f}x"])
+    return out
+
+
+def one_big_file(alice, tools, rounds, size):
+    big = alice.home / "big.bin"
+    taken = {}
+    note = lambda name, ms: taken.setdefault(name, []).append(ms)
+    for number in range(rounds + 1):
+        # New bytes every time: what bob has is never sent again.
+        with open(big, "wb") as file:
+            for _ in range(size // (64 * MIB)):
+                file.write(os.urandom(64 * MIB))
+        figures = {
+            "scp, aes128-gcm": tools.scp(big)[0],
+            "rsync -a -W, aes128-gcm": tools.rsync(big)[0],
+            "tar | ssh, aes128-gcm": tools.tar(big)[0],
+            "bare TLS stream into a file": tools.bare(big)[0],
+        }
+        tools.fresh()
+        link, road, _ = homie_sends(alice, "big.bin")
+        figures["homied to homied, stored and verified"] = link
+        figures["homie run, the whole road to there"] = road
+        if number > 0 or rounds == 1:
+            for name, ms in figures.items():
+                note(name, ms)
+    medians = {name: statistics.median(ms) for name, ms in taken.items()}
+    best = min((name for name in taken if "aes" in name), key=medians.get)
+    head = [f"{size // MIB} MiB of random data", "least ms", "median", "most", "MB/s", f"beside {best.split(',')[0]}"]
+    table("ONE BIG FILE", head, rows(taken, size, best))
+    link, bare = (medians[name] for name in ("homied to homied, stored and verified", "bare TLS stream into a file"))
+    print(f"  homied to homied has {bare / link * 100:.0f} % of the bare stream's speed")
+
+    # One byte more, in the middle.
+    with open(big, "rb") as file:
+        content = bytearray(file.read())
+    content.insert(size // 2, 0xA5)
+    big.write_bytes(content)
+    del content
+    link, road, onwire = homie_sends(alice, "big.bin")
+    table(
+        "ONE BYTE INSERTED IN THE MIDDLE OF IT",
+        ["homie", "figure"],
+        [["bytes on the wire, both ways", f"{onwire / MIB:.2f} MiB"], ["homied to homied", f"{link} ms"], ["the whole road", f"{road:.0f} ms"]],
+    )
+    big.unlink()
+
+
+def many_small_files(alice, tools, rounds, where):
+    tree = alice.home / "tree"
+    taken, again, onwire = {}, {}, {}
+    for number in range(rounds + 1):
+        shutil.rmtree(tree, ignore_errors=True)
+        for index in range(FILES):
+            path = tree / f"d{index % 100}" / f"f{index}"
+            if index < 100:
+                path.parent.mkdir(parents=True)
+            path.write_bytes(os.urandom(FILE_BYTES))
+        figures = {
+            "tar | ssh, aes128-gcm": tools.tar(tree)[0],
+            "rsync -a, aes128-gcm": tools.rsync(tree)[0],
+        }
+        unchanged = {"rsync -a, nothing changed": tools.rsync(tree, fresh=False)}
+        tools.fresh()
+        link, road, _ = homie_sends(alice, "tree")
+        figures["homied to homied, stored and verified"] = link
+        figures["homie run, the whole road to there"] = road
+        link, road, bytes_ = homie_sends(alice, "tree")
+        unchanged["homied to homied, nothing changed"] = (link, bytes_)
+        unchanged["homie run, the whole road, nothing changed"] = (road, bytes_)
+        if number > 0 or rounds == 1:
+            for name, ms in figures.items():
+                taken.setdefault(name, []).append(ms)
+            for name, (ms, count) in unchanged.items():
+                again.setdefault(name, []).append(ms)
+                onwire[name] = count
+    head = [f"{FILES} files of {FILE_BYTES} bytes, {where}", "least ms", "median", "most", "MB/s", "beside rsync"]
+    table("MANY SMALL FILES", head, rows(taken, FILES * FILE_BYTES, "rsync -a, aes128-gcm"))
+    more = [[*row, f"{onwire[row[0]] / 1024:.1f} KiB"] for row in rows(again, 0, "rsync -a, nothing changed")]
+    table("THE SAME TREE AGAIN", ["", "least ms", "median", "most", "MB/s", "beside rsync", "on the wire"], more)
+    shutil.rmtree(tree)
+
+
+def sitting(base, where, rounds, size, example, big):
+    machines = []
+    try:
+        alice, bob = (Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1))
+        machines += [alice, bob]
+        run("ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace)
+        for machine in machines:
+            n = ["ip", "-n", machine.namespace]
+            run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
+            run(*n, "link", "set", "eth0", "up")
+            run(*n, "link", "set", "lo", "up")
+        ssh = Ssh(bob)
+        ssh.wait(alice)
+        for machine in machines:
+            # Room for this round and the one before: what is older goes.
+            machine.start_homied("native", f"store_limit: {3 * size}\n")
+        meet(alice, bob)
+        wait_until(lambda: b'"native"' in alice.homie("--json", "peers").stdout, "bob's engine is known")
+        tools = Tools(alice, bob, ssh, example)
+        tools.fresh()
+        if big:
+            server = bob.spawn("iperf3", "-s", "-1")
+            wait_until(lambda: b":5201 " in bob.run("ss", "-ltn").stdout, "iperf3 listens")
+            told = json.loads(alice.run("iperf3", "-J", "-t", "3", "-c", bob.ip).stdout)
+            server.wait(60)
+            bob.processes.remove(server)
+            print(f"iperf3: {told['end']['sum_received']['bits_per_second'] / 8e6:.0f} MB/s")
+            one_big_file(alice, tools, rounds, size)
+        many_small_files(alice, tools, rounds, where)
+    finally:
+        for machine in machines:
+            machine.end()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two rounds, none of them to warm up, of a smaller file")
+    parser.add_argument("--small", action="store_true", help="only the many small files")
+    args = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("the figures need network namespaces, so run this as root")
+    rounds, size = (1, 256 * MIB) if args.quick else (5, 1024 * MIB)
+    example = BIN / "examples" / "bare_tls"
+    if not example.exists():
+        sys.exit("no bare_tls; first: cargo build --release --example bare_tls")
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; {rounds} rounds in turns")
+    for place, where, big in (("/dev/shm", "in memory (tmpfs)", not args.small), (None, "on disk", False)):
+        if place and not os.access(place, os.W_OK):
+            continue
+        base = Path(tempfile.mkdtemp(prefix="hb", dir=place))
+        os.chmod(base, 0o755)
+        sitting(base, where, rounds, size, example, big)
+
+
+if __name__ == "__main__":
+    main()
