@@ -80,18 +80,20 @@ fuzz: $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ) ## Every parser against hostile byte
 	packaging/install-deps.sh fuzz
 	tests/fuzz.sh $< $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-soak: ## A thousand jobs, and nothing of them left; a network that is gone for five minutes (HOMIE_SOAK_* for more or fewer)
+soak: ## A thousand jobs on each engine, and nothing of them left; a network that is gone for five minutes (HOMIE_SOAK_* for more or fewer)
 	packaging/install-deps.sh test
-	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it soak
+	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it --test docker soak
 	HOMIE_SOAK_LOSS_S=$${HOMIE_SOAK_LOSS_S:-60} HOMIE_SOAK_PARTITION_S=$${HOMIE_SOAK_PARTITION_S:-300} \
 		$(CARGO) test --locked --test it a_transfer_survives -- --nocapture
 
-bench: build ## Figures beside ssh, rsync and docker run, in one sitting
+bench: build ## Figures beside ssh, rsync, bubblewrap and docker run, in one sitting
 	packaging/install-deps.sh bench
 	$(CARGO) build --release --locked --example bare_tls
 	python3 benches/side_by_side.py
 	python3 benches/transfer.py
+	python3 benches/native_start.py
 	python3 benches/docker_start.py
+	python3 benches/output_rate.py
 	python3 benches/attacks.py
 
 install: build ## Install into PREFIX (default /usr/local)

@@ -504,7 +504,7 @@ fn the_owner_changes_the_limits_of_a_running_job() {
 }
 
 #[test]
-fn a_killed_supervisor_takes_its_job_along_and_the_job_is_forgotten() {
+fn a_killed_supervisor_takes_its_job_along_and_its_submitter_is_told_why() {
     in_room(|state| async move {
         let room = Room::open(&state).await;
         let offer = room.offer(&["sleep", "1000"], &[], Needs::default());
@@ -517,19 +517,17 @@ fn a_killed_supervisor_takes_its_job_along_and_the_job_is_forgotten() {
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("lives");
         let init: i32 = children.split_whitespace().next().expect("one child").parse().expect("a number");
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("ours");
-        wait_until(|| !dir.exists()).await;
         wait_until(|| !Path::new(&format!("/proc/{init}")).exists()).await;
-        let again = WatchJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
-        let deadline = Instant::now() + LONG;
-        while ask(&room.door, again_of(&again), LONG).await.expect("answers").is_ok() {
-            assert!(Instant::now() < deadline);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let done = room.done(&offer).await;
+        assert!(
+            matches!(&done.outcome, Some(Outcome::Lost { message }) if message.contains("supervisor was killed")),
+            "{done:?}"
+        );
+        assert_eq!(done.results, None);
+        let forget = ForgetJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        ask(&room.door, forget, LONG).await.expect("answers");
+        wait_until(|| !dir.exists()).await;
     });
-}
-
-fn again_of(watch: &WatchJob) -> WatchJob {
-    WatchJob { from: watch.from, job: watch.job, epoch: watch.epoch }
 }
 
 /// Programs of many threads, much memory and odd calls, as the filter of system calls meets them.

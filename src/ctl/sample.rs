@@ -27,8 +27,18 @@ pub(crate) fn facts() -> Facts {
             ..Gpu::default()
         }],
         engines: vec![
-            EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs: vec!["base".into()] },
-            EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] },
+            EngineOffer {
+                kind: EngineKind::Docker,
+                isolation: Isolation::Container,
+                envs: vec!["base".into()],
+                lacks: vec![],
+            },
+            EngineOffer {
+                kind: EngineKind::Native,
+                isolation: Isolation::Namespace,
+                envs: vec!["base".into()],
+                lacks: vec![],
+            },
         ],
         jobs_running: 0,
         job_slots: 2,

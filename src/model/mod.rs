@@ -37,5 +37,5 @@ pub use outcome::{FailKind, Outcome};
 pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
 pub use relimit::{Amount, LimitChange, describe_change};
-pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation};
+pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack};
 pub use text::visible_controls;

@@ -35,6 +35,19 @@ impl Isolation {
             Self::Gvisor => "gvisor",
         }
     }
+
+    /// What is left of it. Every level from `process` on stands on the filter of system calls; a container whose root
+    /// or whose job is a user of this machine is worth no more than namespaces. Limits that are lacking let a job take
+    /// more than it was given, not get out; Landlock is a second fence.
+    #[must_use]
+    pub fn without(self, lacks: &[Lack]) -> Self {
+        let most = |lack: &Lack| match lack {
+            Lack::Seccomp => Self::Limits,
+            Lack::OwnUser => Self::Namespace,
+            Lack::Memory | Lack::Cpu | Lack::Pids | Lack::Landlock | Lack::Other => Self::Gvisor,
+        };
+        lacks.iter().map(most).fold(self, Self::min)
+    }
 }
 
 impl fmt::Display for Isolation {
@@ -84,6 +97,56 @@ pub struct EngineOffer {
     pub isolation: Isolation,
     /// Names of the environments it can run.
     pub envs: Vec<String>,
+    /// What of its jail this machine cannot give, in the order of [`Lack`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lack>,
+}
+
+impl EngineOffer {
+    /// The isolation that counts: that of its kind, less what is lacking.
+    pub fn level(&self) -> Isolation {
+        self.isolation.without(&self.lacks)
+    }
+}
+
+/// A part of an engine's jail that a kernel, a container engine or missing rights do not give. Never silently dropped:
+/// `homie doctor` tells the owner, the heartbeat tells the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lack {
+    /// The kernel does not limit a job's memory (the native engine then watches it, and is late for a fast one).
+    Memory,
+    /// The kernel does not limit a job's processor time.
+    Cpu,
+    /// The kernel does not limit the number of a job's processes.
+    Pids,
+    /// No filter of system calls.
+    Seccomp,
+    /// Jobs run as the user whom homied or the container engine runs as: what gets out of the jail has that user's files.
+    OwnUser,
+    /// No Landlock behind the mount namespace.
+    Landlock,
+    /// Something that a later version knows.
+    #[serde(other)]
+    Other,
+}
+
+impl Lack {
+    /// All that this version knows.
+    pub const ALL: [Self; 6] = [Self::Memory, Self::Cpu, Self::Pids, Self::Seccomp, Self::OwnUser, Self::Landlock];
+
+    /// For people, after `without`.
+    pub fn as_text(self) -> &'static str {
+        match self {
+            Self::Memory => "a limit of memory",
+            Self::Cpu => "a limit of processor time",
+            Self::Pids => "a limit of processes",
+            Self::Seccomp => "a filter of system calls",
+            Self::OwnUser => "a user of their own for jobs",
+            Self::Landlock => "Landlock",
+            Self::Other => "something that this version does not know",
+        }
+    }
 }
 
 /// Who uses a GPU, so that no (other) job gets it.
@@ -189,6 +252,44 @@ pub struct Facts {
 impl Facts {
     /// The strongest isolation among the engines that are ready.
     pub fn isolation(&self) -> Option<Isolation> {
-        self.engines.iter().map(|e| e.isolation).max()
+        self.engines.iter().map(EngineOffer::level).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn without_a_filter_or_a_user_of_its_own_a_container_is_less() {
+        use Isolation::{Container, Limits, Namespace};
+        assert_eq!(Container.without(&[]), Container);
+        assert_eq!(Container.without(&[Lack::Memory, Lack::Cpu, Lack::Pids, Lack::Landlock, Lack::Other]), Container);
+        assert_eq!(Container.without(&[Lack::OwnUser]), Namespace);
+        assert_eq!(Namespace.without(&[Lack::OwnUser]), Namespace);
+        assert_eq!(Namespace.without(&[Lack::OwnUser, Lack::Seccomp]), Limits);
+    }
+
+    #[test]
+    fn an_offer_of_an_earlier_or_later_version_is_read() {
+        let read = |text: &str| serde_json::from_str::<EngineOffer>(text).expect("an offer");
+        let early = read(r#"{"kind":"docker","isolation":"container","envs":["base"]}"#);
+        assert_eq!((early.level(), early.lacks.as_slice()), (Isolation::Container, &[][..]));
+        let late = read(r#"{"kind":"docker","isolation":"container","envs":[],"lacks":["own-user","smell"]}"#);
+        assert_eq!((late.level(), late.lacks.as_slice()), (Isolation::Namespace, &[Lack::OwnUser, Lack::Other][..]));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_lacking_makes_a_jail_stronger(
+            some in proptest::sample::subsequence(&Lack::ALL[..], 0..=6), more in proptest::sample::subsequence(&Lack::ALL[..], 0..=6),
+        ) {
+            for level in [Isolation::Limits, Isolation::Process, Isolation::Namespace, Isolation::Container, Isolation::Gvisor] {
+                let both: Vec<Lack> = some.iter().chain(&more).copied().collect();
+                prop_assert!(level.without(&both) <= level.without(&some));
+                prop_assert!(level.without(&some) <= level);
+            }
+        }
     }
 }

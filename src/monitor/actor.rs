@@ -316,7 +316,8 @@ mod tests {
             assert_eq!((first.job_slots, first.cpu_limit_millis, first.timeout_limit_s), (3, 1500, 60));
             assert_eq!(first.memory_limit_bytes, 7 << 30);
 
-            let engine = EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec![] };
+            let engine =
+                EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec![], lacks: vec![] };
             ask(&door, SetEngines { engines: vec![engine.clone()] }, LIMIT).await.expect("answer");
             assert_eq!(until(&mut facts, |f| !f.engines.is_empty()).await.engines, [engine]);
             ask(&door, SetHosting { running: 1, slots: 2, gpus: vec![], gpu_share: false }, LIMIT)

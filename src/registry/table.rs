@@ -518,6 +518,7 @@ mod tests {
             kind: EngineKind::Native,
             isolation: Isolation::Namespace,
             envs: envs.iter().map(|e| (*e).to_owned()).collect(),
+            lacks: vec![],
         };
         let whole = Facts { cores: 8, engines: vec![engine(&["base", "ml-demo"])], ..Facts::default() };
         table.facts(BOB, "bob".into(), whole.clone(), &mut pins, start).expect("its name");

@@ -121,9 +121,9 @@ fn choose(rules: &Rules, now: &Situation<'_>, offer: &Offer, own: bool) -> Resul
     if ready.is_empty() {
         return Err(Refusal::new(RefusalKind::NoEngine, format!("no engine is ready: {}", now.engine_trouble)));
     }
-    let strong: Vec<_> = ready.iter().filter(|e| e.isolation >= least).collect();
+    let strong: Vec<_> = ready.iter().filter(|e| e.level() >= least).collect();
     if strong.is_empty() {
-        let best = ready.iter().map(|e| e.isolation).max().unwrap_or(Isolation::Limits);
+        let best = ready.iter().map(|e| e.level()).max().unwrap_or(Isolation::Limits);
         let who = if demanded.is_some_and(|d| d >= floor) { "the job demands" } else { "its owner demands" };
         return Err(Refusal::new(RefusalKind::Isolation, format!("{who} {least}; this machine gives {best}")));
     }
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn engine(kind: EngineKind, isolation: Isolation, envs: &[&str]) -> EngineOffer {
-        EngineOffer { kind, isolation, envs: envs.iter().map(|e| (*e).to_owned()).collect() }
+        EngineOffer { kind, isolation, envs: envs.iter().map(|e| (*e).to_owned()).collect(), lacks: vec![] }
     }
 
     fn situation(engines: &[EngineOffer]) -> Situation<'_> {

@@ -48,7 +48,9 @@ impl Survey {
         let row = |subject: &str, level, text: String| Check { subject: subject.to_owned(), level, text };
         let ready = self.offers.iter().map(|offer| {
             let envs = if offer.envs.is_empty() { "none".to_owned() } else { offer.envs.join(", ") };
-            let text = format!("{} isolation; environments: {envs}", offer.isolation);
+            let lacks: Vec<&str> = offer.lacks.iter().map(|lack| lack.as_text()).collect();
+            let without = if lacks.is_empty() { String::new() } else { format!(" (without {})", lacks.join(", ")) };
+            let text = format!("{} isolation{without}; environments: {envs}", offer.level());
             row(&format!("{} engine", offer.kind.as_str()), Level::Good, text)
         });
         let split = |line: &'_ String| {

@@ -147,11 +147,8 @@ pub(super) async fn follow(
         }
         let exit = dir.join(EXIT);
         if exit.exists() {
-            let report: ExitReport = read_json(&exit).map_err(SandboxError::io("read", &exit))?;
-            if report.boot != boot_id() {
-                // Written before a power cut: what it speaks of may be older than it.
-                return Ok(Followed::Vanished);
-            }
+            let report = supervisor::read_exit(dir).map_err(SandboxError::io("read", &exit))?;
+            let Some(report) = report else { return Ok(Followed::Vanished) };
             announce.grown(report.output_bytes);
             // It may still tidy up; tokio reaps a child that nobody holds.
             return Ok(Followed::Ended(report));

@@ -12,16 +12,17 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 use super::admission::Grant;
-use super::engine::{JobLaunch, native};
 use super::engines::Engines;
-use super::envs::{EnvHeld, Keeper, Key, for_job};
+use super::envs::{EnvHeld, Keeper};
 use super::error::SandboxError;
 use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, supervise};
-use super::hosted::{ENV, GRANT, INPUTS, closed, record, work_dir};
+use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::results::{self, Results};
-use super::supervisor::{LAUNCH, LimitedNote, OUTPUT, StartedNote, write_json};
+use super::supervisor::{
+    LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
+};
 use super::warm::Pool;
-use super::{live, policy, workspace};
+use super::{live, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
 use crate::history::messages::PutRecord;
@@ -135,8 +136,7 @@ impl Life {
         }
         if !matches!(entry, Entry::Done) {
             let end = match self.run(entry, &changed).await {
-                Ok(Some(end)) => end,
-                Ok(None) => return self.vanish().await,
+                Ok(end) => end,
                 Err(e) => {
                     tracing::warn!(job = %self.base.id, error = %e, "a hosted job failed here");
                     End::unreported(e.outcome(), &self.dir)
@@ -169,22 +169,22 @@ impl Life {
         ask_outlet(&self.shared.put, put, HISTORY_LIMIT).await.map_err(|e| Refusal::internal(e.to_string()))?
     }
 
-    fn set(&self, state: HostedState) {
+    pub(super) fn set(&self, state: HostedState) {
         self.status.send_modify(|s| s.state = state);
     }
 
-    /// From acceptance to the program's end; `None` when the job is lost without a trace.
-    async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<Option<End>, SandboxError> {
+    /// From acceptance to the program's end.
+    async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<End, SandboxError> {
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
-            return Ok(Some(End::before_start(outcome)));
+            return Ok(End::before_start(outcome));
         }
         let mut child = None;
         if !matches!(entry, Entry::Supervise)
             && let Some(outcome) = self.prepare().await?
         {
-            return Ok(Some(End::before_start(outcome)));
+            return Ok(End::before_start(outcome));
         }
         let stop = self.orders.borrow().stop.clone();
         if let Some(by) = stop {
@@ -192,21 +192,23 @@ impl Life {
             if !matches!(entry, Entry::Supervise) {
                 // It may have been given a container that waits for it.
                 self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
-                return Ok(Some(End::before_start(Outcome::Cancelled { by })));
+                return Ok(End::before_start(Outcome::Cancelled { by }));
             }
         }
         let mut eyes = None;
-        if !self.dir.join(super::supervisor::SUPERVISOR).exists() {
+        if !self.dir.join(SUPERVISOR).exists() {
             self.set(HostedState::Starting);
             eyes = Some(Eyes::open(&self.dir)?);
             child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
         }
-        let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else { return Ok(None) };
+        let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
+            return Ok(self.vanished().await);
+        };
         let outcome = match report.outcome {
             Outcome::Cancelled { by } => Outcome::Cancelled { by: self.orders.borrow().stop.clone().unwrap_or(by) },
             other => other,
         };
-        Ok(Some(End { outcome, usage: report.usage, output_bytes: report.output_bytes, ended_ms: report.ended_ms }))
+        Ok(End { outcome, usage: report.usage, output_bytes: report.output_bytes, ended_ms: report.ended_ms })
     }
 
     /// Follows the supervisor to its end. One that cannot be followed is ended: nobody may be told that a job failed
@@ -219,9 +221,10 @@ impl Life {
     ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let (status, running, limited) = (&self.status, &self.running, &self.limited);
+            let (status, running, limited, pool) = (&self.status, &self.running, &self.limited, &self.shared.pool);
             let hear = |news: News| match news {
                 News::Started(note) => {
+                    pool.started();
                     status.send_modify(|s| s.state = HostedState::Running);
                     running.send_replace(Some(note));
                     changed();
@@ -272,69 +275,6 @@ impl Life {
         }
     }
 
-    /// Has the environment, makes the directory and says what is to be run; an outcome when that comes to nothing.
-    async fn prepare(&mut self) -> Result<Option<Outcome>, SandboxError> {
-        self.set(HostedState::Preparing);
-        let friend = self.base.peer.filter(|peer| peer.to_string() != self.shared.node);
-        let (envs, engine) = (self.shared.envs.clone(), self.grant.engine);
-        match for_job(&envs, &self.base.spec, engine, friend, &mut self.orders, &self.status).await {
-            Ok(held) => self.env = held,
-            Err(outcome) => return Ok(Some(outcome)),
-        }
-        let env: Option<Key> = self.env.as_ref().map(|held| (held.built.digest, held.built.engine));
-        let (uid, gid) = native::job_user();
-        let mut launch = JobLaunch {
-            job: self.base.id,
-            epoch: self.base.epoch,
-            node: self.shared.node.clone(),
-            job_dir: self.dir.clone(),
-            command: self.base.spec.command.clone(),
-            vars: policy::variables(&self.base.spec),
-            env: self.grant.env.clone(),
-            limits: self.grant.limits.clone(),
-            uid,
-            gid,
-            gpus: self.grant.gpus.clone(),
-            engine: self.grant.engine,
-            image: self.env.as_ref().and_then(|held| held.built.image.clone()).or_else(|| self.image.clone()),
-            tree: self.env.as_ref().and_then(|held| held.tree.clone()),
-            warm: None,
-        };
-        let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
-        let pin = inputs_pin(self.base.id, self.base.epoch);
-        let dir = self.dir.clone();
-        // Left half made by a homied that was killed.
-        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
-        launch.warm = self.shared.pool.take(&launch).await;
-        let warm = launch.warm.clone();
-        let laid_out = blocking(move || {
-            let dir = &launch.job_dir;
-            let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
-            let work = launch.work_dir();
-            match launch.warm {
-                Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
-                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
-            }
-            let list = dir.join(INPUTS);
-            std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
-            if let Some(env) = env {
-                let path = dir.join(ENV);
-                write_json(&path, &env).map_err(SandboxError::io("write", &path))?;
-            }
-            let path = dir.join(LAUNCH);
-            write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
-            // The copy is complete: the store may forget its own.
-            Ok(blobs.unpin(&pin)?)
-        });
-        match (laid_out.await, warm) {
-            (Err(e), Some(warm)) => {
-                self.shared.pool.discard(warm).await;
-                Err(e)
-            }
-            (laid_out, _) => laid_out.map(|()| None),
-        }
-    }
-
     /// Lists the results and writes the end down.
     async fn finish(&mut self, mut end: End) {
         self.env = None;
@@ -345,7 +285,11 @@ impl Life {
         });
         let dir = self.dir.clone();
         let max_bytes = self.grant.limits.disk_bytes.saturating_add(self.base.input_totals.bytes);
-        let collected = blocking(move || collect(&dir, max_bytes)).await;
+        // What a job left that broke off in the middle is no result.
+        let collected = match end.outcome {
+            Outcome::Lost { .. } => Ok(Results::default()),
+            _ => blocking(move || collect(&dir, max_bytes)).await,
+        };
         let reference = match collected {
             Ok(results) => results.reference(),
             Err(e) => {
@@ -390,15 +334,24 @@ impl Life {
         self.remove_dir().await;
     }
 
-    /// The supervisor was killed or the power went: whoever asks is told that the job is unknown, and may send it again.
-    async fn vanish(self) {
-        tracing::warn!(job = %self.base.id, "the supervisor of a hosted job is gone without a report");
+    /// The supervisor is gone without a report. It held the job's pipes and its word to init, so the job has ended with it, and
+    /// an engine that could keep it alive would keep one whose output and deadline nobody has. What it said until then
+    /// is kept; the submitter may send it again.
+    async fn vanished(&self) -> End {
+        let restarted =
+            read_json::<SupervisorNote>(&self.dir.join(SUPERVISOR)).is_ok_and(|note| note.boot != boot_id());
+        let message = if restarted {
+            "the worker was restarted in the middle of it"
+        } else {
+            "its supervisor was killed (by hand, or by the kernel for want of memory), and the job ended with it"
+        };
+        tracing::warn!(job = %self.base.id, message, "a hosted job is lost");
         self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
-        let last = record(&self.base, &self.status.borrow());
-        if let Err(refusal) = self.put(closed(last, false, wall_ms())).await {
-            tracing::error!(job = %self.base.id, %refusal, "the loss of a hosted job was not written down");
+        let mut end = End::unreported(Outcome::Lost { message: message.to_owned() }, &self.dir);
+        if let Some(note) = &*self.running.borrow() {
+            end.usage.wall_ms = end.ended_ms.saturating_sub(note.started_ms);
         }
-        self.remove_dir().await;
+        end
     }
 
     async fn remove_dir(&self) {

@@ -20,6 +20,7 @@ mod live;
 pub mod messages;
 mod parts;
 mod policy;
+mod prepare;
 mod relimit;
 mod results;
 mod seen;

@@ -11,7 +11,7 @@ fn name(spec: &JobSpec) -> &str {
 
 /// Whether an engine is as strong as the job demands.
 pub(super) fn strong(engine: &EngineOffer, spec: &JobSpec) -> bool {
-    spec.needs.isolation.is_none_or(|wanted| engine.isolation >= wanted)
+    spec.needs.isolation.is_none_or(|wanted| engine.level() >= wanted)
 }
 
 /// Whether a machine has another environment than `base` ready that the job names.
@@ -102,8 +102,12 @@ mod tests {
     }
 
     fn peer(n: u8, python: &str, allow: AllowBuilds) -> PeerView {
-        let engine =
-            EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] };
+        let engine = EngineOffer {
+            kind: EngineKind::Native,
+            isolation: Isolation::Namespace,
+            envs: vec!["base".into()],
+            lacks: vec![],
+        };
         let build = BuildOffer { engine: EngineKind::Native, target: target(python), allow };
         PeerView {
             id: PeerId([n; 32]),

@@ -2,7 +2,7 @@
 
 use super::environment::{self, strong};
 use crate::model::{
-    Facts, Gpu, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes, format_duration,
+    Facts, Gpu, Isolation, JobSpec, Needs, PeerStatus, PeerView, Placement, Totals, Via, format_bytes, format_duration,
 };
 use crate::wire::ipc::Candidate;
 
@@ -135,9 +135,22 @@ fn unfit_engines(facts: &Facts, spec: &JobSpec) -> Option<String> {
     if !facts.engines.iter().any(|e| strong(e, spec)) {
         let has = facts.isolation().map_or("none", |i| i.as_str());
         let wants = spec.needs.isolation.map_or("", |i| i.as_str());
-        return Some(format!("its isolation is {has}, {wants} is demanded"));
+        return Some(format!("its isolation is {has}{}, {wants} is demanded", without(facts)));
     }
     None
+}
+
+/// What makes its engines weaker than their kinds.
+fn without(facts: &Facts) -> String {
+    let weakened = facts
+        .engines
+        .iter()
+        .flat_map(|e| &e.lacks)
+        .filter(|lack| Isolation::Gvisor.without(&[**lack]) < Isolation::Gvisor);
+    let mut texts: Vec<&str> = weakened.map(|lack| lack.as_text()).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    if texts.is_empty() { String::new() } else { format!(" (without {})", texts.join(" and ")) }
 }
 
 fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
@@ -199,12 +212,16 @@ fn score(peer: &PeerView, spec: &JobSpec) -> (f64, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BootId, EngineKind, EngineOffer, GpuUse, Isolation, PeerId};
+    use crate::model::{BootId, EngineKind, EngineOffer, GpuUse, Lack, PeerId};
     use proptest::prelude::*;
 
     fn peer(name: &str, n: u8) -> PeerView {
-        let engine =
-            EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] };
+        let engine = EngineOffer {
+            kind: EngineKind::Native,
+            isolation: Isolation::Namespace,
+            envs: vec!["base".into()],
+            lacks: vec![],
+        };
         PeerView {
             id: PeerId([n; 32]),
             name: name.into(),
@@ -240,6 +257,10 @@ mod tests {
         let all = rank(&[p], spec, Totals { files: 1, bytes: 1 << 30 });
         assert!(all[0].score.is_none(), "{}", all[0].why);
         all[0].why.clone()
+    }
+
+    fn fits(p: PeerView, spec: &JobSpec) -> bool {
+        rank(&[p], spec, Totals::default())[0].score.is_some()
     }
 
     #[test]
@@ -344,6 +365,23 @@ mod tests {
         let needs = |n: Needs| JobSpec { needs: n, ..JobSpec::default() };
         let strict = needs(Needs { isolation: Some(Isolation::Container), ..Needs::default() });
         assert_eq!(why(peer("p", 1), &strict), "its isolation is namespace, container is demanded");
+        let docker = |lacks: &[Lack]| {
+            let mut p = peer("p", 1);
+            p.facts.engines[0].isolation = Isolation::Container;
+            p.facts.engines[0].lacks = lacks.to_vec();
+            p
+        };
+        assert!(fits(docker(&[]), &strict) && fits(docker(&[Lack::Memory, Lack::Landlock]), &strict));
+        assert_eq!(
+            why(docker(&[Lack::Memory, Lack::OwnUser]), &strict),
+            "its isolation is namespace (without a user of their own for jobs), container is demanded"
+        );
+        let fenced = needs(Needs { isolation: Some(Isolation::Process), ..Needs::default() });
+        assert!(fits(docker(&[Lack::OwnUser]), &fenced));
+        assert_eq!(
+            why(docker(&[Lack::Seccomp]), &fenced),
+            "its isolation is limits (without a filter of system calls), process is demanded"
+        );
         let cpu = needs(Needs { cpu_millis: Some(9000), ..Needs::default() });
         assert_eq!(why(peer("p", 1), &cpu), "lends 8 cores, 9 are needed");
         let memory = needs(Needs { memory_bytes: Some(20 << 30), ..Needs::default() });

@@ -25,7 +25,12 @@ const MIKE: PeerId = PeerId([2; 32]);
 const LONG: Duration = Duration::from_secs(1000);
 
 fn peer(id: PeerId, name: &str, cores: u16) -> PeerView {
-    let engine = EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] };
+    let engine = EngineOffer {
+        kind: EngineKind::Native,
+        isolation: Isolation::Namespace,
+        envs: vec!["base".into()],
+        lacks: vec![],
+    };
     let facts = Facts {
         cores,
         memory_free_bytes: 8 << 30,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, TryGetError};
 
-use crate::model::{BootId, EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, PeerId, visible_controls};
+use crate::model::{BootId, EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PeerId, visible_controls};
 
 /// Time between two beats. Homie's sources ask for 2 s: lively on a screen, and under 0.1 % of a core with 10 peers.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -147,7 +147,8 @@ pub fn encode(beat: &Beat, key: KeyId) -> Vec<u8> {
     for engine in engines {
         out.put_u8(kind_code(engine.kind));
         out.put_u8(isolation_code(engine.isolation));
-        out.put_u8(if engine.envs.iter().any(|e| e == BASE_ENV) { ENGINE_HAS_BASE } else { 0 });
+        let base = if engine.envs.iter().any(|e| e == BASE_ENV) { ENGINE_HAS_BASE } else { 0 };
+        out.put_u8(engine.lacks.iter().fold(base, |bits, lack| bits | lack_bit(*lack)));
     }
     put_text(&mut out, facts.paused.as_deref().unwrap_or(""), MAX_REASON);
     let described = put_gpus(&mut out, &facts.gpus);
@@ -198,7 +199,8 @@ pub fn decode(signed: &[u8]) -> Result<Beat, BeatError> {
         // A later version may know engines that this one does not; they cannot be used from here, so they are left out.
         if let (Some(kind), Some(isolation)) = (kind_of(kind), isolation_of(isolation)) {
             let envs = if bits & ENGINE_HAS_BASE == 0 { Vec::new() } else { vec![BASE_ENV.to_owned()] };
-            facts.engines.push(EngineOffer { kind, isolation, envs });
+            let lacks = Lack::ALL.into_iter().filter(|lack| bits & lack_bit(*lack) != 0).collect();
+            facts.engines.push(EngineOffer { kind, isolation, envs, lacks });
         }
     }
     let reason = visible_controls(take_text(&mut at)?.as_bytes());
@@ -361,6 +363,19 @@ fn isolation_code(isolation: Isolation) -> u8 {
     }
 }
 
+/// The bit of an engine's byte that says that it lacks something; bit 0 is [`ENGINE_HAS_BASE`].
+fn lack_bit(lack: Lack) -> u8 {
+    match lack {
+        Lack::Memory => 1 << 1,
+        Lack::Cpu => 1 << 2,
+        Lack::Pids => 1 << 3,
+        Lack::Seccomp => 1 << 4,
+        Lack::OwnUser => 1 << 5,
+        Lack::Landlock => 1 << 6,
+        Lack::Other => 0,
+    }
+}
+
 fn isolation_of(code: u8) -> Option<Isolation> {
     use Isolation::{Container, Gvisor, Limits, Namespace, Process};
     [Limits, Process, Namespace, Container, Gvisor].into_iter().find(|i| isolation_code(*i) == code)
@@ -400,6 +415,7 @@ mod tests {
                     kind: EngineKind::Native,
                     isolation: Isolation::Namespace,
                     envs: vec!["base".into()],
+                    lacks: vec![],
                 }],
                 jobs_running: 1,
                 job_slots: 2,
@@ -502,15 +518,16 @@ mod tests {
         fn facts()(
             n in any::<[u64; 5]>(), s in any::<[u16; 3]>(), cpu_percent in 0u8..=100, cpu_limit_millis: u32,
             paused in proptest::option::of("\\PC{0,100}"), gpus in proptest::collection::vec(gpu(), 0..20),
-            engines in proptest::collection::vec((any::<bool>(), 0u8..6, any::<bool>()), 0..6),
+            engines in proptest::collection::vec((any::<bool>(), 0u8..6, any::<bool>(), 0u8..64), 0..6),
             gpu_limit in proptest::option::of(0u32..300),
         ) -> Facts {
             Facts {
                 cores: s[0], cpu_percent, memory_bytes: n[0], memory_free_bytes: n[1], disk_free_bytes: n[2], gpus,
-                engines: engines.into_iter().filter_map(|(docker, isolation, base)| Some(EngineOffer {
+                engines: engines.into_iter().filter_map(|(docker, isolation, base, lacks)| Some(EngineOffer {
                     kind: if docker { EngineKind::Docker } else { EngineKind::Native },
                     isolation: isolation_of(isolation)?,
                     envs: if base { vec!["base".into(), "ml-demo".into()] } else { vec![] },
+                    lacks: Lack::ALL.into_iter().filter(|l| lacks << 1 & lack_bit(*l) != 0).collect(),
                 })).collect(),
                 jobs_running: s[1], job_slots: s[2], paused, cpu_limit_millis,
                 memory_limit_bytes: n[3], timeout_limit_s: n[4], gpu_limit,

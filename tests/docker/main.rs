@@ -6,21 +6,29 @@
 // Test code: a failed expectation is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-// Machines of their own, as the tests of whole homieds have them.
-#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+// Real homied processes, as in tests/it; not everything of them is used here.
+#[path = "../it/many.rs"]
+#[allow(unreachable_pub, missing_debug_implementations)]
+mod many;
 #[path = "../it/process.rs"]
+#[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
-#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
 #[path = "../it/world.rs"]
+#[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod world;
 
 mod ending;
 mod engine;
 mod envs;
+mod homied;
 mod jail;
 mod jobs;
 mod kept;
 mod limits;
+mod lost;
+mod pool;
+mod relimited;
+mod soak;
 mod supervised;
 mod template;
 mod travel;

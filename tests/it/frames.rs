@@ -104,6 +104,7 @@ fn facts() -> Facts {
             kind: EngineKind::Native,
             isolation: Isolation::Namespace,
             envs: vec!["base".into()],
+            lacks: vec![],
         }],
         jobs_running: 1,
         job_slots: 2,

@@ -8,6 +8,7 @@
 // The modules of a test binary have no outside that could reach them.
 #![allow(unreachable_pub, missing_debug_implementations)]
 
+mod many;
 mod process;
 mod world;
 

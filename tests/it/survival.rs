@@ -29,6 +29,42 @@ fn a_crash_of_the_worker_s_homied_loses_no_line_and_no_exit_code() {
 }
 
 #[test]
+fn a_crash_of_the_worker_s_homied_in_a_flood_loses_and_repeats_no_byte() {
+    /// 50 MB in lines of 100 bytes: two seconds' work of these unoptimised programs, minutes on a machine that is busy.
+    const LINES: u64 = 500_000;
+    /// What may be written before homied is back.
+    const FREE: u64 = 375_000;
+    let mut world = World::started(&["alice", "bob"]);
+    let alice = world.host("alice");
+    let flood = format!(
+        "seq -f %099.f {FREE}; until [ -e go ]; do sleep 0.01; done; seq -f %099.f {} {LINES}; exit 7",
+        FREE + 1
+    );
+    alice.run_text(&["--peer", "bob", "--detach"], &flood).code(0);
+    let jobs = world.host("bob").state.join("jobs");
+    let dirs = || std::fs::read_dir(&jobs).into_iter().flatten().flatten().map(|entry| entry.path());
+    let written = || dirs().filter_map(|dir| std::fs::metadata(dir.join("output")).ok()).map(|m| m.len()).sum::<u64>();
+    wait_until("the flood has begun", PATIENCE, || written() > LINES * 10);
+    world.host_mut("bob").crash();
+    let at_crash = written();
+    world.host_mut("bob").start();
+    assert!(at_crash < LINES * 100, "{at_crash} bytes: the whole flood was over before the crash");
+    let work = dirs().map(|dir| dir.join("work")).find(|work| work.exists()).expect("the job's directory");
+    std::fs::write(work.join("go"), "").expect("written");
+    let alice = world.host("alice");
+    let job = alice.wait_job(&["failed"], PATIENCE * 2);
+    assert_eq!(job["exit_code"], 7, "{job}");
+    let kept = alice.homie(&["logs", "last", "--raw"]).code(0).stdout;
+    // Not compared as a whole: a difference would be printed as a whole, too.
+    let mut lines = kept.chunks(100);
+    for n in 1..=LINES {
+        let line = lines.next().unwrap_or_default();
+        assert!(line == format!("{n:099}\n").as_bytes(), "line {n} is {:?}", String::from_utf8_lossy(line));
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
 fn a_job_that_ends_while_the_worker_s_homied_is_down_is_still_reported() {
     let mut world = World::started(&["alice", "bob"]);
     let run = world.host("alice").start_text(&["--peer", "bob"], COUNT);

@@ -311,6 +311,11 @@ impl Host {
         self.state.with_file_name("nvml").join("libnvidia-ml.so.1")
     }
 
+    /// What its homied takes for the machine's batteries and plugs, if a test has put some there. Needs root.
+    pub fn power(&self) -> PathBuf {
+        self.state.with_file_name("power")
+    }
+
     /// homied's log.
     pub fn log(&self) -> PathBuf {
         self.state.with_file_name("homied.log")
@@ -335,6 +340,11 @@ impl Host {
         // By way of a shell's redirection, so that the log is a file and outlives every reader.
         let mut command = self.command("sh");
         command.args(["-c", "exec \"$0\" 2>>\"$1\" >&2"]).arg(binary("homied")).arg(self.log());
+        if self.power().exists() {
+            let with_power = "mount --bind \"$2\" /sys/class/power_supply && exec \"$0\" 2>>\"$1\" >&2";
+            command = self.command("unshare");
+            command.args(["--mount", "sh", "-c", with_power]).arg(binary("homied")).arg(self.log()).arg(self.power());
+        }
         drop(log);
         self.homied = Some(Running::start(command, b""));
     }

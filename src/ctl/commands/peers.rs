@@ -11,7 +11,9 @@ use crate::ctl::cells::{WIDE, clean, gpu_cell, ip_cell, jobs_cell, load_bar, pai
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
-use crate::model::{Facts, Gpu, GpuUse, PeerId, PeerStatus, PeerView, Via, format_bytes};
+use crate::model::{
+    EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PeerId, PeerStatus, PeerView, Via, format_bytes,
+};
 use crate::wire::ipc::{PeersParams, Stranger, method};
 
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
@@ -145,7 +147,7 @@ pub struct FactsRow<'a> {
     memory_free_bytes: u64,
     disk_free_bytes: u64,
     gpus: Vec<GpuRow<'a>>,
-    engines: &'a [crate::model::EngineOffer],
+    engines: Vec<EngineRow<'a>>,
     jobs_running: u16,
     job_slots: u16,
     paused: Option<&'a str>,
@@ -153,6 +155,21 @@ pub struct FactsRow<'a> {
     memory_limit_bytes: u64,
     timeout_limit_ms: u64,
     gpu_limit: Option<u32>,
+}
+
+/// An engine in `--json`: every field, also those that the wire leaves out.
+#[derive(Debug, Serialize)]
+struct EngineRow<'a> {
+    kind: EngineKind,
+    isolation: Isolation,
+    envs: &'a [String],
+    lacks: &'a [Lack],
+}
+
+impl<'a> EngineRow<'a> {
+    fn of(engine: &'a EngineOffer) -> Self {
+        Self { kind: engine.kind, isolation: engine.level(), envs: &engine.envs, lacks: &engine.lacks }
+    }
 }
 
 /// A GPU in `--json`: every field, also those that the wire leaves out.
@@ -211,7 +228,7 @@ impl<'a> FactsRow<'a> {
             memory_free_bytes: facts.memory_free_bytes,
             disk_free_bytes: facts.disk_free_bytes,
             gpus: facts.gpus.iter().map(GpuRow::of).collect(),
-            engines: &facts.engines,
+            engines: facts.engines.iter().map(EngineRow::of).collect(),
             jobs_running: facts.jobs_running,
             job_slots: facts.job_slots,
             paused: facts.paused.as_deref(),

@@ -91,7 +91,7 @@ fn sandbox_text(facts: &Facts) -> String {
 fn goings_on(style: &Style, status: &StatusView) -> String {
     let facts = &status.facts;
     let engines: Vec<String> =
-        facts.engines.iter().map(|e| format!("{} ({}; {})", e.kind.as_str(), e.isolation, e.envs.join(", "))).collect();
+        facts.engines.iter().map(|e| format!("{} ({}; {})", e.kind.as_str(), e.level(), e.envs.join(", "))).collect();
     let hosting = match &facts.paused {
         Some(why) => format!("{} of {} (paused: {why})", status.jobs_hosted, facts.job_slots),
         None => format!("{} of {}", status.jobs_hosted, facts.job_slots),
@@ -208,8 +208,12 @@ mod tests {
     #[test]
     fn without_docker_the_native_sandbox_is_named_and_docker_is_no_reason_for_a_cross() {
         let mut status = sample::status();
-        status.facts.engines =
-            vec![EngineOffer { kind: EngineKind::Native, isolation: Isolation::Namespace, envs: vec!["base".into()] }];
+        status.facts.engines = vec![EngineOffer {
+            kind: EngineKind::Native,
+            isolation: Isolation::Namespace,
+            envs: vec!["base".into()],
+            lacks: vec![],
+        }];
         status.engine_error = Some("docker does not answer".into());
         let [sandbox, ..] = ticks(&status);
         assert_eq!((sandbox.ok, sandbox.text.as_str()), (true, "Native sandbox ready"));

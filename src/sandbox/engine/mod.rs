@@ -79,6 +79,9 @@ pub struct Warm {
     pub limits: Limits,
     /// How long its init was told to wait, in seconds.
     pub patience_s: u32,
+    /// Its init, as this machine numbers it, since the engine was seen to have made of it what was asked for.
+    #[serde(default)]
+    pub checked: Option<i32>,
 }
 
 impl JobLaunch {

@@ -12,8 +12,10 @@ use crate::sandbox::error::SandboxError;
 
 /// A run of all plain attempts takes two seconds; a busy machine, or an attempt that hangs, may take minutes.
 const RUN_LIMIT: Duration = Duration::from_secs(600);
-/// How long a process is watched for a heartbeat, which comes every 20 ms.
-pub(super) const HEARTBEATS: Duration = Duration::from_millis(300);
+/// How long a process that should be gone is watched for a heartbeat, which comes every 20 ms.
+const HEARTBEATS: Duration = Duration::from_secs(1);
+/// How long one that should live may take for the next: it shares the processors with everything else.
+const NEXT_HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// What the program has.
 pub(super) async fn probes(yard: &Yard) -> Result<Vec<Probe>, SandboxError> {
@@ -98,17 +100,26 @@ async fn linger(yard: &Yard, name: &str, vars: &BTreeMap<String, String>) -> Res
     };
     let _ = tokio::time::timeout(RUN_LIMIT, born).await;
     let _ = child.kill().await;
-    let lives = beats(&beat).await;
+    let lives = beats(&beat, NEXT_HEARTBEAT).await;
     // It ends when its file is gone.
     let _ = fs::remove_file(&beat);
     let verdict = if lives { Verdict::Reached } else { Verdict::Held };
     Ok(Attempt { name: name.to_owned(), verdict, note: "lives on after its end".into() })
 }
 
-/// Whether something still writes to `beat`.
-pub(super) async fn beats(beat: &Path) -> bool {
+/// Whether what should be gone still writes to `beat`.
+pub(super) async fn lives_on(beat: &Path) -> bool {
+    beats(beat, HEARTBEATS).await
+}
+
+/// Whether something writes to `beat` within this time.
+async fn beats(beat: &Path, within: Duration) -> bool {
     let length = || fs::metadata(beat).map_or(0, |m| m.len());
     let before = length();
-    tokio::time::sleep(HEARTBEATS).await;
-    length() > before
+    let grows = async {
+        while length() <= before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(within, grows).await.is_ok()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::free::{beats, planted_name, run_args};
+use super::free::{lives_on, planted_name, run_args};
 use super::list::{Attempt, Inside, Kind, Probe, Verdict, find, parse_attempts, row};
 use super::{Ground, Yard, bomb_limits};
 use crate::model::{CleanPath, Digest, EngineKind, Epoch, FileEntry, JobId, Limits, Manifest, Outcome};
@@ -29,12 +29,13 @@ use crate::wire::output::RecordReader;
 const AT_ONCE: usize = 4;
 /// Beyond a job's own time limit: start, kill and removal by an engine on a busy machine.
 const OVERTIME: Duration = Duration::from_secs(90);
-/// A job past its deadline must be gone in this time (milliseconds), whatever it does.
-const DEADLINE_MS: u64 = 2000;
+/// A job past its deadline is gone within 2 s on a machine with nothing else to do. That it is gone at all is what is
+/// proven here, so a busy one gets ten times that (milliseconds).
+const DEADLINE_MS: u64 = 20_000;
 /// The probe that nests directories.
 const DEEP: &str = "deep-tree";
-/// The deadline that the lingering probes get.
-const LINGER_S: u64 = 1;
+/// The deadline that the lingering probes get: ten times what they need to leave something behind.
+const LINGER_S: u64 = 3;
 
 /// One engine under test.
 pub(super) struct Jail<'a> {
@@ -138,7 +139,7 @@ impl Jail<'_> {
             return Err("it left nothing behind inside".into());
         }
         let late = ran.report.usage.wall_ms.saturating_sub(LINGER_S * 1000);
-        Ok(if beats(&beat).await {
+        Ok(if lives_on(&beat).await {
             (Verdict::Reached, "something of it lives on".into())
         } else if let Outcome::Failed { message, .. } = &ran.report.outcome {
             (Verdict::Reached, message.clone())

@@ -92,15 +92,31 @@ pub(super) fn reserve_exit(dir: &Path) -> io::Result<()> {
     fs::write(&path, [b' '; BYTES]).map_err(|e| named(&path, e))
 }
 
-/// Writes `exit.json`, durable before it appears.
+/// Writes `exit.json`. It is not forced to the disk, which could keep every job's end waiting behind whatever else the
+/// disk has to write: a power cut makes it worthless anyway (see [`read_exit`]).
 pub(super) fn write_exit(dir: &Path, report: &ExitReport) -> io::Result<()> {
     let path = dir.join(EXIT_RESERVED);
     let bytes = serde_json::to_vec(report)?;
     let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
     file.write_all(&bytes)?;
     file.set_len(bytes.len() as u64)?;
-    file.sync_data()?;
     fs::rename(&path, dir.join(EXIT))
+}
+
+/// The report in `exit.json`. `None` when a power cut came after it: the output and the results it speaks of may be older
+/// than it, and it may itself be there in name only.
+///
+/// # Errors
+/// It is not there, or it cannot be read though its supervisor still lives.
+pub(in crate::sandbox) fn read_exit(dir: &Path) -> io::Result<Option<ExitReport>> {
+    match read_json::<ExitReport>(&dir.join(EXIT)) {
+        Ok(report) => Ok(Some(report).filter(|report| report.boot == boot_id())),
+        // It got its name when it was whole: without a supervisor it is in pieces only after a power cut.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            try_lock(dir)?.map(|_| None).ok_or(e)
+        }
+        Err(e) => Err(e),
+    }
 }
 
 fn named(path: &Path, e: io::Error) -> io::Error {
@@ -133,8 +149,31 @@ mod tests {
             boot: boot_id(),
         };
         write_exit(dir.path(), &report).expect("written");
-        assert_eq!(read_json::<ExitReport>(&dir.path().join(EXIT)).expect("read"), report);
+        assert_eq!(read_exit(dir.path()).expect("read"), Some(report));
         assert!(!dir.path().join(EXIT_RESERVED).exists());
+    }
+
+    #[test]
+    fn of_a_report_before_a_power_cut_nothing_counts() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        assert!(read_exit(dir.path()).is_err(), "there is none");
+        let report = ExitReport {
+            outcome: Outcome::Exited { code: 0 },
+            usage: Usage::default(),
+            output_bytes: 3,
+            ended_ms: 4,
+            boot: "another".to_owned(),
+        };
+        write_exit(dir.path(), &report).expect("written");
+        assert_eq!(read_exit(dir.path()).expect("read"), None);
+        // What file systems leave of a name whose content was still in memory.
+        for left in [&b""[..], &[0; 211], &[b' '; 8 << 10]] {
+            fs::write(dir.path().join(EXIT), left).expect("written");
+            assert_eq!(read_exit(dir.path()).expect("read"), None);
+            let alive = try_lock(dir.path()).expect("io").expect("free");
+            assert!(read_exit(dir.path()).is_err(), "its supervisor would go on unseen");
+            drop(alive);
+        }
     }
 
     #[test]

@@ -27,8 +27,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(in crate::sandbox) use files::{
-    EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, start_ticks, try_lock,
-    write_json, write_json_durably,
+    EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_exit, read_json, start_ticks,
+    try_lock, write_json, write_json_durably,
 };
 pub(in crate::sandbox) use limits::{LIMITED, LIMITS, LimitedNote, LimitsOrder};
 

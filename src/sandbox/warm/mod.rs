@@ -24,11 +24,14 @@ use super::error::SandboxError;
 use super::life::blocking;
 use super::workspace;
 use crate::config::Settings;
-use crate::model::Facts;
+use crate::model::{Epoch, Facts, JobId};
 
-/// Between a job's start and the making of the next container: the engine needs two cores for it, and so may the job,
-/// which is often over by then.
+/// Between the start of a job's program and the making of the next container: the engine works for 0.2 s on two cores at
+/// it, and so may the job, which would be the slower for it. A trivial one is over in half this time.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long a job may take to start its program before the next container is made without it. Hundred times what a machine
+/// with nothing else to do needs.
+const START_LIMIT: Duration = Duration::from_secs(3);
 /// After a failure, and between two looks at the battery.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How much longer than the idle time a container's init waits before it ends by itself: homied is late now and then.
@@ -54,8 +57,8 @@ struct State {
     shelf: Shelf<Kind, Warm>,
     /// homied is on its way down.
     closed: bool,
-    /// When the last job took one, or would have.
-    last: Instant,
+    /// Nothing is made before: a job is being started.
+    quiet: Instant,
 }
 
 impl Pool {
@@ -68,7 +71,7 @@ impl Pool {
         facts: watch::Receiver<Facts>,
     ) -> Self {
         let began = Instant::now();
-        let state = State { shelf: Shelf::new(), closed: false, last: began };
+        let state = State { shelf: Shelf::new(), closed: false, quiet: began };
         Self {
             shelf: Arc::new(Mutex::new(state)),
             wake: Arc::default(),
@@ -96,26 +99,41 @@ impl Pool {
         Caps { size, idle_ms: settings.warm_idle_s.saturating_mul(1000) }
     }
 
-    /// A waiting container for `launch`, if one fits; its directories are the job's then. Notes that its kind is in use.
+    /// A waiting container for `launch`, if one fits; its directories are the job's then. Notes that its kind is in use. It
+    /// still lacks its name: see [`Pool::dedicate`].
     pub(super) async fn take(&self, launch: &JobLaunch) -> Option<Warm> {
         let kind = Kind::of(launch)?;
         let warm = {
             let mut state = self.state();
             let warm = state.shelf.take(|k| *k == kind);
             state.shelf.used(kind, self.now());
-            state.last = Instant::now();
+            state.quiet = Instant::now() + START_LIMIT;
             warm
         };
         self.wake.notify_one();
         let warm = warm?;
         let (from, to) = (warm.made_in.clone(), launch.job_dir.clone());
-        let moved = blocking(move || move_in(&from, &to));
-        let (moved, named) = tokio::join!(moved, self.engine.dedicate(&warm, launch.job, launch.epoch));
-        let trouble = moved.err().map(|e| e.to_string()).or(named.err().map(|e| e.to_string()));
-        let Some(trouble) = trouble else { return Some(warm) };
-        tracing::warn!(job = %launch.job, trouble, "a waiting container cannot be used");
-        self.discard(warm).await;
-        None
+        if let Err(error) = blocking(move || move_in(&from, &to)).await {
+            tracing::warn!(job = %launch.job, %error, "a waiting container cannot be used");
+            self.discard(warm).await;
+            return None;
+        }
+        Some(warm)
+    }
+
+    /// Names a container for its job, which must be done before anything runs in it. `false` when it cannot be, and is
+    /// gone.
+    pub(super) async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> bool {
+        let Err(error) = self.engine.dedicate(warm, job, epoch).await else { return true };
+        tracing::warn!(%job, %error, "a waiting container cannot be used");
+        self.discard(warm.clone()).await;
+        false
+    }
+
+    /// A job's program runs: the engine is free again soon.
+    pub(super) fn started(&self) {
+        self.state().quiet = Instant::now() + SETTLE;
+        self.wake.notify_one();
     }
 
     /// Keeps the pool filled until homied ends. What an earlier homied left goes with the other orphans.
@@ -127,7 +145,7 @@ impl Pool {
                 if state.closed {
                     return;
                 }
-                (state.shelf.next(caps, self.now()), state.last + SETTLE)
+                (state.shelf.next(caps, self.now()), state.quiet)
             };
             for warm in discard {
                 self.discard(warm).await;

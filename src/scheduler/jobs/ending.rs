@@ -12,6 +12,10 @@ impl Job {
         if self.cancelled.is_some() {
             return self.finish_cancelled(now);
         }
+        if let Some(Outcome::Lost { message }) = &done.outcome {
+            let why = message.clone();
+            return self.lost(&why, now);
+        }
         if let (Some(results), Some(peer)) = (&done.results, self.record.peer) {
             self.record.skipped.clone_from(&results.skipped);
             if results.totals.files > 0 {

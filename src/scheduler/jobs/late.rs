@@ -2,9 +2,9 @@
 //! result of any assignment is the job's (design §6): a laptop that slept costs no result.
 
 use super::{Complete, Intent, Job, Now, Phase, is_gone};
-use crate::model::{Delivery, Epoch, HostedState, HostedStatus, JobState, PeerId};
+use crate::model::{Delivery, Epoch, HostedState, HostedStatus, JobState, Outcome, PeerId};
 use crate::scheduler::retry;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, RefusalKind};
 
 impl Job {
     pub(super) fn is_awaited(&self, peer: PeerId) -> bool {
@@ -47,7 +47,10 @@ impl Job {
         };
         let (peer, name, offered_ms) = (attempt.peer, attempt.peer_name.clone(), attempt.offered_ms);
         let status = match how {
-            Ok(status) => status,
+            Ok(status) => match lost_there(&status) {
+                Some(refusal) => return self.never_back(epoch, &refusal, now),
+                None => status,
+            },
             Err(refusal) => return self.never_back(epoch, &refusal, now),
         };
         if !seeking {
@@ -89,7 +92,10 @@ impl Job {
         };
         let (peer, name, offered_ms) = (attempt.peer, attempt.peer_name.clone(), attempt.offered_ms);
         let complete = match brought {
-            Ok(complete) => *complete,
+            Ok(complete) => match lost_there(&complete.status) {
+                Some(refusal) => return self.never_back(epoch, &refusal, now),
+                None => *complete,
+            },
             Err(refusal) if is_gone(&refusal) => return self.never_back(epoch, &refusal, now),
             Err(_) => return vec![Intent::Await(peer, epoch)],
         };
@@ -133,5 +139,13 @@ impl Job {
                 Intent::Abandon(attempt.peer, attempt.epoch)
             })
             .collect()
+    }
+}
+
+/// A worker that is there but has lost the job has no result that could be the first.
+fn lost_there(status: &HostedStatus) -> Option<Refusal> {
+    match &status.outcome {
+        Some(Outcome::Lost { message }) => Some(Refusal::new(RefusalKind::UnknownJob, message.clone())),
+        _ => None,
     }
 }

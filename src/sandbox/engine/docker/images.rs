@@ -146,6 +146,12 @@ impl DockerEngine {
         }
     }
 
+    /// Whether the builder keeps steps in the network of a container that is named to it. Podman's does not take the name
+    /// (its API's build ignores `networkmode`, in 4.3 as in earlier ones): its steps would have this machine's own network.
+    pub(in crate::sandbox) async fn keeps_steps_in(&self) -> Result<bool, EngineError> {
+        Ok(!connect(&self.env).await?.found.pong.podman)
+    }
+
     /// Makes an image; a future that is dropped ends it, the engine removes the step at hand. An error is the step's own.
     pub(in crate::sandbox) async fn build_image(
         &self,

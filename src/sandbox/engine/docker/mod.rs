@@ -2,7 +2,7 @@
 //!
 //! Only this folder names bollard for jobs. `find` searches the socket, `connect` agrees on a version, `template` and
 //! `seccomp` decide what a container may do and `compare` whether the engine did as told, `init` is its process 1 and the
-//! way a job gets in and its output out, `run` starts and follows it, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
+//! way a job gets in and its output out, `run` starts it, `follower` notices its end, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
 //! of its own. It keeps no state: the engine's labels and names are the state.
 
 pub mod base;
@@ -11,6 +11,7 @@ mod compare;
 mod connect;
 mod error;
 mod find;
+mod follower;
 mod gpu;
 pub(in crate::sandbox) mod images;
 mod init;
@@ -32,7 +33,7 @@ use tokio::time::sleep;
 use self::connect::{Client, connect};
 pub use self::find::Surroundings;
 pub use self::run::DockerJob;
-use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId};
+use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId, Lack};
 use crate::sandbox::engine::{Engine, EngineError, JobLaunch, Ready, Started};
 
 /// Repository of the images that hold environment `base`.
@@ -79,14 +80,16 @@ impl Engine for DockerEngine {
     async fn probe(&self) -> Result<Ready, EngineError> {
         let client = connect(&self.env).await?;
         let info = client.docker.info().await.map_err(|e| error::asked("describe itself", &e))?;
-        let mut warnings = shortcomings(&info);
+        let own_user = !client.found.rootless && nix::unistd::geteuid().is_root();
+        let (lacks, mut warnings): (Vec<Lack>, Vec<String>) = shortcomings(&info, own_user).into_iter().unzip();
         let mut images = BTreeMap::new();
         match Self::base_image(&client).await? {
             Some(id) => drop(images.insert(BASE.to_owned(), id)),
             None => warnings.push("environment base is not built yet: run `homie env build base`".to_owned()),
         }
         let envs = images.keys().cloned().collect();
-        let offer = EngineOffer { kind: EngineKind::Docker, isolation: Isolation::Container, envs };
+        let isolation = Isolation::Container.without(&lacks);
+        let offer = EngineOffer { kind: EngineKind::Docker, isolation, envs, lacks };
         let gpus = gpu::given(&info, client.found.pong);
         Ok(Ready { offer, images, warnings, gpus })
     }
@@ -155,24 +158,39 @@ fn assignment(labels: &HashMap<String, String>) -> Option<(JobId, Epoch)> {
     Some((job, Epoch(labels.get(template::LABEL_EPOCH)?.parse().ok()?)))
 }
 
-/// What this engine cannot hold a job to, for its owner to know.
-fn shortcomings(info: &SystemInfo) -> Vec<String> {
-    let missing = |flag: Option<bool>| flag == Some(false);
-    let mut all = Vec::new();
-    if missing(info.memory_limit) {
-        all.push("the engine cannot limit memory (no memory cgroup delegated to it)".to_owned());
-    }
-    if missing(info.cpu_cfs_quota) {
-        all.push("the engine cannot limit processor time (no cpu cgroup delegated to it)".to_owned());
-    }
-    if missing(info.pids_limit) {
-        all.push("the engine cannot limit the number of processes (no pids cgroup delegated to it)".to_owned());
-    }
+/// What this engine cannot hold a job to: for others to count with, and for its owner to know. `own_user`: jobs run as a
+/// user that is nobody else's.
+fn shortcomings(info: &SystemInfo, own_user: bool) -> Vec<(Lack, String)> {
     let options = info.security_options.as_deref().unwrap_or_default();
-    if !options.iter().any(|o| o.contains("seccomp")) {
-        all.push("the engine has no seccomp: jobs reach every system call of the kernel".to_owned());
-    }
-    all
+    let all = [
+        (
+            info.memory_limit == Some(false),
+            Lack::Memory,
+            "the engine cannot limit memory (no memory cgroup delegated to it)",
+        ),
+        (
+            info.cpu_cfs_quota == Some(false),
+            Lack::Cpu,
+            "the engine cannot limit processor time (no cpu cgroup delegated to it)",
+        ),
+        (
+            info.pids_limit == Some(false),
+            Lack::Pids,
+            "the engine cannot limit the number of processes (no pids cgroup delegated to it)",
+        ),
+        (
+            !options.iter().any(|o| o.contains("seccomp")),
+            Lack::Seccomp,
+            "the engine has no seccomp: jobs reach every system call of the kernel",
+        ),
+        (
+            !own_user,
+            Lack::OwnUser,
+            "jobs run as the user of homied or of the engine, not as one of their own: run both as root (the packaged \
+             service does)",
+        ),
+    ];
+    all.into_iter().filter(|(lacking, ..)| *lacking).map(|(_, lack, text)| (lack, text.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -188,9 +206,19 @@ mod tests {
             security_options: Some(vec!["name=seccomp,profile=default".to_owned()]),
             ..SystemInfo::default()
         };
-        assert_eq!(shortcomings(&able), Vec::<String>::new());
-        let unable = SystemInfo { memory_limit: Some(false), security_options: None, ..able };
-        assert_eq!(shortcomings(&unable).len(), 2);
+        let lacks = |info: &SystemInfo, own_user| -> Vec<Lack> {
+            shortcomings(info, own_user).into_iter().map(|(lack, _)| lack).collect()
+        };
+        assert_eq!(lacks(&able, true), []);
+        assert_eq!(lacks(&able, false), [Lack::OwnUser]);
+        let unable = SystemInfo {
+            memory_limit: Some(false),
+            cpu_cfs_quota: Some(false),
+            pids_limit: Some(false),
+            security_options: None,
+            ..able
+        };
+        assert_eq!(lacks(&unable, true), [Lack::Memory, Lack::Cpu, Lack::Pids, Lack::Seccomp]);
     }
 
     #[test]

@@ -10,12 +10,9 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
-    WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
 };
-use futures_util::StreamExt;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::net::unix::pipe::Sender;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -23,26 +20,15 @@ use super::cgroup::{Cgroup, Sample};
 use super::compare::differences;
 use super::connect::Client;
 use super::error::{asked, gone, is_status, spawn_problem, words};
-use super::init::{Line, NoAnswer, Order, Said, furnish};
+use super::follower::{Follower, emptied};
+use super::init::{Line, NoAnswer, Order, furnish};
 use super::template::{self, Flavour, Shape};
 use super::{image_of, seccomp, settled, warm};
 use crate::model::{Limits, Usage};
-use crate::sandbox::engine::{
-    Afterwards, End, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started, Warm,
-};
+use crate::sandbox::engine::{Afterwards, Ended, EngineError, EngineJob, INSIDE_WORK, JobLaunch, Meter, Started, Warm};
 
 /// A kill comes at a deadline: an engine that does not answer it soon is bypassed.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
-/// How long a dead job's cgroup may take to empty: the kernel frees a large process's memory first.
-const EMPTY_LIMIT: Duration = Duration::from_secs(5);
-/// Between two looks whether it is empty: with init's death the kernel has sent its signals already.
-const EMPTY_LOOK: Duration = Duration::from_millis(1);
-/// Counters are gone with the cgroup, so they are read as the job runs: soon at first, for short jobs have use too.
-const FIRST_SAMPLE: Duration = Duration::from_millis(20);
-/// Later looks, while the cgroup's files can be read (microseconds).
-const LAST_SAMPLE: Duration = Duration::from_secs(1);
-/// Later looks where only the engine can tell (milliseconds of its time).
-const API_SAMPLE: Duration = Duration::from_secs(5);
 /// How long a supervisor waits for an engine that went away, to remove the container's record.
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 /// Between two attempts at that.
@@ -72,9 +58,9 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
     let ctl = template::control_dir(&launch.job_dir);
     if let Some(waiting) = &launch.warm {
         match enter_waiting(client, launch, waiting, image, &ctl).await {
-            Ok((there, line)) => {
+            Ok((cgroup, line)) => {
                 // From here on its program may have run, so there is no second attempt.
-                let started = hand_over(client, launch, &waiting.container, &there, line).await;
+                let started = hand_over(client, launch, &waiting.container, cgroup, line).await;
                 if started.is_err() {
                     // Best effort: what is left is found again by its name.
                     let _ = remove_container(&client.docker, &waiting.container).await;
@@ -107,8 +93,8 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
     let begun = async {
         client.docker.start_container(&id, None).await.map_err(|e| asked("start the container", &e))?;
         let name = template::container_name(launch.job, launch.epoch);
-        let there = enter(client, &id, &name, &shape, &flavour, &mut line, &ctl).await?;
-        hand_over(client, launch, &id, &there, line).await
+        let cgroup = enter(client, &id, &name, &shape, &flavour, &mut line, &ctl).await?;
+        hand_over(client, launch, &id, cgroup, line).await
     };
     match begun.await {
         Ok(started) => Ok(started),
@@ -121,20 +107,28 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
 }
 
 /// Calls the init of a container that was started ahead, with the job's limits in place.
+///
+/// The container was compared with its template when it was started. It is still that one if the init seen then lives in
+/// the control group of that name, so where nothing is to be changed the engine is not asked again.
 async fn enter_waiting(
     client: &Client,
     launch: &JobLaunch,
     waiting: &Warm,
     image: &str,
     ctl: &Path,
-) -> Result<(ContainerInspectResponse, Line), EngineError> {
+) -> Result<(Option<Cgroup>, Line), EngineError> {
     let shape = warm::shape(launch, waiting, image);
     let flavour = flavour(client, &template::control_dir(&waiting.made_in));
     let name = template::container_name(launch.job, launch.epoch);
     let mut line = Line::open(ctl).map_err(|e| EngineError::Failed(format!("{}: {e}", ctl.display())))?;
+    let cgroup = waiting.checked.and_then(|init| Cgroup::of(init, &waiting.container));
+    if cgroup.is_some() && warm::has_limits(launch, waiting) {
+        line.call(ctl).await.map_err(unreachable)?;
+        return Ok((cgroup, line));
+    }
     warm::set_limits(client, launch, waiting).await?;
-    let there = enter(client, &waiting.container, &name, &shape, &flavour, &mut line, ctl).await?;
-    Ok((there, line))
+    let cgroup = enter(client, &waiting.container, &name, &shape, &flavour, &mut line, ctl).await?;
+    Ok((cgroup, line))
 }
 
 /// What the template must know of this engine.
@@ -169,9 +163,22 @@ async fn enter(
     flavour: &Flavour,
     line: &mut Line,
     ctl: &Path,
+) -> Result<Option<Cgroup>, EngineError> {
+    let (called, there) = tokio::join!(line.call(ctl), compared(client, id, name, shape, flavour));
+    let there = there?;
+    called.map_err(unreachable)?;
+    Ok(init_of(&there).and_then(|init| Cgroup::of(init, id)))
+}
+
+/// What the engine says of a container that was started; an error when that is not what the template asked for.
+pub(super) async fn compared(
+    client: &Client,
+    id: &str,
+    name: &str,
+    shape: &Shape,
+    flavour: &Flavour,
 ) -> Result<ContainerInspectResponse, EngineError> {
-    let (called, there) = tokio::join!(line.call(ctl), client.docker.inspect_container(id, None));
-    let there = there.map_err(|e| asked("inspect the container", &e))?;
+    let there = client.docker.inspect_container(id, None).await.map_err(|e| asked("inspect the container", &e))?;
     let different = differences(&there, name, &template::container(shape, flavour), flavour);
     if !different.is_empty() {
         return Err(EngineError::Failed(format!(
@@ -179,11 +186,14 @@ async fn enter(
             different.join("; ")
         )));
     }
-    called.map_err(|e| match e {
+    Ok(there)
+}
+
+fn unreachable(e: NoAnswer) -> EngineError {
+    match e {
         NoAnswer::Silent(why) => EngineError::Failed(format!("the container's init cannot be reached: {why}")),
         NoAnswer::Refused(errno) => EngineError::Failed(format!("the container's init failed with error {errno}")),
-    })?;
-    Ok(there)
+    }
 }
 
 /// Makes the job's program run in a container whose init waits.
@@ -191,10 +201,9 @@ async fn hand_over(
     client: &Client,
     launch: &JobLaunch,
     id: &str,
-    there: &ContainerInspectResponse,
+    cgroup: Option<Cgroup>,
     mut line: Line,
 ) -> Result<Started<DockerJob>, EngineError> {
-    let cgroup = cgroup_of(there, id);
     // What the engine needed for the start is not the job's doing.
     let before = cgroup.as_ref().map(Cgroup::sample).unwrap_or_default().usage.cpu_ms;
     let order = Order {
@@ -287,113 +296,9 @@ async fn clear(docker: &Docker, launch: &JobLaunch, name: &str) -> Result<(), En
     }
 }
 
-/// The cgroup of a container that runs.
-fn cgroup_of(there: &ContainerInspectResponse, id: &str) -> Option<Cgroup> {
-    let pid = there.state.as_ref()?.pid?;
-    Cgroup::of(i32::try_from(pid).ok().filter(|pid| *pid > 0)?, id)
-}
-
-/// Listens to a container's init until it has ended.
-struct Follower {
-    docker: Docker,
-    id: String,
-    cgroup: Option<Cgroup>,
-    /// Processor time that was used before the job began.
-    before: u64,
-    sample: Arc<Mutex<Sample>>,
-    killed: Arc<AtomicBool>,
-}
-
-impl Follower {
-    async fn run(self, mut status: Receiver) -> Result<Ended, EngineError> {
-        let mut message = [0; Said::BYTES];
-        let mut pause = FIRST_SAMPLE;
-        let heard = {
-            let mut hear = std::pin::pin!(status.read_exact(&mut message));
-            loop {
-                tokio::select! {
-                    heard = &mut hear => break heard,
-                    () = sleep(pause) => {
-                        self.look().await;
-                        pause = (pause * 2).min(if self.cgroup.is_some() { LAST_SAMPLE } else { API_SAMPLE });
-                    }
-                }
-            }
-        };
-        // The last moment at which a short job's counters are still there.
-        self.look().await;
-        let said = heard.ok().and_then(|_| Said::decode(message));
-        self.until_empty().await?;
-        let end = match said {
-            Some(Said::Ended(status)) if libc::WIFEXITED(status) => End::Exited(libc::WEXITSTATUS(status)),
-            Some(Said::Ended(status)) => End::Signaled(libc::WTERMSIG(status)),
-            // Without a word, init was killed, and everything else with it.
-            _ => End::Signaled(libc::SIGKILL),
-        };
-        let mut out_of_memory = self.sample.lock().unwrap_or_else(PoisonError::into_inner).oom_killed;
-        let killed_itself = matches!(end, End::Signaled(libc::SIGKILL) | End::Exited(KILLED_CHILD));
-        if !out_of_memory && killed_itself && !self.killed.load(Ordering::Relaxed) {
-            // The counter may have gone with the cgroup before it was read.
-            let state = self.docker.inspect_container(&self.id, None).await.ok().and_then(|c| c.state);
-            out_of_memory = state.and_then(|s| s.oom_killed).unwrap_or_default();
-        }
-        if said.is_none() && !out_of_memory && !self.killed.load(Ordering::Relaxed) {
-            return Err(EngineError::Failed(
-                "the job's container was ended from outside (by its owner, or by a restart of the container engine)"
-                    .into(),
-            ));
-        }
-        let usage = self.sample.lock().unwrap_or_else(PoisonError::into_inner).usage;
-        Ok(Ended { end, out_of_memory, usage })
-    }
-
-    async fn look(&self) {
-        let mut now = match &self.cgroup {
-            Some(cgroup) => cgroup.sample(),
-            None => sample_by_api(&self.docker, &self.id).await,
-        };
-        now.usage.cpu_ms = now.usage.cpu_ms.saturating_sub(self.before);
-        self.sample.lock().unwrap_or_else(PoisonError::into_inner).merge(now);
-    }
-
-    /// Init is gone or goes: waits until nothing of the job is left.
-    async fn until_empty(&self) -> Result<(), EngineError> {
-        if let Some(cgroup) = &self.cgroup {
-            return emptied(cgroup, &self.id).await;
-        }
-        // `not-running`, asked after the start, cannot miss the end.
-        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-        let mut wait = self.docker.wait_container(&self.id, Some(options));
-        match timeout(EMPTY_LIMIT, wait.next()).await {
-            Ok(Some(Ok(_) | Err(Error::DockerContainerWaitError { .. }))) => Ok(()),
-            Ok(Some(Err(e))) => Err(gone(&words(&e))),
-            Ok(None) => Err(gone("it closed the connection")),
-            Err(_) => Err(EngineError::Failed(format!("container {} does not end", self.id))),
-        }
-    }
-}
-
-/// What a shell says of a child that SIGKILL ended.
-const KILLED_CHILD: i32 = 128 + libc::SIGKILL;
-
-async fn emptied(cgroup: &Cgroup, id: &str) -> Result<(), EngineError> {
-    let empty = async {
-        while !cgroup.is_empty() {
-            sleep(EMPTY_LOOK).await;
-        }
-    };
-    let limit = timeout(EMPTY_LIMIT, empty).await;
-    limit.map_err(|_| EngineError::Failed(format!("processes of container {id} survived its init")))
-}
-
-async fn sample_by_api(docker: &Docker, name: &str) -> Sample {
-    let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
-    let mut stats = docker.stats(name, Some(options));
-    let Ok(Some(Ok(stats))) = timeout(KILL_LIMIT, stats.next()).await else { return Sample::default() };
-    let cpu_ns = stats.cpu_stats.and_then(|c| c.cpu_usage).and_then(|u| u.total_usage).unwrap_or_default();
-    let memory = stats.memory_stats.and_then(|m| m.max_usage.or(m.usage)).unwrap_or_default();
-    let usage = Usage { wall_ms: 0, cpu_ms: cpu_ns / 1_000_000, peak_memory_bytes: memory, ..Usage::default() };
-    Sample { usage, oom_killed: false }
+/// The first process of a container that runs.
+pub(super) fn init_of(there: &ContainerInspectResponse) -> Option<i32> {
+    i32::try_from(there.state.as_ref()?.pid?).ok().filter(|pid| *pid > 0)
 }
 
 /// Removes a container, killing what runs in it. One that is gone, or on its way out, is fine.

@@ -89,15 +89,31 @@ impl DockerEngine {
             tree: kind.tree.clone(),
             patience_s,
         };
-        let options = CreateContainerOptionsBuilder::default().name(&waiting_name(id)).build();
+        let name = waiting_name(id);
+        let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let created = client.docker.create_container(Some(options), template::container(&shape, &flavour)).await;
         let container = created.map_err(|e| asked("create a container", &e))?.id;
-        if let Err(e) = client.docker.start_container(&container, None).await {
-            // Best effort: what is left is found again by its label.
-            let _ = run::remove_container(&client.docker, &container).await;
-            return Err(asked("start a container", &e));
+        let begun = async {
+            let started = client.docker.start_container(&container, None).await;
+            started.map_err(|e| asked("start a container", &e))?;
+            // Now, while nobody waits for it: its job then need not.
+            run::compared(&client, &container, &name, &shape, &flavour).await
+        };
+        match begun.await {
+            Ok(there) => Ok(Warm {
+                id: id.to_owned(),
+                container,
+                made_in: dir.to_path_buf(),
+                limits: kind.limits.clone(),
+                patience_s,
+                checked: run::init_of(&there),
+            }),
+            Err(e) => {
+                // Best effort: what is left is found again by its label.
+                let _ = run::remove_container(&client.docker, &container).await;
+                Err(e)
+            }
         }
-        Ok(Warm { id: id.to_owned(), container, made_in: dir.to_path_buf(), limits: kind.limits.clone(), patience_s })
     }
 
     /// homied: gives a waiting container the name of the job it is for now. The engine keeps names unique, so an assignment
@@ -149,12 +165,18 @@ pub(super) fn shape(launch: &JobLaunch, warm: &Warm, image: &str) -> Shape {
     }
 }
 
+/// Whether a waiting container has the limits of its job already.
+pub(super) fn has_limits(launch: &JobLaunch, warm: &Warm) -> bool {
+    let changeable = |l: &Limits| (l.memory_bytes, l.cpu_millis, l.pids);
+    changeable(&launch.limits) == changeable(&warm.limits)
+}
+
 /// Gives a waiting container the limits of its job, where they are others.
 pub(super) async fn set_limits(client: &Client, launch: &JobLaunch, warm: &Warm) -> Result<(), EngineError> {
-    let (now, then) = (&launch.limits, &warm.limits);
-    if (now.memory_bytes, now.cpu_millis, now.pids) == (then.memory_bytes, then.cpu_millis, then.pids) {
+    if has_limits(launch, warm) {
         return Ok(());
     }
+    let now = &launch.limits;
     let body = ContainerUpdateBody {
         memory: Some(template::memory(now)),
         memory_swap: Some(template::memory(now)),

@@ -38,10 +38,16 @@ pub(super) enum Report {
     Ended(i32),
 }
 
+/// The supervisor has done its part.
+pub(super) const GO: u8 = b'g';
+/// It has, but nothing limits the job's memory.
+pub(super) const GO_UNLIMITED: u8 = b'u';
+
 /// The descriptors init gets. Everything else it inherits is closed.
 #[derive(Debug)]
 pub(super) struct Wires {
-    /// A byte when the supervisor has mapped ids, another when it has set limits; hung up when it is gone.
+    /// [`GO`] when the supervisor has mapped ids, and again when it has set limits ([`GO_UNLIMITED`] if memory has none);
+    /// hung up when it is gone.
     pub(super) go: OwnedFd,
     /// Where [`Report`]s go.
     pub(super) report: OwnedFd,
@@ -52,8 +58,8 @@ pub(super) struct Wires {
 }
 
 /// Runs as init; never returns.
-pub(super) fn run(launch: &JobLaunch, wires: &Wires, memory_is_limited: bool) -> ! {
-    let failed = match prepare(launch, &wires.go, memory_is_limited).map_err(|e| Report::Jail(e.to_string())) {
+pub(super) fn run(launch: &JobLaunch, wires: &Wires) -> ! {
+    let failed = match prepare(launch, &wires.go).map_err(|e| Report::Jail(e.to_string())) {
         Ok(filter) => match start(launch, &filter, wires) {
             Ok(job) => {
                 tell(&wires.report, &Report::Started);
@@ -78,7 +84,7 @@ fn tell(to: impl AsFd, report: &Report) {
     }
 }
 
-fn prepare(launch: &JobLaunch, go: &OwnedFd, memory_is_limited: bool) -> io::Result<BpfProgram> {
+fn prepare(launch: &JobLaunch, go: &OwnedFd) -> io::Result<BpfProgram> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     sys::default_signals()?;
     wait_for_byte(go)?;
@@ -86,16 +92,17 @@ fn prepare(launch: &JobLaunch, go: &OwnedFd, memory_is_limited: bool) -> io::Res
     let what = |what: &'static str| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
     sys::loopback_up().map_err(what("loopback interface"))?;
     root::enter(launch).map_err(what("file system"))?;
-    let filter = seccomp::program(memory_is_limited).map_err(io::Error::other)?;
-    // Moving into control groups takes the kernel longer than all of the above; both went on at the same time.
-    wait_for_byte(go)?;
-    Ok(filter)
+    // Making control groups and moving into them takes the kernel as long as all of the above; both went on at the same
+    // time.
+    let memory_is_limited = wait_for_byte(go)? == GO;
+    seccomp::program(memory_is_limited).map_err(io::Error::other)
 }
 
-fn wait_for_byte(go: &OwnedFd) -> io::Result<()> {
-    match nix::unistd::read(go, &mut [0])? {
+fn wait_for_byte(go: &OwnedFd) -> io::Result<u8> {
+    let mut byte = [0];
+    match nix::unistd::read(go, &mut byte)? {
         0 => Err(io::Error::other("the supervisor gave up")),
-        _ => Ok(()),
+        _ => Ok(byte[0]),
     }
 }
 

@@ -86,8 +86,8 @@ impl Engine for NativeEngine {
 
     async fn start(&self, launch: &JobLaunch) -> Result<Started<NativeJob>, EngineError> {
         let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
-        let mut group =
-            Group::create(&Hierarchies::discover(), &group_parent(&launch.node), &launch.name(), &launch.limits);
+        let places = Hierarchies::discover();
+        let mut group = Group::unified(&places, &group_parent(&launch.node), &launch.name());
         let (out, stdout) = output_pipe(launch).map_err(failed("pipe"))?;
         let (err, stderr) = output_pipe(launch).map_err(failed("pipe"))?;
         let (news, report) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe")(e.into()))?;
@@ -104,13 +104,13 @@ impl Engine for NativeEngine {
             Cloned::Child => {
                 // The writing end must live in the supervisor alone, or its death would not be noticed.
                 drop((release, news));
-                child::run(launch, &wires, group.limits_memory())
+                child::run(launch, &wires)
             }
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
         drop(wires);
-        let mut job = NativeJob::new(pid, pidfd, news, release, group, launch).map_err(failed("process"))?;
-        match job.begin(launch, rootless).await {
+        let mut job = NativeJob::new(pid, pidfd, news, release, group).map_err(failed("process"))?;
+        match job.begin(launch, rootless, &places).await {
             Ok(()) => Ok(Started { stdout: Box::new(out), stderr: Box::new(err), job }),
             Err(e) => {
                 job.kill().await?;
@@ -159,24 +159,27 @@ pub struct NativeJob {
 }
 
 impl NativeJob {
-    fn new(pid: i32, pidfd: OwnedFd, news: OwnedFd, release: OwnedFd, group: Group, l: &JobLaunch) -> io::Result<Self> {
-        let watch = watch::Watch::new((!group.limits_memory()).then_some(l.limits.memory_bytes));
+    fn new(pid: i32, pidfd: OwnedFd, news: OwnedFd, release: OwnedFd, group: Group) -> io::Result<Self> {
         let news = BufReader::new(pipe::Receiver::from_owned_fd(news)?);
+        let watch = watch::Watch::new(None);
         Ok(Self { pid, pidfd: sys::watch(pidfd)?, news, release, group, watch, reaped: None })
     }
 
-    async fn begin(&mut self, launch: &JobLaunch, rootless: bool) -> Result<(), EngineError> {
+    async fn begin(&mut self, launch: &JobLaunch, rootless: bool, places: &Hierarchies) -> Result<(), EngineError> {
         let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
         if rootless {
             map_ids(self.pid, launch).map_err(failed("user namespace"))?;
         }
-        let go = || nix::unistd::write(&self.release, b"g").map_err(|e| failed("jail")(e.into()));
-        go()?;
+        let go = |release: &OwnedFd, byte| nix::unistd::write(release, &[byte]).map_err(|e| failed("jail")(e.into()));
+        go(&self.release, child::GO)?;
+        self.group.complete(places, &group_parent(&launch.node), &launch.name(), &launch.limits);
+        let limited = self.group.limits_memory();
+        self.watch = watch::Watch::new((!limited).then_some(launch.limits.memory_bytes));
         self.group.add(self.pid).map_err(failed("control group"))?;
         if let Err(e) = watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis) {
             tracing::debug!(error = %e, "processors not limited");
         }
-        go()?;
+        go(&self.release, if limited { child::GO } else { child::GO_UNLIMITED })?;
         let mut line = String::new();
         let read = tokio::time::timeout(START_LIMIT, self.news.read_line(&mut line)).await;
         let read = read.map_err(|_| EngineError::Failed("the jail was not ready in 30 s".into()))?;
@@ -187,6 +190,22 @@ impl NativeJob {
             Ok(Report::Jail(why)) => Err(EngineError::Failed(format!("the jail could not be built: {why}"))),
             Ok(Report::Ended(_)) | Err(_) => Err(EngineError::Failed("the jail ended before the program".into())),
         }
+    }
+
+    /// `usage` as counted so far, completed by what the kernel said at the end.
+    fn usage_of(&self, mut usage: Usage) -> Usage {
+        if let Some(reaped) = self.reaped {
+            if usage.io_read_bytes == 0 && usage.io_write_bytes == 0 {
+                (usage.io_read_bytes, usage.io_write_bytes) = (reaped.read, reaped.written);
+            }
+            if usage.cpu_ms == 0 {
+                usage.cpu_ms = reaped.cpu.as_millis() as u64;
+            }
+            if usage.peak_memory_bytes == 0 {
+                usage.peak_memory_bytes = reaped.peak_memory;
+            }
+        }
+        usage
     }
 
     /// What could not be limited, and why.
@@ -235,8 +254,9 @@ impl EngineJob for NativeJob {
         } else {
             End::Signaled(libc::WTERMSIG(status))
         };
-        let out_of_memory = self.watch.killed() || self.group.out_of_memory_kills() > 0;
-        Ok(Ended { end, out_of_memory, usage: self.usage().await })
+        let seen = self.meter().read();
+        let out_of_memory = self.watch.killed() || seen.out_of_memory_kills > 0;
+        Ok(Ended { end, out_of_memory, usage: self.usage_of(seen.usage) })
     }
 
     async fn kill(&mut self) -> Result<(), EngineError> {
@@ -267,19 +287,7 @@ impl EngineJob for NativeJob {
     }
 
     async fn usage(&mut self) -> Usage {
-        let mut usage = self.meter().read().usage;
-        if let Some(reaped) = self.reaped {
-            if usage.io_read_bytes == 0 && usage.io_write_bytes == 0 {
-                (usage.io_read_bytes, usage.io_write_bytes) = (reaped.read, reaped.written);
-            }
-            if usage.cpu_ms == 0 {
-                usage.cpu_ms = reaped.cpu.as_millis() as u64;
-            }
-            if usage.peak_memory_bytes == 0 {
-                usage.peak_memory_bytes = reaped.peak_memory;
-            }
-        }
-        usage
+        self.usage_of(self.meter().read().usage)
     }
 
     async fn remove(self) -> Result<Afterwards, EngineError> {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::lacking;
 use super::{NativeEngine, files, root};
-use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId, Limits};
+use crate::model::{EngineKind, EngineOffer, Epoch, Isolation, JobId, Lack, Limits};
 use crate::sandbox::engine::{End, Engine, EngineError, EngineJob, JobLaunch, Ready};
 
 /// The word on homied's command line.
@@ -26,6 +27,7 @@ const NO_LANDLOCK: &str = "no Landlock (Linux 5.13, and `landlock` in the kernel
 struct Answer {
     error: Option<String>,
     warnings: Vec<String>,
+    lacks: Vec<Lack>,
 }
 
 /// Tries the engine below `jobs_dir`.
@@ -45,8 +47,9 @@ pub(super) async fn ask(exe: &Path, jobs_dir: &Path) -> Result<Ready, EngineErro
         None => Ok(Ready {
             offer: EngineOffer {
                 kind: EngineKind::Native,
-                isolation: Isolation::Namespace,
+                isolation: Isolation::Namespace.without(&answer.lacks),
                 envs: vec!["base".to_owned()],
+                lacks: answer.lacks,
             },
             images: BTreeMap::new(),
             warnings: answer.warnings,
@@ -60,13 +63,18 @@ pub(super) async fn ask(exe: &Path, jobs_dir: &Path) -> Result<Ready, EngineErro
 pub(in crate::sandbox) fn main(jobs_dir: &Path) -> ExitCode {
     let answer = match attempt(jobs_dir) {
         Ok(mut warnings) => {
+            let mut lacks: Vec<Lack> = warnings.iter().filter_map(|line| lacking(line)).collect();
+            if !nix::unistd::geteuid().is_root() {
+                lacks.push(Lack::OwnUser);
+            }
             // The last thing this process does with files.
             if !files::kernel_has_it() {
                 warnings.push(NO_LANDLOCK.to_owned());
+                lacks.push(Lack::Landlock);
             }
-            Answer { error: None, warnings }
+            Answer { error: None, warnings, lacks }
         }
-        Err(e) => Answer { error: Some(e.to_string()), warnings: vec![] },
+        Err(e) => Answer { error: Some(e.to_string()), warnings: vec![], lacks: vec![] },
     };
     match serde_json::to_string(&answer) {
         Ok(line) => {

@@ -232,6 +232,12 @@ async fn steps(
     lines: &mut Lines,
     progress: &ProgressSink,
 ) -> Result<(), BuildFailure> {
+    if !engine.keeps_steps_in().await.map_err(|e| failed(&e))? {
+        let why = "Podman's builder gives steps this machine's own network, so Dockerfiles and distribution packages are \
+                   not built with it";
+        return Err(BuildFailure::new(FailedBuild::Cannot, why)
+            .hint("build it on a machine with Docker; python and requirements alone are built here, too"));
+    }
     let index = Index::of_this_process().map_err(|e| BuildFailure::new(FailedBuild::Network, e))?;
     let jail = Jail { dir: order.dir.join(ROAD), engine: EngineKind::Docker, image: Some(base(host).await?) };
     jail.prepare(vec![]).await?;

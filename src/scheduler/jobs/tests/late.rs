@@ -28,6 +28,49 @@ fn at_mike_too() -> Job {
     job
 }
 
+/// The worker is there, and tells that it has lost the job.
+fn lost(epoch: u32) -> HostedStatus {
+    let why = "its supervisor was killed".to_owned();
+    HostedStatus { outcome: Some(Outcome::Lost { message: why }), ..status(epoch, HostedState::Done) }
+}
+
+#[test]
+fn a_worker_that_lost_the_job_says_why_once_its_output_is_here_and_another_one_gets_it() {
+    let mut job = running();
+    assert_eq!(job.on(Input::Reported(lost(1)), at(4)), [Intent::Persist, Intent::Announce]);
+    let intents = job.on(Input::Followed(Ok(7)), at(5));
+    let said = |i: &Intent| matches!(i, Intent::Note(n) if n.contains("raj: lost (its supervisor was killed)"));
+    assert!(intents.iter().any(said), "{intents:?}");
+    assert!(intents.contains(&Intent::Abandon(RAJ, Epoch(1))) && intents.contains(&Intent::Rank), "{intents:?}");
+    assert_eq!(job.record().state, JobState::Queued);
+
+    let mut once = record();
+    once.spec.at_most_once = true;
+    let mut job = Job::new(once);
+    job.on(Input::Start, at(0));
+    job.on(Input::Ranked(both()), at(0));
+    job.on(Input::Answered(Ok(status(1, HostedState::Running))), at(0));
+    job.on(Input::Reported(lost(1)), at(4));
+    job.on(Input::Followed(Ok(7)), at(5));
+    assert_eq!(ended(&job), &Outcome::Lost { message: "raj: its supervisor was killed".into() });
+}
+
+#[test]
+fn a_worker_that_comes_back_without_the_job_has_no_result_that_could_be_the_first() {
+    let mut job = at_mike_too();
+    let intents = job.on(Input::Back(Epoch(1), Ok(lost(1))), at(300_000));
+    assert!(intents.contains(&Intent::Abandon(RAJ, Epoch(1))), "{intents:?}");
+    assert!(!intents.iter().any(|i| matches!(i, Intent::Collect(..))), "{intents:?}");
+    assert_eq!(job.record().epoch, Epoch(2));
+    // Found only when everything was asked for.
+    let mut job = at_mike_too();
+    let mut brought = complete(1, 0);
+    brought.status = lost(1);
+    let intents = job.on(Input::Late(Epoch(1), Ok(Box::new(brought))), at(300_000));
+    assert!(intents.contains(&Intent::Abandon(RAJ, Epoch(1))), "{intents:?}");
+    assert!(!job.record().is_terminal());
+}
+
 #[test]
 fn the_result_of_a_worker_that_comes_back_wins_while_the_next_one_still_runs() {
     let mut job = at_mike_too();

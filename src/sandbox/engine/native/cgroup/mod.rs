@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use crate::model::Limits;
+use crate::model::{Lack, Limits};
 use crate::sandbox::engine::Meter;
 
 pub(super) use place::{Hierarchies, settle};
@@ -36,18 +36,42 @@ struct Dir {
 }
 
 /// The controllers a job needs, and what is missing without them.
-const WANTED: [(&str, &str); 3] =
-    [("memory", "memory limit"), ("cpu", "processor limit"), ("pids", "limit of processes")];
+const WANTED: [(&str, &str, Lack); 3] = [
+    ("memory", "memory limit", Lack::Memory),
+    ("cpu", "processor limit", Lack::Cpu),
+    ("pids", "limit of processes", Lack::Pids),
+];
+
+/// What a line of [`Group::missing`] speaks of.
+pub(super) fn lacking(missing: &str) -> Option<Lack> {
+    WANTED.into_iter().find(|(_, what, _)| missing.starts_with(&format!("no {what}:"))).map(|(.., lack)| lack)
+}
 
 impl Group {
-    /// Makes the group `name` below `parent` (a name too) and writes the limits. What cannot be limited is listed in
-    /// `missing`: an unprivileged user often gets no groups at all.
-    pub(super) fn create(places: &Hierarchies, parent: &str, name: &str, limits: &Limits) -> Self {
+    /// Makes the group `name` below `parent` (a name too) in version 2 only, where a process can be born into it; no limit
+    /// is written. [`Group::complete`] does the rest.
+    pub(super) fn unified(places: &Hierarchies, parent: &str, name: &str) -> Self {
         let mut group = Self { dirs: vec![], missing: vec![] };
-        for base in places.bases() {
+        group.make(places.bases().filter(|base| base.unified), parent, name);
+        group
+    }
+
+    /// Makes it everywhere else and writes the limits. What cannot be limited is listed in `missing`: an unprivileged user
+    /// often gets no groups at all.
+    pub(super) fn complete(&mut self, places: &Hierarchies, parent: &str, name: &str, limits: &Limits) {
+        self.make(places.bases().filter(|base| !base.unified), parent, name);
+        for (controller, what, _) in WANTED {
+            if let Err(e) = self.limit(controller, limits) {
+                self.missing.push(format!("no {what}: {e}"));
+            }
+        }
+    }
+
+    fn make<'a>(&mut self, bases: impl Iterator<Item = &'a place::Base>, parent: &str, name: &str) {
+        for base in bases {
             let path = base.dir.join(parent).join(name);
             match create_below(base, parent, name) {
-                Ok(()) => group.dirs.push(Dir {
+                Ok(()) => self.dirs.push(Dir {
                     path,
                     controllers: base.controllers.clone(),
                     unified: base.unified,
@@ -56,12 +80,6 @@ impl Group {
                 Err(e) => tracing::debug!(path = %path.display(), error = %e, "no control group"),
             }
         }
-        for (controller, what) in WANTED {
-            if let Err(e) = group.limit(controller, limits) {
-                group.missing.push(format!("no {what}: {e}"));
-            }
-        }
-        group
     }
 
     fn dir(&self, controller: &str) -> Option<&Dir> {
@@ -145,11 +163,6 @@ impl Group {
     /// Whether the kernel accounts the job's memory here.
     pub(super) fn limits_memory(&self) -> bool {
         self.dir("memory").is_some()
-    }
-
-    /// How often the kernel killed in it for its memory limit.
-    pub(super) fn out_of_memory_kills(&self) -> u64 {
-        self.meter(0).read().out_of_memory_kills
     }
 
     /// Where the kernel counts what the processes below `init` use.
@@ -268,6 +281,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_missing_is_told_to_others_by_its_kind() {
+        let places = Hierarchies::default();
+        let mut group = Group::unified(&places, "homie", "x");
+        group.complete(&places, "homie", "x", &Limits::default());
+        let missing = group.missing;
+        let told: Vec<Lack> = missing.iter().filter_map(|line| lacking(line)).collect();
+        assert_eq!(told, [Lack::Memory, Lack::Cpu, Lack::Pids], "{missing:?}");
+        assert_eq!(lacking("no python3 in /usr/bin"), None);
+    }
+
+    #[test]
     fn version_2_files_get_the_limits() {
         let dir = tempfile::tempdir().expect("tempdir");
         let group = Group {
@@ -280,7 +304,7 @@ mod tests {
             missing: vec![],
         };
         let limits = Limits { cpu_millis: 1500, memory_bytes: 1 << 20, ..Limits::default() };
-        for (controller, _) in WANTED {
+        for (controller, ..) in WANTED {
             group.limit(controller, &limits).expect("written");
         }
         let read = |f: &str| fs::read_to_string(dir.path().join(f)).expect("there");

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""What a jail costs a job: native_start.py [--rounds N] [--bin DIR]
+
+In turns, on this machine: the least a jail can be (bare_jail.c: namespaces, a root, control groups) with an overlay and
+without, bubblewrap with the same namespaces, a supervisor with the native engine, and `homie run --local`; each with `true`
+and with `python3 -c pass`. Nothing is asserted. Needs root, cc, bwrap and a release build. `make bench` runs it.
+"""
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from machine import ROOT, Homied, in_turns, job_dir, show
+
+PROGRAMS = (["true"], ["/usr/bin/python3", "-c", "pass"])
+# What the native engine shows a job of the host, in bubblewrap's words.
+BWRAP = (
+    "bwrap --unshare-all --die-with-parent --new-session --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib"
+    " --symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp"
+).split()
+
+
+def timed(*argv):
+    """Milliseconds from the start of a program to its end."""
+    began = time.perf_counter()
+    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True)
+    return ((time.perf_counter() - began) * 1000,)
+
+
+def groups():
+    """Where a job's control groups are made: a directory a hierarchy in version 1, one in version 2."""
+    top = Path("/sys/fs/cgroup")
+    old = [top / name for name in ("memory", "cpu", "pids") if (top / name / "cgroup.procs").exists()]
+    return ",".join(str(dir / "homie-bench") for dir in old or [top])
+
+
+def supervised(binaries, launch, base, number, command):
+    """From the start of a supervisor to its end, which is after exit.json; the job's directory is there already."""
+    dir = job_dir(launch, base, number, command)
+    taken = timed(binaries / "homied", "__supervise", dir)
+    assert '"code":0' in (dir / "exit.json").read_text(), (dir / "exit.json").read_text()
+    shutil.rmtree(dir)
+    return taken
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
+    args = parser.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="hn"))
+    # What an overlay writes is a matter of the file system below it; memory is the fastest there is.
+    layers = Path(tempfile.mkdtemp(prefix="hn", dir="/dev/shm"))
+    machine = None
+    try:
+        bare = base / "bare_jail"
+        subprocess.run(["cc", "-O2", "-static", "-o", bare, ROOT / "benches" / "bare_jail.c"], check=True)
+        for name in ("up", "scratch", "root"):
+            (layers / name).mkdir()
+        machine = Homied(base, args.bin, "native", 0)
+        launch = machine.launch()
+        for program in PROGRAMS:
+            code = "pass" if program != ["true"] else None
+            rows = {
+                "no jail": lambda n: timed(*program),
+                "bare jail: namespaces, overlay, groups": lambda n: timed(bare, "overlay", layers, groups(), *program),
+                "bare jail without the overlay": lambda n: timed(bare, "bind", layers, groups(), *program),
+                "bwrap --unshare-all (no groups)": lambda n: timed(*BWRAP, *program),
+                "Homie's supervisor": lambda n: supervised(args.bin, launch, base, n, program),
+            }
+            if code:
+                rows["homie run --local, whole"] = lambda n: (machine.run("print(1)")[1],)
+            show(f"{' '.join(program)}, FROM START TO END, milliseconds", in_turns(rows, args.rounds), "whole")
+    finally:
+        if machine:
+            machine.end()
+        shutil.rmtree(layers, ignore_errors=True)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""How fast 100-byte lines get from a job into its file: output_rate.py [--rounds N] [--bin DIR]
+
+In turns, on this machine: a bare pipe copied to a file, then jobs of each engine that answers, measured by the growth of
+their output on the worker. Nothing is asserted. Needs root and a release build. `make bench` runs it.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from machine import ROOT, Homied, in_turns, show, wait_until
+
+LINES = 2_000_000
+TOTAL = LINES * 100
+WRITER = f"import os\nb = (b'{'x' * 99}\\n') * 1000\nfor _ in range({LINES // 1000}): os.write(1, b)"
+PIECE = 64 << 10
+
+
+def bare(base, _number):
+    """MB/s of the same writer over a pipe into a file, copied by a loop of this program's own."""
+    path = base / "bare"
+    with subprocess.Popen([sys.executable, "-c", WRITER], stdout=subprocess.PIPE, bufsize=0) as writer, open(path, "wb", 0) as file:
+        source, target, done, from_, at = writer.stdout.fileno(), file.fileno(), 0, 0, 0.0
+        while piece := os.read(source, PIECE):
+            done += os.write(target, piece)
+            if not from_ and done > TOTAL // 10:
+                from_, at = done, time.perf_counter()
+        rate = (done - from_) / (time.perf_counter() - at) / 1e6
+    path.unlink()
+    return (rate,)
+
+
+def of_job(machine, _number):
+    """MB/s at which a job's output grows on the worker, from its first tenth on."""
+    outputs = machine.home / "jobs"
+    before = set(outputs.glob("*/output"))
+    done = machine.homie("run", "--local", "--detach", "-c", WRITER)
+    assert done.returncode == 0, done
+    path = wait_until(lambda: next(iter(set(outputs.glob("*/output")) - before), None), "output")
+    size = lambda: path.stat().st_size
+    wait_until(lambda: size() > TOTAL // 10, "the first tenth")
+    from_, at = size(), time.perf_counter()
+    wait_until(lambda: size() >= TOTAL, "all lines")
+    rate = (size() - from_) / (time.perf_counter() - at) / 1e6
+    # The submitter's copy is written meanwhile; the next round begins when this one is over.
+    argv = [machine.bin / "homie-ctl", "attach", "last"]
+    subprocess.run(argv, env=machine.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    return (rate,)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
+    args = parser.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="ho"))
+    machines = {}
+    try:
+        rows = {"a pipe, copied to a file": lambda n: bare(base, n)}
+        for number, engine in enumerate(("native", "docker")):
+            machine = machines[engine] = Homied(base, args.bin, engine, number)
+            if machine.homie("run", "--local", "-c", "print(1)").returncode != 0:
+                print(f"left out: the {engine} engine runs no job here")
+                continue
+            rows[f"a job of the {engine} engine"] = lambda n, machine=machine: of_job(machine, n)
+        show(f"100-BYTE LINES FROM A JOB TO ITS FILE ({TOTAL / 1e6:.0f} MB), MB/s", in_turns(rows, args.rounds), "rate")
+    finally:
+        for machine in machines.values():
+            machine.end()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+//! What must be there before a job's supervisor is started: its environment, its directory, a container that waits for it
+//! if there is one, and `launch.json`, which says what to run and is written last.
+
+use super::engine::{JobLaunch, native};
+use super::envs::{Key, for_job};
+use super::error::SandboxError;
+use super::hosted::{ENV, INPUTS};
+use super::life::{Life, blocking};
+use super::supervisor::{LAUNCH, write_json};
+use super::{policy, workspace};
+use crate::link::messages::inputs_pin;
+use crate::model::{HostedState, Outcome};
+
+impl Life {
+    /// Has the environment, makes the directory and says what is to be run; an outcome when that comes to nothing.
+    pub(super) async fn prepare(&mut self) -> Result<Option<Outcome>, SandboxError> {
+        self.set(HostedState::Preparing);
+        let friend = self.base.peer.filter(|peer| peer.to_string() != self.shared.node);
+        let (envs, engine) = (self.shared.envs.clone(), self.grant.engine);
+        match for_job(&envs, &self.base.spec, engine, friend, &mut self.orders, &self.status).await {
+            Ok(held) => self.env = held,
+            Err(outcome) => return Ok(Some(outcome)),
+        }
+        let env: Option<Key> = self.env.as_ref().map(|held| (held.built.digest, held.built.engine));
+        let (uid, gid) = native::job_user();
+        let mut launch = JobLaunch {
+            job: self.base.id,
+            epoch: self.base.epoch,
+            node: self.shared.node.clone(),
+            job_dir: self.dir.clone(),
+            command: self.base.spec.command.clone(),
+            vars: policy::variables(&self.base.spec),
+            env: self.grant.env.clone(),
+            limits: self.grant.limits.clone(),
+            uid,
+            gid,
+            gpus: self.grant.gpus.clone(),
+            engine: self.grant.engine,
+            image: self.env.as_ref().and_then(|held| held.built.image.clone()).or_else(|| self.image.clone()),
+            tree: self.env.as_ref().and_then(|held| held.tree.clone()),
+            warm: None,
+        };
+        let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
+        let pin = inputs_pin(self.base.id, self.base.epoch);
+        let dir = self.dir.clone();
+        // Left half made by a homied that was killed.
+        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
+        launch.warm = self.shared.pool.take(&launch).await;
+        let warm = launch.warm.clone();
+        let filled = blocking(move || {
+            let dir = &launch.job_dir;
+            let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
+            let work = launch.work_dir();
+            match launch.warm {
+                Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
+                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
+            }
+            let list = dir.join(INPUTS);
+            std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
+            if let Some(env) = env {
+                let path = dir.join(ENV);
+                write_json(&path, &env).map_err(SandboxError::io("write", &path))?;
+            }
+            Ok((launch, blobs))
+        });
+        let pool = &self.shared.pool;
+        let (launch, blobs) = match warm {
+            None => filled.await?,
+            Some(warm) => match tokio::join!(filled, pool.dedicate(&warm, self.base.id, self.base.epoch)) {
+                (Ok(filled), true) => filled,
+                (Ok((launch, blobs)), false) => (JobLaunch { warm: None, ..launch }, blobs),
+                (Err(e), named) => {
+                    if named {
+                        pool.discard(warm).await;
+                    }
+                    return Err(e);
+                }
+            },
+        };
+        blocking(move || {
+            if launch.warm.is_none() {
+                // Of a container that was to be its own.
+                workspace::remove(&launch.job_dir.join("ctl"))?;
+            }
+            // Not before the container has the job's name: a homied that comes after a crash destroys those without one.
+            let path = launch.job_dir.join(LAUNCH);
+            write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
+            // The copy is complete: the store may forget its own.
+            Ok(blobs.unpin(&pin)?)
+        })
+        .await?;
+        Ok(None)
+    }
+}
