@@ -31,6 +31,8 @@ pub mod mailbox;
 #[cfg(feature = "daemon")]
 pub mod monitor;
 #[cfg(feature = "daemon")]
+pub mod net;
+#[cfg(feature = "daemon")]
 pub mod pipe;
 #[cfg(feature = "daemon")]
 pub mod registry;

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use ring::{hkdf, hmac, pbkdf2};
 
+use crate::model::TOKEN_SECRET_BYTES;
 pub use crate::model::{generate_secret, is_weak};
 
 /// Rounds of PBKDF2: the OWASP figure of 2023 for HMAC-SHA256, 112 ms of one core when measured. A guess at a recorded
@@ -15,6 +16,8 @@ pub use crate::model::{generate_secret, is_weak};
 const ROUNDS: u32 = 600_000;
 /// Names this derivation; a change of it is another group.
 const LABEL: &[u8] = b"homie/v1";
+/// The same for tokens, so that nothing made for one can be used for the other.
+const TOKEN_LABEL: &[u8] = b"homie/v1/token";
 
 /// A secret. Its debug form is masked and it has no display form, so it cannot slip into a log.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -49,6 +52,8 @@ pub struct GroupKeys {
     beat: hmac::Key,
     gate: hmac::Key,
     proof: hmac::Key,
+    secret: Secret,
+    group: String,
 }
 
 impl GroupKeys {
@@ -63,14 +68,34 @@ impl GroupKeys {
         let mut stretched = [0; 32];
         let rounds = NonZeroU32::new(ROUNDS).unwrap_or(NonZeroU32::MIN);
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, secret.reveal().as_bytes(), &mut stretched);
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, LABEL).extract(&stretched);
+        Self::expand(&stretched, LABEL, secret.clone(), group)
+    }
+
+    /// The keys that the holder of an invitation shares with whoever gave it. Its secret has 128 bits, so nothing needs
+    /// to be slow.
+    pub fn of_token(secret: &[u8; TOKEN_SECRET_BYTES]) -> Self {
+        Self::expand(secret, TOKEN_LABEL, Secret::default(), "")
+    }
+
+    fn expand(stretched: &[u8], label: &[u8], secret: Secret, group: &str) -> Self {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, label).extract(stretched);
         let key = |name: &str| match extracted.expand(&[name.as_bytes()], hmac::HMAC_SHA256) {
             Ok(okm) => hmac::Key::from(okm),
             // 32 bytes are asked for and HKDF gives up to 8,160, so ring cannot refuse; should it ever, no two
             // machines may agree on a key by accident.
-            Err(_) => hmac::Key::new(hmac::HMAC_SHA256, &[&stretched[..], name.as_bytes()].concat()),
+            Err(_) => hmac::Key::new(hmac::HMAC_SHA256, &[stretched, name.as_bytes()].concat()),
         };
-        Self { beat: key("beat"), gate: key("gate"), proof: key("proof") }
+        Self { beat: key("beat"), gate: key("gate"), proof: key("proof"), secret, group: group.to_owned() }
+    }
+
+    /// The secret they were made of; empty for those of a token.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The group they are for.
+    pub fn group(&self) -> &str {
+        &self.group
     }
 
     /// The authentication code of a heartbeat.

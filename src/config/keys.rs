@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::direct;
 use super::proxy;
-use super::settings::{EngineChoice, Settings};
+use super::settings::{EngineChoice, Listen, Settings};
 use super::shape::{Arity, Given};
 use crate::model::{LEAST_MEMORY, parse_cpus, parse_duration, parse_size_from, visible_controls};
 use crate::secret::Secret;
@@ -88,6 +88,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     one!("engine", set_engine, |s| json!(s.engine.as_str())),
     one!("min_isolation", |s, v| v.parse().map(|v| s.min_isolation = v), |s| json!(s.min_isolation.as_str())),
+    one!("listen", set_listen, |s| json!(s.listen.as_str())),
     one!("broadcast", |s, v| truth(v).map(|v| s.broadcast = v), |s| json!(s.broadcast)),
     one!("store_limit", |s, v| size(v, 1 << 20).map(|v| s.store_bytes = v), |s| show_size(s.store_bytes)),
     one!("bandwidth_limit", |s, v| rate(v).map(|v| s.bandwidth_bytes = v), |s| match s.bandwidth_bytes {
@@ -146,6 +147,15 @@ fn set_secret(s: &mut Settings, text: &str) -> Result<(), String> {
         return Err(format!("a secret is one line of at most {MAX_SECRET} bytes; `homie setup` makes one"));
     }
     s.group_secret = Secret::new(text);
+    Ok(())
+}
+
+fn set_listen(s: &mut Settings, text: &str) -> Result<(), String> {
+    s.listen = match text {
+        "private" => Listen::Private,
+        "all" => Listen::All,
+        _ => return Err(format!("{:?} is neither private nor all", excerpt(text))),
+    };
     Ok(())
 }
 

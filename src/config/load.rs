@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::ConfigError;
 use super::file;
 use super::keys;
+use super::rotation;
 use super::settings::Settings;
 use super::shape::{Given, parse};
 use crate::paths::Places;
@@ -66,7 +67,7 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let mut warnings = Vec::new();
     let text = file::read(&places.config, &mut warnings)?;
-    layers(&places.config, &text, host_name, env, flags, warnings)
+    layers(&places.config, &places.state, &text, host_name, env, flags, warnings)
 }
 
 /// The settings of a file with this text, for the fuzzer.
@@ -75,7 +76,7 @@ pub fn load(
 /// As [`load`].
 #[cfg(fuzzing)]
 pub fn from_text(text: &str) -> Result<Loaded, ConfigError> {
-    layers(Path::new("config.yaml"), text, "host", [], &[], Vec::new())
+    layers(Path::new("config.yaml"), Path::new("/nonexistent"), text, "host", [], &[], Vec::new())
 }
 
 /// A value and where it came from.
@@ -83,6 +84,7 @@ type Layer = BTreeMap<&'static str, (Given, String)>;
 
 fn layers(
     path: &Path,
+    state: &Path,
     text: &str,
     host_name: &str,
     env: impl IntoIterator<Item = (String, String)>,
@@ -107,6 +109,11 @@ fn layers(
                 problem,
             })?;
         }
+    }
+    if let Some(origin) = rotation::apply(state, &mut settings)?
+        && let Some((_, whence)) = given.get_mut("group_secret")
+    {
+        *whence = origin;
     }
     if let Some(weakness) = weakness(&settings) {
         row_warnings.insert("group_secret", weakness.clone());

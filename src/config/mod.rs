@@ -10,6 +10,7 @@ mod file;
 mod keys;
 mod load;
 mod proxy;
+mod rotation;
 mod settings;
 mod shape;
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub use error::ConfigError;
 pub use load::from_text;
 pub use load::{Loaded, host_name, load};
 pub use proxy::{Destination, Exit, ProxyChoice, ProxyRule, without_login};
-pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Settings};
+pub use rotation::{News, Owed, Rotation, Verdict};
+pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Listen, Settings};

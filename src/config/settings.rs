@@ -25,10 +25,14 @@ pub struct Settings {
     pub group: String,
     /// The shared secret; empty means: not set up yet, this machine stays alone.
     pub group_secret: Secret,
+    /// The group's secrets of before, if somebody was put out of it: who still has one is of the same group.
+    pub previous_secrets: Vec<Secret>,
     /// UDP port of heartbeats.
     pub discovery_port: u16,
     /// TCP port of links.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// Caps of a hosted job.
     pub limits: Limits,
     /// Whether a GPU may be given to more than one job at a time.
@@ -76,6 +80,26 @@ pub const DEFAULT_DISCOVERY_PORT: u16 = 5555;
 /// TCP port of links, as in the sources; also that of a direct peer given without one.
 pub const DEFAULT_WORKER_PORT: u16 = 5556;
 
+/// On which addresses links are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listen {
+    /// Private ones, link-local ones, those of a tailnet, and this machine itself.
+    #[default]
+    Private,
+    /// Every one, also those that the internet reaches.
+    All,
+}
+
+impl Listen {
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::All => "all",
+        }
+    }
+}
+
 impl EngineChoice {
     /// The word in the file.
     pub fn as_str(self) -> &'static str {
@@ -108,8 +132,10 @@ impl Settings {
             name: host_name.to_owned(),
             group: DEFAULT_GROUP.to_owned(),
             group_secret: Secret::default(),
+            previous_secrets: Vec::new(),
             discovery_port: DEFAULT_DISCOVERY_PORT,
             worker_port: DEFAULT_WORKER_PORT,
+            listen: Listen::default(),
             limits: Limits::default(),
             gpu_share: false,
             // At the default limits two jobs take 4 cores and 8 GiB, what a common laptop can spare.

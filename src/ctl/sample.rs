@@ -62,6 +62,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         linked: true,
         heard_ms_ago: 800,
         clock_skew_ms: Some(12),
+        roles: crate::model::Roles::default(),
         facts: facts(),
     };
     let mike = PeerView {
@@ -72,6 +73,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         version: String::new(),
         linked: false,
         clock_skew_ms: None,
+        roles: crate::model::Roles::default(),
         facts: Facts {
             cores: 4,
             cpu_percent: 12,
@@ -108,6 +110,8 @@ pub(crate) fn status() -> StatusView {
         discovery_error: None,
         worker_port: 5556,
         worker_error: None,
+        worker_at: vec![],
+        worker_not_at: vec![],
         engine_error: None,
         peers_online: 2,
         jobs_sent: 1,

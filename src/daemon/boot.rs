@@ -132,6 +132,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         boot,
         worker_port: settings.worker_port,
         direct: settings.direct.clone(),
+        state: places.state.clone(),
+        listen: settings.listen,
         proxy: settings.proxy.clone(),
         proxy_rules: settings.proxy_rules.clone(),
         bandwidth: settings.bandwidth_bytes,
@@ -174,6 +176,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
             discovery_port: settings.discovery_port,
             worker_port: settings.worker_port,
             broadcast: settings.broadcast,
+            listen: settings.listen,
         },
         id: identity.peer(),
         facts: facts.clone(),
@@ -192,9 +195,14 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         remove_direct: link.clone().recipient(),
         direct: link.clone().recipient(),
         listening: link.clone().recipient(),
+        listening_at: link.clone().recipient(),
         pins: registry.clone().recipient(),
         trust: registry.clone().recipient(),
+        set_roles: registry.clone().recipient(),
         greet: link.clone().recipient(),
+        invite: link.clone().recipient(),
+        join: link.clone().recipient(),
+        kick: link.clone().recipient(),
         link_self: link.clone().recipient(),
         registry_self: registry.clone().recipient(),
         discovery_error: discovery.clone().recipient(),
@@ -245,6 +253,8 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         shutdown: shutdown_tx,
     };
     let ipc = ipc::start(parts, socket);
+    // The other back edge: a new secret of the group is for every room.
+    ask(&link, link::messages::ConnectIpc { reload: ipc.clone().recipient() }, Duration::from_secs(5)).await?;
     tracing::info!(name = %settings.name, id = %identity.peer(), socket = %places.socket.display(), "homied is up");
 
     let house = House { discovery, ipc: ipc.clone(), scheduler, sandbox, link, history };

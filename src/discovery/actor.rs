@@ -160,7 +160,7 @@ async fn run(
     tasks.spawn(herald::tell(heard, Arc::clone(&soon), registry, link));
     if says.broadcast {
         let beacon = Beacon { peer: id, boot: says.boot, name: says.name, worker_port: says.worker_port, key, seq: 0 };
-        Voice { network, socket, port, keys, beacon, facts, soon, trouble }.run(stop).await;
+        Voice { network, socket, port, listen: says.listen, keys, beacon, facts, soon, trouble }.run(stop).await;
     } else {
         trouble.send_replace(Some(SilenceError::SwitchedOff.to_string()));
         let _ = stop.await;
@@ -287,7 +287,15 @@ mod tests {
             let registry = crate::registry::start(own).expect("starts");
             let (link, greets) = probe(|_: &Greet| ());
             let worker_port = 1000 + u16::from(number);
-            let says = StartDiscovery { keys, boot, name, discovery_port: port, worker_port, broadcast: true };
+            let says = StartDiscovery {
+                keys,
+                boot,
+                name,
+                discovery_port: port,
+                worker_port,
+                broadcast: true,
+                listen: crate::config::Listen::Private,
+            };
             let discovery = start(DiscoveryParts { says, id, facts, registry: registry.clone().recipient(), link });
             Self { number, registry, discovery, greets, _facts: facts_tx, _state: state }
         }

@@ -1,5 +1,6 @@
 //! Words discovery understands.
 
+use crate::config::Listen;
 use crate::mailbox::Word;
 use crate::model::BootId;
 use crate::secret::GroupKeys;
@@ -38,6 +39,8 @@ pub struct StartDiscovery {
     pub worker_port: u16,
     /// Whether to beat, or only to listen.
     pub broadcast: bool,
+    /// On which networks to beat.
+    pub listen: Listen,
 }
 
 /// Sends the goodbye beat and closes the socket.

@@ -1,6 +1,6 @@
 //! The task that says that this machine is there.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot, watch};
@@ -10,7 +10,9 @@ use super::beacon::{Beacon, Rhythm};
 use super::error::SilenceError;
 use super::interfaces::LOOPBACK;
 use super::network::{Datagrams, Network};
+use crate::config::Listen;
 use crate::model::Facts;
+use crate::net::is_inside;
 use crate::secret::GroupKeys;
 
 /// What the voice needs.
@@ -18,6 +20,8 @@ pub(super) struct Voice<N: Network> {
     pub(super) network: Arc<N>,
     pub(super) socket: Arc<N::Socket>,
     pub(super) port: u16,
+    /// On which networks to beat.
+    pub(super) listen: Listen,
     pub(super) keys: GroupKeys,
     pub(super) beacon: Beacon,
     pub(super) facts: watch::Receiver<Facts>,
@@ -63,7 +67,9 @@ impl<N: Network> Voice<N> {
         let facts = self.facts.borrow().clone();
         let addresses = self.network.broadcast_addresses().map_err(SilenceError::Interfaces)?;
         let mut outcome = Err(SilenceError::NoNetwork);
-        for address in addresses {
+        // A network that strangers share hears nothing of this machine.
+        let heard = |to: &Ipv4Addr| self.listen == Listen::All || is_inside((*to).into());
+        for address in addresses.into_iter().filter(heard) {
             let datagram = self.beacon.datagram(&facts, goodbye, |signed| self.keys.beat_mac(signed));
             let to = SocketAddr::from((address, self.port));
             match self.socket.send_to(&datagram, to).await {

@@ -9,12 +9,14 @@ use crate::blobs::BlobStore;
 use crate::config::{Loaded, Settings};
 use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
-use crate::link::messages::{AddDirect, ChangeSelf, Greet, ListDirect, Listening, RemoveDirect};
+use crate::link::messages::{
+    AddDirect, ChangeSelf, Greet, JoinGroup, KickPeer, ListDirect, Listening, ListeningAt, OpenInvite, RemoveDirect,
+};
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
 use crate::monitor::messages::SetLimits;
 use crate::paths::Places;
-use crate::registry::messages::{self as registry, ListPeers, ListPins, TrustNewKey};
+use crate::registry::messages::{self as registry, ListPeers, ListPins, SetRoles, TrustNewKey};
 use crate::sandbox::messages::{
     BuildEnv, CheckEngines, CreateEnv, EngineTrouble, EngineWarnings, HostedJobs, LimitJob, ListEnvs, LiveJobs,
     RemoveEnv, ShowEnv, TryJails,
@@ -47,12 +49,22 @@ pub struct Outlets {
     pub direct: Outlet<ListDirect>,
     /// Link.
     pub listening: Outlet<Listening>,
+    /// Link.
+    pub listening_at: Outlet<ListeningAt>,
     /// Registry.
     pub pins: Outlet<ListPins>,
     /// Registry.
     pub trust: Outlet<TrustNewKey>,
+    /// Registry.
+    pub set_roles: Outlet<SetRoles>,
     /// Link.
     pub greet: Outlet<Greet>,
+    /// Link.
+    pub invite: Outlet<OpenInvite>,
+    /// Link.
+    pub join: Outlet<JoinGroup>,
+    /// Link.
+    pub kick: Outlet<KickPeer>,
     /// Link.
     pub link_self: Outlet<ChangeSelf>,
     /// Registry.

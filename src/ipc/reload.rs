@@ -45,8 +45,10 @@ impl Standing {
     /// Leaves as who we were and comes back as who we are now. In this order: nobody who hears the hello meets rooms
     /// that do not know of it yet.
     async fn introduce(&mut self, outlets: &Outlets, old: &Settings, new: &Settings) -> Result<(), Refusal> {
-        let same_group = old.group == new.group && old.group_secret == new.group_secret;
-        if !same_group {
+        let same_secret = old.group_secret == new.group_secret;
+        // After somebody was put out, it is the same group with another secret.
+        let same_group = old.group == new.group && (same_secret || new.previous_secrets.contains(&old.group_secret));
+        if !same_group || !same_secret {
             let (secret, group) = (new.group_secret.clone(), new.group.clone());
             self.keys = tokio::task::spawn_blocking(move || GroupKeys::of(&secret, &group))
                 .await
@@ -57,10 +59,11 @@ impl Standing {
         let left = answer(ask_outlet(&outlets.stop_discovery, StopDiscovery, ROOM).await);
         let word = registry::ChangeSelf { name: name.clone(), boot, worker_port, same_group };
         let listed = answer(ask_outlet(&outlets.registry_self, word, ROOM).await);
-        let word = ChangeSelf { keys: keys.clone(), name: name.clone(), boot, worker_port, same_group };
+        let listen = new.listen;
+        let word = ChangeSelf { keys: keys.clone(), name: name.clone(), boot, worker_port, listen, same_group };
         let linked = answer(ask_outlet(&outlets.link_self, word, ROOM).await);
         let (discovery_port, broadcast) = (new.discovery_port, new.broadcast);
-        let word = StartDiscovery { keys, boot, name, discovery_port, worker_port, broadcast };
+        let word = StartDiscovery { keys, boot, name, discovery_port, worker_port, broadcast, listen };
         let heard = answer(ask_outlet(&outlets.start_discovery, word, ROOM).await);
         tracing::info!(name = %new.name, group = %new.group, worker_port, discovery_port, "taken up by a reload");
         left.and(listed).and(linked).and(heard)
@@ -87,5 +90,5 @@ impl Standing {
 
 /// By what others know this machine and hear it.
 fn others_see(s: &Settings) -> impl PartialEq + '_ {
-    (&s.name, &s.group, s.group_secret.reveal(), s.worker_port, s.discovery_port, s.broadcast)
+    (&s.name, &s.group, s.group_secret.reveal(), s.worker_port, s.discovery_port, s.broadcast, s.listen)
 }

@@ -47,6 +47,10 @@ pub(super) fn check(caller: Caller, wanted: &str) -> Result<(), Refusal> {
         | method::DOCTOR => Ok(()),
         method::TRUST
         | method::TRUST_NEW_KEY
+        | method::GROUP_INVITE
+        | method::TRUST_ROLE
+        | method::GROUP_JOIN
+        | method::GROUP_KICK
         | method::PEERS_ADD
         | method::PEERS_REMOVE
         | method::CONFIG
@@ -86,6 +90,10 @@ mod tests {
             method::ENV_REMOVE,
             method::TRUST,
             method::TRUST_NEW_KEY,
+            method::GROUP_INVITE,
+            method::TRUST_ROLE,
+            method::GROUP_JOIN,
+            method::GROUP_KICK,
             method::PEERS_ADD,
             method::PEERS_REMOVE,
             method::CONFIG,

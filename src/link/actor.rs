@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture, SpawnHandle};
 use tokio::task::AbortHandle;
 
 use super::calls;
@@ -15,18 +15,22 @@ use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
 use super::greet::Greetings;
 use super::handle::{Ending, Link};
+use super::join;
 use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
 use super::room::{BackEdges, Me, NO_GROUP, Own, Room, ask, lock, shutting_down};
+use super::rotate;
 use super::secure::Member;
 use super::table::{Change, LinkTable};
 use super::tickets::Tickets;
 use super::tls::Tls;
+use crate::config::Listen;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
 use crate::model::{Digest, HostedStatus, PeerId, Totals, Via};
 use crate::registry::messages::{ListPeers, PeerUnlinked};
 use crate::scheduler::messages::LinkChanged;
+use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -41,21 +45,21 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(600);
 /// TLS cannot be set up with our key, which cannot happen with one that was loaded.
 pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
     let tls = Tls::new(&parts.identity).map_err(|e| LinkError::Tls(e.to_string()))?;
-    let port = parts.worker_port;
+    let (port, wish) = (parts.worker_port, parts.listen);
     Ok(PeerLinkActor::create(|ctx| {
         let me = ctx.address();
         let own = Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
         let (room, direct) = assemble(parts, &tls, own);
         let (table, greetings) = (LinkTable::default(), Greetings::default());
-        PeerLinkActor { room, tls, port, listener: None, table, direct, greetings, next_look: None }
+        PeerLinkActor { room, port, wish, listener: None, table, direct, greetings, next_look: None }
     }))
 }
 
 /// Owns the links.
 pub struct PeerLinkActor {
     room: Arc<Room>,
-    tls: Tls,
     port: u16,
+    wish: Listen,
     listener: Option<AbortHandle>,
     table: LinkTable,
     direct: DirectPeers,
@@ -74,6 +78,7 @@ impl Actor for PeerLinkActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.resume_rotation();
         self.listen();
         self.look(ctx);
     }
@@ -89,8 +94,13 @@ impl PeerLinkActor {
             *lock(&self.room.listening) = Err(NO_GROUP.into());
             return;
         }
-        let bound = listener::try_bind(&self.room, self.port);
-        self.listener = Some(self.room.spawn(listener::listen(self.room.clone(), self.port, bound)));
+        let bound = listener::try_bind(&self.room, self.port, self.wish);
+        self.listener = Some(self.room.spawn(listener::listen(self.room.clone(), self.port, self.wish, bound)));
+    }
+
+    /// Who we are is new: so may be whom the group's secret is owed to.
+    fn resume_rotation(&self) {
+        self.room.spawn(rotate::resume(self.room.clone()));
     }
 
     /// Whether this machine is in no group.
@@ -189,6 +199,7 @@ impl PeerLinkActor {
             }
             return;
         }
+        rotate::met(&self.room, peer);
         let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
         let change = self.table.put(link, self.room.own);
         self.mark_kept();
@@ -316,6 +327,13 @@ impl Handler<ConnectScheduler> for PeerLinkActor {
     }
 }
 
+impl Handler<ConnectIpc> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: ConnectIpc, _: &mut Self::Context) {
+        let _ = self.room.reload.set(message.reload);
+    }
+}
+
 impl Handler<Greet> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: Greet, ctx: &mut Self::Context) {
@@ -362,19 +380,29 @@ impl Handler<Listening> for PeerLinkActor {
     }
 }
 
+impl Handler<ListeningAt> for PeerLinkActor {
+    type Result = MessageResult<ListeningAt>;
+    fn handle(&mut self, _: ListeningAt, _: &mut Self::Context) -> Self::Result {
+        let places = lock(&self.room.places).clone();
+        MessageResult((places.at, places.left_out))
+    }
+}
+
 impl Handler<ChangeSelf> for PeerLinkActor {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, message: ChangeSelf, ctx: &mut Self::Context) -> Self::Result {
         if self.is_closing() {
             return Box::pin(async {});
         }
-        let ChangeSelf { keys, name, boot, worker_port, same_group } = message;
+        let ChangeSelf { keys, name, boot, worker_port, listen, same_group } = message;
         let was_alone = self.is_alone();
-        let member = keys.map(|keys| Member::new(self.tls.clone(), self.room.own, keys, name.clone(), boot));
+        let member = keys.map(|keys| Member::new(self.room.tls.clone(), self.room.own, keys, name.clone(), boot));
         self.room.me.send_replace(Arc::new(Me { member, name, boot }));
         *lock(&self.room.tickets) = Tickets::default();
-        if self.port != worker_port || was_alone != self.is_alone() {
-            self.port = worker_port;
+        lock(&self.room.invites).void();
+        self.resume_rotation();
+        if self.port != worker_port || self.wish != listen || was_alone != self.is_alone() {
+            (self.port, self.wish) = (worker_port, listen);
             self.listen();
         }
         let ended = self.table.renew(same_group);
@@ -425,4 +453,7 @@ calls! {
     QueryJob => calls::query, HostedStatus;
     StopRemoteJob => calls::stop, HostedStatus;
     AcknowledgeJob => calls::acknowledge, ();
+    OpenInvite => join::invite, Invited;
+    JoinGroup => join::join, Joined;
+    KickPeer => rotate::kick, Kicked;
 }

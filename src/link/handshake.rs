@@ -122,7 +122,12 @@ pub(super) fn check_name(name: &str) -> Result<(), HelloError> {
 /// of the round trip is taken off.
 pub(super) fn skew_ms(theirs: &Hello, asked_ms: Option<u64>, now_ms: u64) -> i64 {
     let middle = asked_ms.map_or(now_ms, |asked| asked + now_ms.saturating_sub(asked) / 2);
-    let difference = i128::from(theirs.now_ms) - i128::from(middle);
+    difference_ms(theirs.now_ms, middle)
+}
+
+/// One clock minus another.
+pub(super) fn difference_ms(theirs: u64, ours: u64) -> i64 {
+    let difference = i128::from(theirs) - i128::from(ours);
     difference.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 

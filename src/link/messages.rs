@@ -1,14 +1,18 @@
 //! Words the link understands. All of them are about one peer and, mostly, one (job, epoch).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::handle::{Ending, Link};
+use crate::config::Listen;
+use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{Outlet, Word};
-use crate::model::{BootId, Digest, EngineKind, Epoch, HostedStatus, JobId, Offer, PeerId, Totals};
+use crate::model::{BootId, Digest, EngineKind, Epoch, HostedStatus, JobId, Offer, PeerId, Token, Totals};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::secret::GroupKeys;
+use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::Refusal;
 
@@ -167,6 +171,38 @@ pub struct RemoveDirect {
 #[rtype(result = "Vec<DirectPeer>")]
 pub struct ListDirect;
 
+/// Makes an invitation to this machine's group.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Invited, Refusal>")]
+pub struct OpenInvite {
+    /// Where this machine can be reached beside its own addresses: `HOST[:PORT]`, first in the token.
+    pub at: Vec<String>,
+}
+
+/// Goes to whoever made an invitation and becomes a member. What comes back must be put into the config to count.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Joined, Refusal>")]
+pub struct JoinGroup {
+    /// The invitation.
+    pub token: Token,
+}
+
+/// Puts a machine out of the group: everybody else gets a new secret.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Kicked, Refusal>")]
+pub struct KickPeer {
+    /// Its name.
+    pub name: String,
+}
+
+/// The room that reads the config, given after the start because it stands above this one.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ConnectIpc {
+    /// Makes every room go by a new secret of the group.
+    pub reload: Outlet<ReloadConfig>,
+}
+
 /// Says goodbye on every link and stops listening.
 #[derive(Debug, Word)]
 #[rtype(result = "()")]
@@ -189,6 +225,8 @@ pub struct ChangeSelf {
     pub boot: BootId,
     /// Where to listen.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// It is the group of before, so its members will see us again.
     pub same_group: bool,
 }
@@ -208,6 +246,11 @@ pub struct ConnectScheduler {
 #[derive(Debug, Word)]
 #[rtype(result = "Result<u16, String>")]
 pub struct Listening;
+
+/// The addresses on which we listen (none for all of them), and those left out because strangers could reach them.
+#[derive(Debug, Word)]
+#[rtype(result = "(Vec<IpAddr>, Vec<IpAddr>)")]
+pub struct ListeningAt;
 
 /// The owner's name under which a worker's blob store pins the inputs of a hosted job.
 pub fn inputs_pin(job: JobId, epoch: Epoch) -> String {

@@ -1,6 +1,7 @@
 //! What the room is made of.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::secure::Member;
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::blobs::BlobStore;
-use crate::config::{ProxyChoice, ProxyRule};
+use crate::config::{Listen, ProxyChoice, ProxyRule};
 use crate::identity::Identity;
 use crate::model::{BootId, Facts};
 use crate::secret::GroupKeys;
@@ -33,8 +34,12 @@ pub struct LinkParts {
     pub boot: BootId,
     /// Where to listen; 0 picks a port.
     pub worker_port: u16,
+    /// On which addresses.
+    pub listen: Listen,
     /// Addresses to keep up: `HOST[:PORT]` and label.
     pub direct: Vec<(String, Option<String>)>,
+    /// The state directory, where `group.json` lives.
+    pub state: PathBuf,
     /// How named peers are dialled where no rule says otherwise.
     pub proxy: ProxyChoice,
     /// How certain peers are dialled.
@@ -68,7 +73,14 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         actor,
         back: OnceLock::new(),
         listening: Mutex::new(Err(NO_GROUP.into())),
+        places: Mutex::default(),
         tickets: Mutex::new(Tickets::default()),
+        invites: Mutex::default(),
+        state: parts.state,
+        rotating: Mutex::default(),
+        rotation_change: tokio::sync::Mutex::default(),
+        reload: OnceLock::new(),
+        tls: tls.clone(),
         inputs: Mutex::new(HashMap::new()),
         copies: Mutex::new(HashSet::new()),
         tasks: Mutex::new(JoinSet::new()),

@@ -11,15 +11,22 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::dialer::Routes;
 use super::handle::Link;
+use super::invites::Invites;
+use super::listener::Places;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::pace::Pace;
+use super::rotate::Rotating;
 use super::secure::{Frames, Member};
 use super::tickets::{TicketId, Tickets};
+use super::tls::Tls;
 use crate::blobs::BlobStore;
+use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
-use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
-use crate::sandbox::messages::{AdmitJob, EnvHeld, FindEnv, ForgetJob, OpenResults, StartJob, StopJob, WatchJob};
+use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
+use crate::sandbox::messages::{
+    AdmitJob, EnvHeld, FindEnv, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob,
+};
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -36,6 +43,7 @@ pub struct SandboxOutlets {
     pub(super) stop: Outlet<StopJob>,
     pub(super) forget: Outlet<ForgetJob>,
     pub(super) env: Outlet<FindEnv>,
+    pub(super) hosted: Outlet<HostedJobs>,
 }
 
 impl SandboxOutlets {
@@ -49,7 +57,8 @@ impl SandboxOutlets {
             + Into<Outlet<OpenResults>>
             + Into<Outlet<StopJob>>
             + Into<Outlet<ForgetJob>>
-            + Into<Outlet<FindEnv>>,
+            + Into<Outlet<FindEnv>>
+            + Into<Outlet<HostedJobs>>,
     {
         Self {
             admit: door.clone().into(),
@@ -59,6 +68,7 @@ impl SandboxOutlets {
             stop: door.clone().into(),
             forget: door.clone().into(),
             env: door.clone().into(),
+            hosted: door.clone().into(),
         }
     }
 }
@@ -70,6 +80,9 @@ pub struct RegistryOutlets {
     pub(super) facts: Outlet<PeerFacts>,
     pub(super) unlinked: Outlet<PeerUnlinked>,
     pub(super) list: Outlet<ListPeers>,
+    pub(super) pins: Outlet<ListPins>,
+    pub(super) forget: Outlet<ForgetPeer>,
+    pub(super) roles: Outlet<RolesOf>,
 }
 
 impl RegistryOutlets {
@@ -80,13 +93,19 @@ impl RegistryOutlets {
             + Into<Outlet<PeerLinked>>
             + Into<Outlet<PeerFacts>>
             + Into<Outlet<PeerUnlinked>>
-            + Into<Outlet<ListPeers>>,
+            + Into<Outlet<ListPeers>>
+            + Into<Outlet<ListPins>>
+            + Into<Outlet<ForgetPeer>>
+            + Into<Outlet<RolesOf>>,
     {
         Self {
             linked: door.clone().into(),
             facts: door.clone().into(),
             unlinked: door.clone().into(),
             list: door.clone().into(),
+            roles: door.clone().into(),
+            pins: door.clone().into(),
+            forget: door.clone().into(),
         }
     }
 }
@@ -144,7 +163,18 @@ pub(super) struct Room {
     pub(super) back: OnceLock<BackEdges>,
     /// The port we listen on, or why we do not.
     pub(super) listening: Mutex<Result<u16, String>>,
+    pub(super) places: Mutex<Places>,
     pub(super) tickets: Mutex<Tickets<Errand>>,
+    /// Who was invited.
+    pub(super) invites: Mutex<Invites>,
+    pub(super) tls: Tls,
+    pub(super) state: PathBuf,
+    /// What follows from somebody having been put out of the group.
+    pub(super) rotating: Mutex<Rotating>,
+    /// One change of it at a time, until it is written down.
+    pub(super) rotation_change: tokio::sync::Mutex<()>,
+    /// Makes every room go by what is written down.
+    pub(super) reload: OnceLock<Outlet<ReloadConfig>>,
     /// What the inputs of hosted jobs must be, as their offers said.
     pub(super) inputs: Mutex<HashMap<(PeerId, JobId, Epoch), Digest>>,
     /// Copies of logs that are being written.

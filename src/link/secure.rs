@@ -9,13 +9,14 @@ use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
 use super::error::LinkError;
-use super::gate::{GATE_BYTES, gate, opens};
+pub(super) use super::gate::opens;
+use super::gate::{GATE_BYTES, gate};
 use super::handshake::{
     Channel, EXPORTER_BYTES, EXPORTER_LABEL, End, Introduction, check_proof, check_terms, hello, skew_ms,
 };
 use super::tls::{Tls, no_name, other_side};
 use crate::model::{BootId, PeerId};
-use crate::secret::GroupKeys;
+use crate::secret::{GroupKeys, Secret};
 use crate::wire::frame::{Frame, FrameCodec, FrameError};
 use crate::wire::link::{Hello, Purpose};
 
@@ -40,6 +41,20 @@ pub(super) struct Member {
     boot: BootId,
 }
 
+/// By which keys somebody came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The group's: a member.
+    Group,
+    /// Those of an invitation, by its number: a machine that is not one yet.
+    Invite(u64),
+    /// Those of a secret of before: a member that was not there when it changed, or somebody who was put out.
+    Before,
+}
+
+/// The first bytes of whoever dials.
+pub(super) type Gate = [u8; GATE_BYTES];
+
 /// A connection to a friend, after HELLO.
 pub(super) struct Secured {
     pub(super) frames: Frames,
@@ -47,6 +62,10 @@ pub(super) struct Secured {
     pub(super) peer: PeerId,
     /// What it said of itself.
     pub(super) hello: Hello,
+    /// By which keys it came in; of one that we dialled, the keys we dialled with.
+    pub(super) pass: Pass,
+    /// The secret that both sides have proven to know; none for a token.
+    pub(super) over: Secret,
     /// Its clock minus ours.
     pub(super) skew_ms: i64,
 }
@@ -54,6 +73,11 @@ pub(super) struct Secured {
 impl Member {
     pub(super) fn new(tls: Tls, own: PeerId, keys: GroupKeys, name: String, boot: BootId) -> Self {
         Self { keys, tls, own, name, boot }
+    }
+
+    /// The keys of the group.
+    pub(super) fn keys(&self) -> &GroupKeys {
+        &self.keys
     }
 
     fn introduction(&self, worker_port: u16, purpose: Purpose) -> Introduction {
@@ -79,7 +103,24 @@ impl Member {
         worker_port: u16,
         purpose: Purpose,
     ) -> Result<Secured, LinkError> {
-        let work = self.dial_inner(stream, worker_port, purpose);
+        let work = self.dial_inner(stream, worker_port, purpose, |_| Ok(()));
+        timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the handshake".into())))
+    }
+
+    /// The dialling side where only one machine will do: any other hears nothing from us after TLS.
+    pub(super) async fn dial_only<S: Wire + 'static>(
+        &self,
+        stream: S,
+        worker_port: u16,
+        purpose: Purpose,
+        wanted: PeerId,
+        at: &str,
+    ) -> Result<Secured, LinkError> {
+        let check = |found: PeerId| match found == wanted {
+            true => Ok(()),
+            false => Err(LinkError::Stranger { at: at.to_owned(), wanted, found }),
+        };
+        let work = self.dial_inner(stream, worker_port, purpose, check);
         timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the handshake".into())))
     }
 
@@ -88,6 +129,7 @@ impl Member {
         mut stream: S,
         worker_port: u16,
         purpose: Purpose,
+        check: impl FnOnce(PeerId) -> Result<(), LinkError>,
     ) -> Result<Secured, LinkError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|e| LinkError::Tls(e.to_string()))?;
@@ -95,6 +137,7 @@ impl Member {
         let tls = self.tls.connector.connect(no_name(), stream).await.map_err(hung_up)?;
         let channel = self.channel(End::Dialler, tls.get_ref().1)?;
         let peer = channel.peer;
+        check(peer)?;
         let mut frames = framed(tls);
         let asked_ms = now_ms();
         say(&mut frames, &hello(&self.keys, &channel, self.introduction(worker_port, purpose))).await?;
@@ -102,18 +145,19 @@ impl Member {
         check_proof(&self.keys, &channel, &theirs)?;
         check_terms(&theirs)?;
         let skew_ms = skew_ms(&theirs, Some(asked_ms), now_ms());
-        Ok(Secured { frames, peer, hello: theirs, skew_ms })
+        Ok(Secured { frames, peer, hello: theirs, pass: Pass::Group, over: self.keys.secret().clone(), skew_ms })
     }
 
-    /// The dialled side. A stranger gets not one byte. `takes` may still turn a proven friend away (a ticket that is
-    /// not good), again without a word.
+    /// The dialled side. A stranger gets not one byte. `others` knows what opens the gate beside the group's keys;
+    /// `takes` may still turn a proven friend away (a ticket that is not good), again without a word.
     pub(super) async fn accept<S: Wire + 'static>(
         &self,
         stream: S,
         worker_port: u16,
-        takes: impl FnOnce(PeerId, &Purpose) -> bool,
+        others: impl FnOnce(&Gate) -> Option<(Pass, GroupKeys)>,
+        takes: impl FnOnce(PeerId, &Purpose, Pass) -> bool,
     ) -> Result<Secured, LinkError> {
-        let work = self.accept_inner(stream, worker_port, takes);
+        let work = self.accept_inner(stream, worker_port, others, takes);
         timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the dialler".into())))
     }
 
@@ -121,27 +165,30 @@ impl Member {
         &self,
         mut stream: S,
         worker_port: u16,
-        takes: impl FnOnce(PeerId, &Purpose) -> bool,
+        others: impl FnOnce(&Gate) -> Option<(Pass, GroupKeys)>,
+        takes: impl FnOnce(PeerId, &Purpose, Pass) -> bool,
     ) -> Result<Secured, LinkError> {
         let mut first = [0; GATE_BYTES];
         stream.read_exact(&mut first).await.map_err(hung_up)?;
-        if !opens(&self.keys, &first) {
-            return Err(LinkError::Silent);
-        }
+        let (pass, keys) = if opens(&self.keys, &first) {
+            (Pass::Group, self.keys.clone())
+        } else {
+            others(&first).ok_or(LinkError::Silent)?
+        };
         let tls = self.tls.acceptor.accept(stream).await.map_err(|e| LinkError::Tls(e.to_string()))?;
         let channel = self.channel(End::Accepter, tls.get_ref().1)?;
         let peer = channel.peer;
         let mut frames = framed(tls);
         let theirs = hear(&mut frames).await?;
-        check_proof(&self.keys, &channel, &theirs)?;
+        check_proof(&keys, &channel, &theirs)?;
         let skew_ms = skew_ms(&theirs, None, now_ms());
-        if !takes(peer, &theirs.purpose) {
+        if !takes(peer, &theirs.purpose, pass) {
             return Err(LinkError::Hello("its ticket is not good".into()));
         }
         // A friend of another release must learn why it goes no further, so our HELLO comes before the check.
-        say(&mut frames, &hello(&self.keys, &channel, self.introduction(worker_port, Purpose::Control))).await?;
+        say(&mut frames, &hello(&keys, &channel, self.introduction(worker_port, Purpose::Control))).await?;
         check_terms(&theirs)?;
-        Ok(Secured { frames, peer, hello: theirs, skew_ms })
+        Ok(Secured { frames, peer, hello: theirs, pass, over: keys.secret().clone(), skew_ms })
     }
 }
 

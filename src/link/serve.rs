@@ -9,11 +9,15 @@ use data_encoding::HEXLOWER;
 use super::bulk;
 use super::handle::Link;
 use super::room::{Errand, Room, ask, lock};
+use super::rotate;
 use super::streams::Credit;
 use super::tickets::TicketId;
-use crate::model::{Epoch, HostedState, JobId, PeerId};
+use crate::config::News;
+use crate::model::{Epoch, HostedState, JobId, Needs, PeerId};
 use crate::pipe::OutputLog;
+use crate::registry::messages::RolesOf;
 use crate::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedFeed, StopJob, WatchJob};
+use crate::secret::Secret;
 use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Transfer};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -32,8 +36,14 @@ pub(super) async fn serve(
     request: LinkRequest,
 ) -> Result<(LinkReply, Option<After>), Refusal> {
     let from = link.peer;
+    if rotate::is_out(room, from) {
+        return Err(Refusal::new(RefusalKind::NotAllowed, "you were put out of the group"));
+    }
     let reply = match request {
         LinkRequest::Offer { offer } => {
+            if !link.own {
+                may_run(room, from, &link.name, &offer.spec.needs).await?;
+            }
             let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
             let borrower = Borrower { peer: from, name: link.name.clone(), own: link.own };
             let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer: *offer }).await??;
@@ -77,6 +87,26 @@ pub(super) async fn serve(
             lock(&room.inputs).remove(&(from, job, epoch));
             LinkReply::Done
         }
+        LinkRequest::Rekey { secret, kicked } => {
+            let me = room.me();
+            let over = me.member.as_ref().map(|member| member.keys().secret().clone()).unwrap_or_default();
+            let news = News { secret: Secret::new(secret), kicked };
+            // A machine tells itself nothing.
+            let changed = !link.own && rotate::hear(room, from, &over, news).await?;
+            let after: Option<After> = changed.then(|| -> After {
+                let room = room.clone();
+                Box::pin(async move {
+                    let room_of_task = room.clone();
+                    // It belongs to the room: it closes this very link.
+                    room.spawn(async move {
+                        if let Err(refusal) = rotate::go_by_it(&room_of_task).await {
+                            tracing::error!(%refusal, "the group's new secret is not in force here");
+                        }
+                    });
+                })
+            });
+            return Ok((LinkReply::Done, after));
+        }
         LinkRequest::Query { job, epoch } => {
             let feed = watch(room, from, job, epoch).await?;
             let status = feed.status.borrow().clone();
@@ -84,6 +114,22 @@ pub(super) async fn serve(
         }
     };
     Ok((reply, None))
+}
+
+/// Whether its owner lets this peer run such a job here. The limits for all guests are the sandbox's.
+async fn may_run(room: &Room, from: PeerId, name: &str, needs: &Needs) -> Result<(), Refusal> {
+    let roles = ask(&room.registry.roles, RolesOf { peer: from }).await?;
+    let refuse = |what: &str| {
+        Refusal::new(RefusalKind::NotAllowed, format!("its owner does not let {name} {what}"))
+            .hint(format!("there, `homie trust {name} --role run,gpu` allows it"))
+    };
+    if !roles.run {
+        return Err(refuse("run jobs there"));
+    }
+    if !roles.gpu && needs.gpus > 0 {
+        return Err(refuse("use its GPUs"));
+    }
+    Ok(())
 }
 
 async fn watch(room: &Room, from: PeerId, job: JobId, epoch: Epoch) -> Result<HostedFeed, Refusal> {

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::handle::{Ending, Link, Outgoing};
+use super::handshake::difference_ms;
 use super::room::Room;
-use super::secure::Frames;
+use super::secure::{Frames, now_ms};
 use super::serve::serve;
 use crate::mailbox::tell_outlet;
 use crate::registry::messages::PeerFacts;
@@ -114,7 +115,11 @@ async fn write(room: &Room, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoi
 }
 
 fn facts(room: &Room) -> Result<Frame, FrameError> {
-    Frame::json(&LinkFrame::Facts { facts: room.facts.borrow().clone(), name: room.me().name.clone() })
+    Frame::json(&LinkFrame::Facts {
+        facts: room.facts.borrow().clone(),
+        name: room.me().name.clone(),
+        now_ms: Some(now_ms()),
+    })
 }
 
 async fn read(
@@ -157,11 +162,16 @@ fn take(room: &Arc<Room>, link: &Arc<Link>, message: LinkFrame, served: &mut Joi
         LinkFrame::Reply { id: 0, reply: Err(refusal) } => return Err(Ending::Refused(refusal)),
         LinkFrame::Reply { id, reply } => link.replied(id, reply),
         LinkFrame::Status { status } => room.report(link.peer, status),
-        LinkFrame::Facts { facts, name } => {
+        LinkFrame::Facts { facts, name, now_ms: theirs } => {
             if !link.own {
                 // The name that counts is the one that was checked at HELLO.
                 drop(name);
-                tell_outlet(&room.registry.facts, PeerFacts { peer: link.peer, name: link.name.clone(), facts });
+                // One way only: half a round trip is nothing beside what is worth a word.
+                let clock_skew_ms = theirs.map(|theirs| difference_ms(theirs, now_ms()));
+                tell_outlet(
+                    &room.registry.facts,
+                    PeerFacts { peer: link.peer, name: link.name.clone(), facts, clock_skew_ms },
+                );
             }
         }
         LinkFrame::Credit { stream, bytes } => {

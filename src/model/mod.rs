@@ -7,6 +7,7 @@ mod env;
 mod gpu;
 mod hosted;
 mod ids;
+mod invite;
 mod job;
 mod limits;
 mod manifest;
@@ -15,6 +16,8 @@ mod passphrase;
 mod peer;
 mod relimit;
 mod resources;
+mod roles;
+mod skew;
 mod text;
 
 pub use env::{
@@ -25,6 +28,7 @@ pub use env::{
 pub use gpu::{GpuDevice, GpuProcess, SeenGpu};
 pub use hosted::{HostedState, HostedStatus, Offer, ResultRef};
 pub use ids::{BootId, Digest, Epoch, IdError, JobId, PeerId};
+pub use invite::{TOKEN_ADDRESSES, TOKEN_SECRET_BYTES, TOKEN_START, Token, TokenError};
 pub use job::{Attempt, Delivery, JobEvent, JobRecord, JobSpec, JobState, Placement, Role, Stage, Totals, Usage};
 pub use limits::{
     LEAST_MEMORY, Limits, Needs, ParseAmountError, beyond_machine, format_bytes, format_duration, parse_count,
@@ -38,4 +42,6 @@ pub use passphrase::{generate_secret, is_weak};
 pub use peer::{PeerStatus, PeerView, Via};
 pub use relimit::{Amount, LimitChange, describe_change};
 pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack};
+pub use roles::Roles;
+pub use skew::describe_skew;
 pub use text::visible_controls;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{BootId, PeerId};
 use super::resources::Facts;
+use super::roles::Roles;
 
 /// Whether a peer would take a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,6 +71,9 @@ pub struct PeerView {
     pub heard_ms_ago: u64,
     /// Its clock minus ours in milliseconds; `None` until a link measured it.
     pub clock_skew_ms: Option<i64>,
+    /// What it may do here.
+    #[serde(default)]
+    pub roles: Roles,
     /// What it said of itself.
     pub facts: Facts,
 }

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use actix::{Actor, Context, Handler, ResponseFuture};
+use actix::{Actor, Context, Handler, MessageResult, ResponseFuture};
 use tokio::sync::watch;
 
 use super::claims::Claims;
 use super::error::RegistryError;
-use super::messages::{ChangeSelf, ListPeers, ListPins, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, TrustNewKey};
+use super::messages::{
+    ChangeSelf, ForgetPeer, ListPeers, ListPins, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, RolesOf, SetRoles,
+    TrustNewKey,
+};
 use super::pins::Pins;
 use super::pins_file::PinsFile;
 use super::table::{Table, own_view};
@@ -132,9 +135,9 @@ impl Handler<PeerFacts> for PeerRegistryActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, word: PeerFacts, _: &mut Self::Context) -> Self::Result {
-        let PeerFacts { peer, name, facts } = word;
+        let PeerFacts { peer, name, facts, clock_skew_ms } = word;
         self.pinning(|table, pins| {
-            if let Err(refusal) = table.facts(peer, name, facts, pins, now()) {
+            if let Err(refusal) = table.facts(peer, name, facts, clock_skew_ms, pins, now()) {
                 tracing::debug!(?peer, "kept its old name: {refusal}");
             }
         })
@@ -162,6 +165,17 @@ impl Handler<ChangeSelf> for PeerRegistryActor {
     }
 }
 
+impl Handler<ForgetPeer> for PeerRegistryActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, word: ForgetPeer, _: &mut Self::Context) -> Self::Result {
+        self.pinning(|table, pins| {
+            table.forget(word.peer);
+            pins.forget(word.peer);
+        })
+    }
+}
+
 impl Handler<ListPeers> for PeerRegistryActor {
     type Result = Vec<PeerView>;
 
@@ -169,6 +183,7 @@ impl Handler<ListPeers> for PeerRegistryActor {
         let facts = self.own_facts.borrow().clone();
         let own = own_view(self.id, &self.name, self.addr, self.boot, RELEASE, facts);
         let others = self.table.list(&self.name, word.offline, now());
+        let others = others.into_iter().map(|view| PeerView { roles: self.pins.roles_of(view.id), ..view });
         std::iter::once(own).chain(others).collect()
     }
 }
@@ -197,11 +212,41 @@ impl Handler<TrustNewKey> for PeerRegistryActor {
     }
 }
 
+impl Handler<RolesOf> for PeerRegistryActor {
+    type Result = MessageResult<RolesOf>;
+
+    fn handle(&mut self, word: RolesOf, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.pins.roles_of(word.peer))
+    }
+}
+
+impl Handler<SetRoles> for PeerRegistryActor {
+    type Result = ResponseFuture<Result<Pin, Refusal>>;
+
+    fn handle(&mut self, word: SetRoles, _: &mut Self::Context) -> Self::Result {
+        let SetRoles { name, roles } = word;
+        let others = self.claims.of(&name, now());
+        self.pinning(|_, pins| {
+            let id = pins.allow(&name, roles).ok_or_else(|| {
+                Refusal::new(RefusalKind::UnknownPeer, format!("no machine called {name} is known"))
+                    .hint("`homie trust` lists the known ones")
+            })?;
+            tracing::info!(%name, %roles, "may do this here from now on");
+            Ok(Pin { name, id, roles, others })
+        })
+    }
+}
+
 impl Handler<ListPins> for PeerRegistryActor {
     type Result = Vec<Pin>;
 
     fn handle(&mut self, _: ListPins, _: &mut Self::Context) -> Vec<Pin> {
-        let pin = |(name, id): (&str, PeerId)| Pin { name: name.to_owned(), id, others: self.claims.of(name, now()) };
+        let pin = |(name, id): (&str, PeerId)| Pin {
+            name: name.to_owned(),
+            id,
+            roles: self.pins.roles_of(id),
+            others: self.claims.of(name, now()),
+        };
         self.pins.all().map(pin).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::mailbox::Word;
-use crate::model::{BootId, Facts, PeerId, PeerView, Via};
+use crate::model::{BootId, Facts, PeerId, PeerView, Roles, Via};
 use crate::wire::heartbeat::Beat;
 use crate::wire::ipc::{Pin, TrustName, TrustedKey};
 use crate::wire::refusal::Refusal;
@@ -49,6 +49,8 @@ pub struct PeerFacts {
     pub name: String,
     /// Its load.
     pub facts: Facts,
+    /// Its clock minus ours, in milliseconds, if it said its time.
+    pub clock_skew_ms: Option<i64>,
 }
 
 /// The link to it is gone. `goodbye` when it said so.
@@ -73,6 +75,32 @@ pub struct ChangeSelf {
     pub worker_port: u16,
     /// It is the group of before. In another one nothing that was heard or proven so far holds; names stay pinned.
     pub same_group: bool,
+}
+
+/// What a peer may do here.
+#[derive(Debug, Word)]
+#[rtype(result = "Roles")]
+pub struct RolesOf {
+    /// Its key's hash.
+    pub peer: PeerId,
+}
+
+/// Lets a peer do this and nothing else here, from now on.
+#[derive(Debug, Word)]
+#[rtype(result = "Result<Pin, Refusal>")]
+pub struct SetRoles {
+    /// Its name.
+    pub name: String,
+    /// What it may.
+    pub roles: Roles,
+}
+
+/// A machine was put out of the group: its names are free, and it is not listed.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct ForgetPeer {
+    /// Its key's hash.
+    pub peer: PeerId,
 }
 
 /// Everybody known, this machine first. Offline ones only when asked for.

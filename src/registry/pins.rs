@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::PeerId;
+use crate::model::{PeerId, Roles};
 use crate::wire::heartbeat::is_name;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -18,6 +18,8 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pins {
     by_name: BTreeMap<String, Pin>,
+    /// Of those keys that may not do everything.
+    roles: BTreeMap<PeerId, Roles>,
     revision: u64,
 }
 
@@ -40,6 +42,12 @@ struct Document {
 struct Entry {
     name: String,
     id: PeerId,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    roles: Roles,
+}
+
+fn is_usual(roles: &Roles) -> bool {
+    *roles == Roles::default()
 }
 
 impl Pins {
@@ -86,6 +94,32 @@ impl Pins {
         Some(pin.key)
     }
 
+    /// What a key may do here.
+    pub(super) fn roles_of(&self, key: PeerId) -> Roles {
+        self.roles.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Lets the key that `name` stands for do this and nothing else here. Gives the key.
+    pub(super) fn allow(&mut self, name: &str, roles: Roles) -> Option<PeerId> {
+        let key = self.by_name.get(name)?.key;
+        if self.roles_of(key) != roles {
+            self.revision += 1;
+            match is_usual(&roles) {
+                true => _ = self.roles.remove(&key),
+                false => _ = self.roles.insert(key, roles),
+            }
+        }
+        Some(key)
+    }
+
+    /// Frees every name of a key.
+    pub(super) fn forget(&mut self, key: PeerId) {
+        let before = self.by_name.len();
+        self.by_name.retain(|_, pin| pin.key != key);
+        self.roles.remove(&key);
+        self.revision += u64::from(before != self.by_name.len());
+    }
+
     /// Every name and its key, by name.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, PeerId)> {
         self.by_name.iter().map(|(name, pin)| (name.as_str(), pin.key))
@@ -100,7 +134,10 @@ impl Pins {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut pins: Vec<_> = self.by_name.iter().collect();
         pins.sort_unstable_by_key(|(_, p)| p.age);
-        let peers = pins.into_iter().map(|(name, p)| Entry { name: name.clone(), id: p.key }).collect();
+        let peers = pins
+            .into_iter()
+            .map(|(name, p)| Entry { name: name.clone(), id: p.key, roles: self.roles_of(p.key) })
+            .collect();
         // Strings and numbers always have a JSON form.
         let mut text = serde_json::to_vec_pretty(&Document { version: FORMAT, peers }).unwrap_or_default();
         text.push(b'\n');
@@ -119,6 +156,7 @@ impl Pins {
         let mut pins = Self::default();
         for entry in document.peers {
             pins.claim(&entry.name, entry.id).map_err(|e| e.to_string())?;
+            pins.allow(&entry.name, entry.roles);
         }
         Ok(pins)
     }
@@ -154,6 +192,22 @@ mod tests {
         }
         assert_eq!(pins.claim("a", B), Ok(()), "the oldest is free again");
         assert!(pins.claim("b", B).is_err());
+    }
+
+    #[test]
+    fn what_a_key_may_is_kept_with_it_and_goes_with_it() {
+        let mut pins = Pins::default();
+        pins.claim("bob", A).expect("free");
+        let run = Roles { run: true, gpu: false };
+        assert_eq!(
+            (pins.roles_of(A), pins.allow("bob", run), pins.allow("eve", run)),
+            (Roles::default(), Some(A), None)
+        );
+        let mut back = Pins::decode(&pins.encode()).expect("own text");
+        assert_eq!((back.roles_of(A), back.roles_of(B)), (run, Roles::default()));
+        back.forget(A);
+        assert_eq!(back.roles_of(A), Roles::default());
+        assert_eq!(back.all().count(), 0);
     }
 
     #[test]

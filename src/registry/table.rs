@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::liveness::{Life, willing};
 use super::messages::PeerLinked;
 use super::pins::Pins;
-use crate::model::{BootId, Facts, PeerId, PeerStatus, PeerView, Via};
+use crate::model::{BootId, Facts, PeerId, PeerStatus, PeerView, Roles, Via};
 use crate::wire::heartbeat::{Beat, LOST_AFTER};
 use crate::wire::refusal::Refusal;
 
@@ -145,12 +145,14 @@ impl Table {
         peer: PeerId,
         name: String,
         facts: Facts,
+        skew_ms: Option<i64>,
         pins: &mut Pins,
         now: Instant,
     ) -> Result<(), Refusal> {
         let Some(row) = self.rows.get_mut(&peer) else { return Ok(()) };
         row.life = Life::heard_at(now);
         row.facts = facts;
+        row.clock_skew_ms = skew_ms.unwrap_or(row.clock_skew_ms);
         row.link_heard = now;
         row.facts_linked = Some(now);
         if row.name != name {
@@ -297,6 +299,7 @@ impl Row {
             linked: self.linked,
             heard_ms_ago: u64::try_from(self.life.silence(now).as_millis()).unwrap_or(u64::MAX),
             clock_skew_ms: Some(self.clock_skew_ms),
+            roles: Roles::default(),
             facts: self.facts.clone(),
         }
     }
@@ -319,6 +322,7 @@ impl Rumour {
             linked: false,
             heard_ms_ago: u64::try_from(now.saturating_duration_since(self.heard).as_millis()).unwrap_or(u64::MAX),
             clock_skew_ms: None,
+            roles: Roles::default(),
             facts: self.beat.facts.clone(),
         }
     }
@@ -344,6 +348,7 @@ pub(super) fn own_view(
         linked: true,
         heard_ms_ago: 0,
         clock_skew_ms: Some(0),
+        roles: Roles::default(),
         facts,
     }
 }
@@ -401,7 +406,7 @@ mod tests {
         table.linked(link(BOOT, 1), &mut pins, now).expect("free name");
         assert!(table.list("me", false, now).is_empty(), "nobody could rank it yet");
         let facts = Facts { cores: 4, job_slots: 1, ..Facts::default() };
-        table.facts(BOB, "bob".into(), facts, &mut pins, now).expect("own name");
+        table.facts(BOB, "bob".into(), facts, None, &mut pins, now).expect("own name");
         assert_eq!(table.list("me", false, now).len(), 1);
     }
 
@@ -496,7 +501,7 @@ mod tests {
         assert_eq!(table.list("me", true, now), before);
         assert_eq!(pins.free("bob"), Some(BOB));
         table.linked(stranger(), &mut pins, now).expect("free now");
-        assert!(table.facts(BOB, "me too".into(), Facts::default(), &mut pins, now).is_ok());
+        assert!(table.facts(BOB, "me too".into(), Facts::default(), Some(7), &mut pins, now).is_ok());
     }
 
     #[test]
@@ -521,7 +526,7 @@ mod tests {
             lacks: vec![],
         };
         let whole = Facts { cores: 8, engines: vec![engine(&["base", "ml-demo"])], ..Facts::default() };
-        table.facts(BOB, "bob".into(), whole.clone(), &mut pins, start).expect("its name");
+        table.facts(BOB, "bob".into(), whole.clone(), None, &mut pins, start).expect("its name");
         table.heard(beat(BOOT, 2), at(1), start + INTERVAL);
         assert_eq!(bob(&table, start).facts, whole);
         let mut later = beat(BOOT, 3);

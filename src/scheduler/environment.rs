@@ -120,6 +120,7 @@ mod tests {
             linked: true,
             heard_ms_ago: 0,
             clock_skew_ms: None,
+            roles: crate::model::Roles::default(),
             facts: Facts { engines: vec![engine], builds: vec![build], ..Facts::default() },
         }
     }

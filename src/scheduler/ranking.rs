@@ -233,6 +233,7 @@ mod tests {
             linked: false,
             heard_ms_ago: 0,
             clock_skew_ms: None,
+            roles: crate::model::Roles::default(),
             facts: Facts {
                 cores: 8,
                 cpu_percent: 10,

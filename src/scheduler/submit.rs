@@ -124,6 +124,7 @@ mod tests {
             linked: false,
             heard_ms_ago: 0,
             clock_skew_ms: None,
+            roles: crate::model::Roles::default(),
             facts: Facts::default(),
         }
     }

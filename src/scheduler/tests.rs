@@ -52,6 +52,7 @@ fn peer(id: PeerId, name: &str, cores: u16) -> PeerView {
         linked: true,
         heard_ms_ago: 0,
         clock_skew_ms: None,
+        roles: crate::model::Roles::default(),
         facts,
     }
 }

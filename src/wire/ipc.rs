@@ -83,6 +83,14 @@ pub mod method {
     pub const TRUST: &str = "trust";
     /// [`super::TrustName`] -> [`super::TrustedKey`]
     pub const TRUST_NEW_KEY: &str = "trust.new-key";
+    /// [`crate::wire::group::RoleParams`] -> [`super::Pin`]
+    pub const TRUST_ROLE: &str = "trust.role";
+    /// [`crate::wire::group::InviteParams`] -> [`crate::wire::group::InviteView`]
+    pub const GROUP_INVITE: &str = "group.invite";
+    /// [`crate::wire::group::JoinParams`] -> [`crate::wire::group::Joined`]
+    pub const GROUP_JOIN: &str = "group.join";
+    /// [`crate::wire::group::KickParams`] -> [`crate::wire::group::Kicked`]
+    pub const GROUP_KICK: &str = "group.kick";
     /// () -> rows of [`super::ConfigRow`]
     pub const CONFIG: &str = "config";
     /// Rereads the file. () -> rows of [`super::ConfigRow`]
@@ -159,6 +167,12 @@ pub struct StatusView {
     pub worker_port: u16,
     /// Why the worker port is not open.
     pub worker_error: Option<String>,
+    /// Addresses on which it is open; none means all of them.
+    #[serde(default)]
+    pub worker_at: Vec<String>,
+    /// Addresses left out because strangers could reach them.
+    #[serde(default)]
+    pub worker_not_at: Vec<String>,
     /// Why no engine is ready.
     pub engine_error: Option<String>,
     /// How many peers are online.
@@ -234,6 +248,9 @@ pub struct Pin {
     pub name: String,
     /// The key's hash.
     pub id: PeerId,
+    /// What it may do here.
+    #[serde(default)]
+    pub roles: crate::model::Roles,
     /// Other keys that were lately proven under that name, and refused.
     pub others: Vec<OtherKey>,
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-use crate::model::{BootId, Digest, EngineKind, Epoch, Facts, HostedStatus, JobId, Offer};
+use crate::model::{BootId, Digest, EngineKind, Epoch, Facts, HostedStatus, JobId, Offer, PeerId};
 
 /// Bytes of an output log that may be in flight on one stream before the receiver has written them down.
 pub const OUTPUT_WINDOW: u64 = 1 << 20;
@@ -47,6 +47,27 @@ pub enum Purpose {
         /// A single-use ticket the accepting side gave, hex of 16 bytes.
         ticket: String,
     },
+    /// The dialler has a token of `homie invite`; gate and proof are made with its keys. After HELLO the accepting side
+    /// says one [`Welcomed`] and closes.
+    Join,
+}
+
+/// The answer to [`Purpose::Join`].
+pub type Welcomed = Result<Welcome, Refusal>;
+
+/// What makes the dialler a member.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The group's name.
+    pub group: String,
+    /// The group's secret.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Welcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Welcome({:?})", self.group)
+    }
 }
 
 /// A message on the control connection.
@@ -79,6 +100,9 @@ pub enum LinkFrame {
         facts: Facts,
         /// Its name, which may change by a reload.
         name: String,
+        /// Its clock, milliseconds since 1970, for showing the skew only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now_ms: Option<u64>,
     },
     /// The receiver of a log has written bytes down; as many more may be sent.
     Credit {
@@ -146,6 +170,13 @@ pub enum LinkRequest {
         job: JobId,
         /// The assignment.
         epoch: Epoch,
+    },
+    /// Another secret of the group is in force, because somebody was put out of it. Done when it is written down.
+    Rekey {
+        /// The secret.
+        secret: String,
+        /// Keys that must not get it.
+        kicked: Vec<PeerId>,
     },
     /// How does it stand?
     Query {

@@ -6,6 +6,7 @@
 pub mod doctor;
 pub mod env;
 pub mod frame;
+pub mod group;
 pub mod heartbeat;
 pub mod ipc;
 pub mod link;

@@ -173,7 +173,7 @@ fn peers_speak_as_before() {
     json("link-accepted.json", &LinkFrame::Reply { id: 1, reply: Ok(LinkReply::Accepted { status: status() }) });
     let busy = Refusal::new(RefusalKind::Busy, "every slot of raj is taken");
     json("link-busy.json", &LinkFrame::Reply { id: 1, reply: Err(busy) });
-    json("link-facts.json", &LinkFrame::Facts { facts: facts(), name: "raj".into() });
+    json("link-facts.json", &LinkFrame::Facts { facts: facts(), name: "raj".into(), now_ms: None });
     json("link-status.json", &LinkFrame::Status { status: status() });
 }
 

@@ -146,6 +146,7 @@ pub(crate) async fn run_node(node: u8, starts: Arc<Mutex<u8>>, trace: crate::Tra
                 discovery_port: DISCOVERY,
                 worker_port: WORKER,
                 broadcast: true,
+                listen: homie::config::Listen::Private,
             },
             id: id_of(node),
             facts,

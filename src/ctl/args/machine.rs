@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
+use crate::model::Roles;
+
 /// `homie setup`
 #[derive(Debug, Default, Args)]
 #[command(after_help = "Only use Homie on networks you trust, with people you trust.")]
@@ -143,14 +145,44 @@ pub struct RemoveArgs {
     pub which: String,
 }
 
+/// `homie invite`
+#[derive(Debug, Args)]
+#[command(after_help = "The line works once and for 15 minutes; when homied restarts, it is void.")]
+pub struct InviteArgs {
+    /// An address at which your friend can reach this machine, if it has one that it does not know itself
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub at: Vec<String>,
+}
+
+/// `homie join`
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// What `homie invite` printed; `-` reads it from standard input
+    pub token: String,
+}
+
+/// `homie kick`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everybody else gets a new secret of the group. Whoever is not there gets it when they are back at their \
+last address or dial a member; otherwise `homie invite` brings them in again."
+)]
+pub struct KickArgs {
+    /// Which machine
+    pub name: String,
+}
+
 /// `homie trust`
 #[derive(Debug, Args)]
 pub struct TrustArgs {
     /// Only this machine
     pub name: Option<String>,
     /// Its key has changed (it was set up anew): take the one it shows now. With more than one, the beginning of its id
-    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, requires = "name")]
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, requires = "name", conflicts_with = "role")]
     pub new_key: Option<Option<String>>,
+    /// What it may do on this machine: run (jobs without GPUs), run,gpu (everything, as at first) or none
+    #[arg(long, value_name = "ROLES", requires = "name")]
+    pub role: Option<Roles>,
 }
 
 /// `homie list-direct`

@@ -12,8 +12,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LimitArgs, LogsArgs, ResultsArgs, TopArgs};
 pub use machine::{
     AddArgs, CompletionsArgs, ConfigAction, ConfigArgs, DemoArgs, DoctorArgs, DownArgs, EnvAction, EnvArgs,
-    EnvCreateArgs, ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs, StatusArgs, TrustArgs, UpArgs,
-    WhoamiArgs,
+    EnvCreateArgs, InviteArgs, JoinArgs, KickArgs, ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs,
+    StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
 pub use run::RunArgs;
 pub use split::AFTER_SCRIPT;
@@ -84,6 +84,12 @@ pub enum Command {
     Remove(RemoveArgs),
     /// List the machines that were added
     ListDirect(ListDirectArgs),
+    /// Make an invitation: one line with which one machine can join your group
+    Invite(InviteArgs),
+    /// Join a friend's group with an invitation
+    Join(JoinArgs),
+    /// Put a machine out of the group, for everybody
+    Kick(KickArgs),
     /// Show which key each name stands for, or take a machine's new key
     Trust(TrustArgs),
     /// The environments that jobs run in

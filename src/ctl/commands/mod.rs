@@ -10,7 +10,10 @@ pub mod doctor;
 pub mod down;
 pub mod env;
 pub mod history;
+pub mod invite;
 pub mod jobs;
+pub mod join;
+pub mod kick;
 pub mod limit;
 pub mod list_direct;
 pub mod logs;
@@ -56,6 +59,9 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::History(args) => history::run(ctx, args).await,
         Command::Add(args) => add::run(ctx, args).await,
         Command::Remove(args) => remove::run(ctx, args).await,
+        Command::Invite(args) => invite::run(ctx, args).await,
+        Command::Join(args) => join::run(ctx, args).await,
+        Command::Kick(args) => kick::run(ctx, args).await,
         Command::Trust(args) => trust::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
         Command::Env(args) => env::run(ctx, args).await,

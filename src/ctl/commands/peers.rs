@@ -12,7 +12,8 @@ use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
 use crate::model::{
-    EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PeerId, PeerStatus, PeerView, Via, format_bytes,
+    EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PeerId, PeerStatus, PeerView, Roles, Via,
+    describe_skew, format_bytes,
 };
 use crate::wire::ipc::{PeersParams, Stranger, method};
 
@@ -39,6 +40,7 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
         if !args.watch {
             ctx.print(&text)?;
             note_strangers(ctx, &strangers);
+            note_exceptions(ctx, &peers);
             return Ok(ExitCode::SUCCESS);
         }
         // On a terminal the old picture is wiped; a pipe gets one table after the other.
@@ -55,6 +57,19 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
 fn note_strangers(ctx: &Context, strangers: &[Stranger]) {
     for stranger in strangers {
         ctx.note(&format!("{} {stranger}", ctx.err.yellow("!")));
+    }
+}
+
+/// What the columns have no room for: clocks that differ, and who may not do everything here.
+fn note_exceptions(ctx: &Context, peers: &[PeerView]) {
+    let name = |p: &PeerView| clean(&p.name);
+    let skews = peers.iter().filter_map(|p| describe_skew(&name(p), p.clock_skew_ms?));
+    let roles = peers.iter().filter(|p| p.roles != Roles::default()).map(|p| {
+        let may = if p.roles.run { "use no GPU here" } else { "run nothing here" };
+        format!("{} may {may}; `homie trust {} --role run,gpu` changes that", name(p), name(p))
+    });
+    for text in skews.chain(roles) {
+        ctx.note(&format!("{} {text}", ctx.err.yellow("!")));
     }
 }
 
@@ -134,6 +149,7 @@ pub struct PeerRow<'a> {
     version: Option<&'a str>,
     heard_ms_ago: u64,
     clock_skew_ms: Option<i64>,
+    roles: Roles,
     #[serde(flatten)]
     facts: FactsRow<'a>,
 }
@@ -213,6 +229,7 @@ impl<'a> PeerRow<'a> {
             version: Some(peer.version.as_str()).filter(|v| !v.is_empty()),
             heard_ms_ago: peer.heard_ms_ago,
             clock_skew_ms: peer.clock_skew_ms,
+            roles: peer.roles,
             facts: FactsRow::of(&peer.facts),
         }
     }

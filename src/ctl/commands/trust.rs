@@ -8,6 +8,7 @@ use crate::ctl::cells::clean;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, ago};
+use crate::wire::group::RoleParams;
 use crate::wire::ipc::{Pin, TrustName, TrustedKey, method};
 
 /// Runs it.
@@ -23,6 +24,15 @@ pub async fn run(ctx: &Context, args: TrustArgs) -> Result<ExitCode, CtlError> {
             ctx.print_json(&json!({ "version": 1, "trusted": trusted }))?;
         } else {
             ctx.print(&accepted(&ctx.out, &trusted))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let (Some(name), Some(roles)) = (&args.name, args.role) {
+        let pin: Pin = homied.call(method::TRUST_ROLE, &RoleParams { name: name.clone(), roles }).await?;
+        if ctx.json {
+            ctx.print_list("pins", &[pin])?;
+        } else {
+            ctx.print(&format!("{} {} may here: {}\n", ctx.out.tick(), ctx.out.bold(&clean(&pin.name)), pin.roles))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -61,7 +71,7 @@ fn list(style: &Style, pins: &[Pin]) -> String {
     let mut out = String::new();
     for pin in pins {
         let name = clean(&pin.name);
-        out.push_str(&format!("{} {}\n", style.bold(&format!("{name:<16}")), pin.id));
+        out.push_str(&format!("{} {}  {}\n", style.bold(&format!("{name:<16}")), pin.id, pin.roles));
         for other in &pin.others {
             let text = format!(
                 "  {} {} at {} says that it is {name}, {}; if that is so: `homie trust {name} --new-key`\n",
@@ -80,7 +90,7 @@ fn list(style: &Style, pins: &[Pin]) -> String {
 mod tests {
     use super::*;
     use crate::ctl::golden;
-    use crate::model::PeerId;
+    use crate::model::{PeerId, Roles};
     use crate::wire::ipc::OtherKey;
 
     #[test]
@@ -88,8 +98,8 @@ mod tests {
         let style = golden::STYLES[0].1;
         let other = OtherKey { id: PeerId([2; 32]), addr: ([10, 0, 0, 7], 5556).into(), seen_ms_ago: 4000 };
         let pins = [
-            Pin { name: "bob".into(), id: PeerId([1; 32]), others: vec![other] },
-            Pin { name: "carol".into(), id: PeerId([3; 32]), others: vec![] },
+            Pin { name: "bob".into(), id: PeerId([1; 32]), roles: Roles::default(), others: vec![other] },
+            Pin { name: "carol".into(), id: PeerId([3; 32]), roles: Roles { run: true, gpu: false }, others: vec![] },
         ];
         let text = list(&style, &pins);
         for part in [PeerId([1; 32]).to_string(), PeerId([2; 32]).to_string(), "10.0.0.7 says that it is bob".into()] {

@@ -76,6 +76,7 @@ pub enum KeyError {
 /// Far longer than any secret, so that a file given by mistake is noticed; homied holds to the same.
 const LONGEST_SECRET: usize = 1024;
 const ENGINES: &[&str] = &["auto", "docker", "native"];
+const LISTEN: &[&str] = &["private", "all"];
 const BUILDS: &[&str] = &["none", "wheels", "all"];
 const LEVELS: &[&str] = &["limits", "process", "namespace", "container", "gvisor"];
 
@@ -114,6 +115,12 @@ pub const KEYS: &[Key] = &[
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("warm_containers", Kind::Upto(64), "2", "containers started ahead for the next job; 0: none"),
     key("warm_idle", Kind::Seconds, "600", "seconds that such a container waits"),
+    key(
+        "listen",
+        Kind::Word(LISTEN),
+        "private",
+        "where jobs may come from: private (also tailnet) addresses only, or all, the internet's too",
+    ),
     key("broadcast", Kind::Switch, "true", "whether to announce this machine on the local network"),
     key("allow_builds", Kind::Word(BUILDS), "wheels", "what a friend's job may have built here: none, wheels or all"),
     key("env_limit", Kind::Size(1 << 20), "20g", "bytes of environments kept here; the longest unused go first"),

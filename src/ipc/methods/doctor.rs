@@ -1,12 +1,16 @@
 //! What works here, what does not, and whether the jails hold.
 
+use std::net::IpAddr;
+
 use futures_util::SinkExt;
 use serde_json::json;
 
 use super::Answer;
 use crate::discovery::messages::DiscoveryError;
 use crate::ipc::session::{Session, SessionError, params};
-use crate::link::messages::Listening;
+use crate::link::messages::{Listening, ListeningAt};
+use crate::model::describe_skew;
+use crate::registry::messages::ListPeers;
 use crate::sandbox::messages::{CheckEngines, EngineTrouble, TryJails};
 use crate::wire::doctor::{Check, DoctorParams, DoctorRow, Level};
 use crate::wire::frame::Frame;
@@ -51,6 +55,21 @@ async fn send(session: &mut Session, id: u64, row: &DoctorRow) -> Result<(), Ses
     Ok(())
 }
 
+/// On which addresses, why not on the others, and how to change that.
+fn where_it_listens(at: &[IpAddr], left_out: &[IpAddr]) -> String {
+    let list = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let networks: Vec<IpAddr> = at.iter().filter(|ip| !ip.is_loopback()).copied().collect();
+    let open = match (networks.is_empty(), at.is_empty()) {
+        (_, true) => " on every address (`listen: all`)".to_owned(),
+        (true, _) => " on no network: this machine has no private address".to_owned(),
+        (false, _) => format!(" on {}", list(&networks)),
+    };
+    match left_out {
+        [] => open,
+        _ => format!("{open}; not on {}, which the internet may reach (`homie config set listen all`)", list(left_out)),
+    }
+}
+
 async fn checks(session: &Session) -> Result<Vec<Check>, Refusal> {
     let parts = &session.shared.parts;
     let loaded = session.shared.loaded();
@@ -62,10 +81,11 @@ async fn checks(session: &Session) -> Result<Vec<Check>, Refusal> {
     let settings = &loaded.settings;
     let discovery = session.ask(&parts.outlets.discovery_error, DiscoveryError).await?;
     let worker = session.ask(&parts.outlets.listening, Listening).await?.err();
+    let (at, left_out) = session.ask(&parts.outlets.listening_at, ListeningAt).await?;
     let mut checks = vec![
         works("homied", None, format!("{RELEASE}, pid {}", std::process::id())),
         works("discovery", discovery, format!("{}/udp", settings.discovery_port)),
-        works("worker", worker, format!("{}/tcp", settings.worker_port)),
+        works("worker", worker, format!("{}/tcp{}", settings.worker_port, where_it_listens(&at, &left_out))),
     ];
     if !settings.broadcast {
         // The owner's own wish.
@@ -73,6 +93,9 @@ async fn checks(session: &Session) -> Result<Vec<Check>, Refusal> {
     }
     let warnings = loaded.warnings.iter();
     checks.extend(warnings.map(|w| Check { subject: "config".into(), level: Level::Less, text: w.clone() }));
+    let peers = session.ask(&parts.outlets.peers, ListPeers { offline: false }).await?;
+    let skews = peers.iter().filter_map(|p| describe_skew(&p.name, p.clock_skew_ms?));
+    checks.extend(skews.map(|text| Check { subject: "clocks".into(), level: Level::Less, text }));
     // Waits for the first look at the engines, which a homied that has just started may still be busy with.
     session.ask(&parts.outlets.engine_trouble, EngineTrouble).await?;
     checks.extend(session.ask(&parts.outlets.check_engines, CheckEngines).await?);

@@ -6,9 +6,9 @@ use super::{Answer, value};
 use crate::discovery::messages::{DiscoveryError, ListStrangers};
 use crate::ipc::messages::{AddDirectPeer, ReloadConfig, RemoveDirectPeer, ShowConfig};
 use crate::ipc::session::{ROOM, Session, answer, params};
-use crate::link::messages::{Greet, ListDirect, Listening};
+use crate::link::messages::{Greet, ListDirect, Listening, ListeningAt};
 use crate::mailbox::ask;
-use crate::model::{PeerStatus, Via, beyond_machine};
+use crate::model::{PeerStatus, Via, beyond_machine, describe_skew};
 use crate::registry::messages::{ListPeers, ListPins, TrustNewKey};
 use crate::sandbox::messages::{EngineTrouble, EngineWarnings, HostedJobs};
 use crate::scheduler::messages::OpenJobs;
@@ -27,6 +27,9 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
     let mut warnings = loaded.warnings.clone();
     warnings.extend(session.ask(&outlets.engine_warnings, EngineWarnings).await?);
     warnings.extend(session.ask(&outlets.strangers, ListStrangers).await?.iter().map(ToString::to_string));
+    warnings.extend(peers.iter().filter_map(|p| describe_skew(&p.name, p.clock_skew_ms?)));
+    let (at, left_out) = session.ask(&outlets.listening_at, ListeningAt).await?;
+    let text = |all: Vec<std::net::IpAddr>| all.iter().map(ToString::to_string).collect();
     let view = StatusView {
         name: loaded.settings.name.clone(),
         id: parts.id,
@@ -38,6 +41,8 @@ pub(super) async fn status(session: &Session) -> Result<Value, Refusal> {
         discovery_error: session.ask(&outlets.discovery_error, DiscoveryError).await?,
         worker_port: loaded.settings.worker_port,
         worker_error: session.ask(&outlets.listening, Listening).await?.err(),
+        worker_at: text(at),
+        worker_not_at: text(left_out),
         engine_error: session.ask(&outlets.engine_trouble, EngineTrouble).await?,
         peers_online: online as u32,
         jobs_sent: session.ask(&outlets.open_jobs, OpenJobs).await?.len() as u32,

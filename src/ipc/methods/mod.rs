@@ -4,6 +4,7 @@
 mod doctor;
 mod envs;
 mod files;
+mod group;
 mod jobs;
 mod machine;
 
@@ -30,6 +31,10 @@ pub(super) async fn dispatch(session: &mut Session, request: Request) -> Answer 
         method::TRUST_NEW_KEY => Ok(machine::trust(session, &request).await),
         method::PEERS_ADD => Ok(machine::add(session, &request).await),
         method::PEERS_REMOVE => Ok(machine::remove(session, &request).await),
+        method::GROUP_INVITE => Ok(group::invite(session, &request).await),
+        method::GROUP_JOIN => Ok(group::join(session, &request).await),
+        method::GROUP_KICK => Ok(group::kick(session, &request).await),
+        method::TRUST_ROLE => Ok(group::role(session, &request).await),
         method::CONFIG => machine::config(session, &request).await,
         method::CONFIG_RELOAD => machine::reload(session, &request).await,
         method::DOCTOR => doctor::doctor(session, &request).await,

@@ -11,9 +11,9 @@ use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
-use crate::registry::messages::{ListPeers, PeerFacts, PeerLinked, PeerUnlinked};
+use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
 use crate::sandbox::messages::{
-    AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
 };
 use crate::scheduler::messages::{LinkChanged, WorkerReports};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -145,6 +145,32 @@ impl Handler<PeerUnlinked> for Probe {
     }
 }
 
+impl Handler<ForgetPeer> for Probe {
+    type Result = ();
+    fn handle(&mut self, _: ForgetPeer, _: &mut Self::Context) {}
+}
+
+impl Handler<RolesOf> for Probe {
+    type Result = actix::MessageResult<RolesOf>;
+    fn handle(&mut self, _: RolesOf, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(crate::model::Roles::default())
+    }
+}
+
+impl Handler<HostedJobs> for Probe {
+    type Result = Vec<crate::model::JobRecord>;
+    fn handle(&mut self, _: HostedJobs, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
+    }
+}
+
+impl Handler<ListPins> for Probe {
+    type Result = Vec<crate::wire::ipc::Pin>;
+    fn handle(&mut self, _: ListPins, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
+    }
+}
+
 impl Handler<ListPeers> for Probe {
     type Result = Vec<PeerView>;
     fn handle(&mut self, _: ListPeers, _: &mut Self::Context) -> Vec<PeerView> {
@@ -160,6 +186,7 @@ impl Handler<ListPeers> for Probe {
             linked: false,
             heard_ms_ago: 0,
             clock_skew_ms: None,
+            roles: crate::model::Roles::default(),
             facts: Facts::default(),
         };
         seen.addresses.iter().map(row).collect()

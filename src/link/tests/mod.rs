@@ -109,7 +109,9 @@ impl Machine {
             name: config.name.into(),
             boot: BootId::random().expect("random"),
             worker_port: config.port,
+            listen: crate::config::Listen::Private,
             direct: config.direct,
+            state: dir.path().to_owned(),
             // Whatever the environment of the tests says.
             proxy: ProxyChoice::Given(Exit::Direct),
             proxy_rules: Vec::new(),

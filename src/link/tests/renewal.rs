@@ -9,7 +9,8 @@ const AS_IT_WAS: u16 = 0;
 /// `machine` takes up a name and keys.
 async fn change(machine: &Machine, name: &str, keys: Option<&GroupKeys>, worker_port: u16, same_group: bool) {
     let boot = BootId::random().expect("random");
-    let word = ChangeSelf { keys: keys.cloned(), name: name.into(), boot, worker_port, same_group };
+    let listen = crate::config::Listen::Private;
+    let word = ChangeSelf { keys: keys.cloned(), name: name.into(), boot, worker_port, listen, same_group };
     ask(&machine.door, word, LIMIT).await.expect("answer");
 }
 

@@ -9,6 +9,13 @@ use super::super::tls::{Tls, no_name};
 use super::*;
 use crate::wire::link::Purpose;
 
+/// A machine with a key of its own that has these keys of a group.
+fn member(name: &str, keys: &GroupKeys) -> Member {
+    let identity = Identity::ephemeral().expect("key");
+    let tls = Tls::new(&identity).expect("TLS");
+    Member::new(tls, identity.peer(), keys.clone(), name.into(), BootId([1; 16]))
+}
+
 /// Sends `bytes`, then reads until the other side closes.
 async fn knock(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(addr).await.expect("connect");
@@ -91,14 +98,7 @@ fn somebody_in_the_middle_is_noticed() {
                 });
             }
         });
-        let identity = Identity::ephemeral().expect("key");
-        let victim = Member::new(
-            Tls::new(&identity).expect("TLS"),
-            identity.peer(),
-            OURS.clone(),
-            "raj".into(),
-            BootId([1; 16]),
-        );
+        let victim = member("raj", &OURS);
         let stream = TcpStream::connect(addr).await.expect("connect");
         let met = victim.dial(stream, 0, Purpose::Control).await;
         assert!(matches!(met, Err(LinkError::NoHello)), "the friend must not answer");
@@ -113,14 +113,7 @@ fn somebody_in_the_middle_is_noticed() {
 fn a_friend_without_a_good_ticket_gets_no_bulk_connection() {
     run(async {
         let machine = Machine::new("mike").await;
-        let identity = Identity::ephemeral().expect("key");
-        let friend = Member::new(
-            Tls::new(&identity).expect("TLS"),
-            identity.peer(),
-            OURS.clone(),
-            "raj".into(),
-            BootId([1; 16]),
-        );
+        let friend = member("raj", &OURS);
         for ticket in ["00".repeat(16), String::new(), "zz".into(), "x".repeat(3000)] {
             let stream = TcpStream::connect(machine.addr()).await.expect("connect");
             let met = friend.dial(stream, 0, Purpose::Bulk { ticket }).await;
@@ -163,14 +156,7 @@ fn our_own_address_is_recognised() {
 fn a_connection_is_set_up_fast_and_the_clock_does_not_matter() {
     run(async {
         let machine = Machine::new("mike").await;
-        let identity = Identity::ephemeral().expect("key");
-        let friend = Member::new(
-            Tls::new(&identity).expect("TLS"),
-            identity.peer(),
-            OURS.clone(),
-            "raj".into(),
-            BootId([1; 16]),
-        );
+        let friend = member("raj", &OURS);
         let mut times = Vec::new();
         for _ in 0..50 {
             let start = Instant::now();
@@ -189,8 +175,7 @@ fn a_connection_is_set_up_fast_and_the_clock_does_not_matter() {
 
 #[tokio::test]
 async fn a_dialler_that_floods_before_hello_is_cut_off() {
-    let (keys, identity) = (OURS.clone(), Identity::ephemeral().expect("key"));
-    let member = Member::new(Tls::new(&identity).expect("TLS"), identity.peer(), keys, "mike".into(), BootId([1; 16]));
+    let member = member("mike", &OURS);
     let (near, far) = tokio::io::duplex(1 << 20);
     let flood = async move {
         let tls = Tls::new(&Identity::ephemeral().expect("key")).expect("TLS");
@@ -203,7 +188,7 @@ async fn a_dialler_that_floods_before_hello_is_cut_off() {
         let _ = near.read_to_end(&mut answer).await;
         answer
     };
-    let (accepted, answer) = tokio::join!(member.accept(far, 0, |_, _| true), flood);
+    let (accepted, answer) = tokio::join!(member.accept(far, 0, |_| None, |_, _, _| true), flood);
     assert!(matches!(accepted, Err(LinkError::Frame(_))));
     assert_eq!(answer, b"");
 }

@@ -30,7 +30,14 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
         actor: Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() },
         back: std::sync::OnceLock::new(),
         listening: Mutex::new(Ok(5556)),
+        places: Mutex::default(),
         tickets: Mutex::new(Tickets::default()),
+        invites: Mutex::default(),
+        tls: super::super::tls::Tls::new(&crate::identity::Identity::ephemeral().expect("key")).expect("TLS"),
+        state: std::path::PathBuf::new(),
+        rotating: Mutex::default(),
+        rotation_change: tokio::sync::Mutex::default(),
+        reload: std::sync::OnceLock::new(),
         inputs: Mutex::default(),
         copies: Mutex::default(),
         tasks: Mutex::default(),
@@ -54,7 +61,7 @@ async fn session(dialled: bool, alive: bool, before: impl FnOnce(&Arc<Link>)) ->
         let mut clock = tokio::time::interval(Duration::from_secs(2));
         loop {
             clock.tick().await;
-            let facts = LinkFrame::Facts { facts: Facts::default(), name: "mike".into() };
+            let facts = LinkFrame::Facts { facts: Facts::default(), name: "mike".into(), now_ms: None };
             if alive && far.send(Frame::json(&facts).expect("fits")).await.is_err() {
                 return;
             }

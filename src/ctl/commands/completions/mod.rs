@@ -33,6 +33,7 @@ const NAMES: &[(&[&str], &str, Source)] = &[
     (&["cancel"], "jobs", names::open_jobs),
     (&["limit"], "job", names::hosted_jobs),
     (&["remove"], "which", names::direct),
+    (&["kick"], "name", names::peers),
     (&["trust"], "name", names::peers),
     (&["config", "get"], "key", names::keys),
     (&["config", "set"], "key", names::keys),

@@ -19,11 +19,14 @@ use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::Style;
 use crate::paths::{Places, Surroundings};
-use crate::wire::ipc::{ConfigRow, method};
+use crate::wire::ipc::{ConfigRow, StatusView, method};
 
 /// The sentence that must not be missed (document B).
 pub const TRUST: &str = "Only use Homie on networks you trust, with people you trust: whoever has the\n\
                          group secret can run jobs here, in a sandbox and within your limits.";
+
+/// The group of those who set none.
+const DEFAULT_GROUP: &str = "homie";
 
 /// Runs it.
 ///
@@ -98,6 +101,42 @@ pub async fn set_up(ctx: &Context, args: &SetupArgs, next: Next) -> Result<(), C
         ctx.note("\nhomied goes by it already. Next: `homie peers`");
     }
     Ok(())
+}
+
+/// Writes the group that this machine was invited to into the config of `homied`, which goes by it afterwards. Whether
+/// it was in another group before.
+///
+/// # Errors
+/// The file cannot be read, edited or written, or homied refuses it (then the file is as it was).
+pub async fn become_member(
+    ctx: &Context,
+    homied: &mut Connection,
+    group: &str,
+    secret: &str,
+) -> Result<bool, CtlError> {
+    let path =
+        config_path(&Surroundings::current(), Some(&homied.socket)).map_err(|e| CtlError::usage(e.to_string()))?;
+    let old = config_file::read(&path).map_err(store_error)?;
+    let bad_file = |e: EditError| CtlError::usage(format!("{}: {e}", path.display()));
+    let present = plan::present(old.as_deref()).map_err(bad_file)?;
+    let status: StatusView = homied.call(method::STATUS, &()).await?;
+    let wanted = Wanted {
+        name: present.name.clone().unwrap_or(status.name),
+        // A group of the usual name needs no line.
+        group: (present.group.is_some() || group != DEFAULT_GROUP).then(|| group.to_owned()),
+        secret: SecretChoice::Given(secret.to_owned()),
+    };
+    let new = plan::after(old.as_deref(), &wanted).map_err(bad_file)?;
+    if old.as_deref() == Some(new.as_str()) {
+        return Ok(false);
+    }
+    config_file::write(&path, &new).map_err(store_error)?;
+    reload(Some(homied), &path, old.as_deref()).await?;
+    if ctx.json {
+        return Ok(present.has_secret);
+    }
+    ctx.note(&format!("{} {} is written", ctx.err.tick(), path.display()));
+    Ok(present.has_secret)
 }
 
 /// The document of `--json`. Like the screen it has a secret only if it was made now.

@@ -8,6 +8,7 @@ use super::status::up_card;
 use crate::ctl::args::{SetupArgs, UpArgs};
 use crate::ctl::commands::setup;
 use crate::ctl::config_file;
+use crate::ctl::connect::Connection;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::homied::Service;
@@ -37,12 +38,7 @@ pub async fn run(ctx: &Context, args: UpArgs) -> Result<ExitCode, CtlError> {
 async fn begin(ctx: &Context) -> Result<StatusView, CtlError> {
     let mut places = places()?;
     if !is_set_up(&places)? {
-        if places.kind == Kind::User && has_system_service().await {
-            return Err(CtlError::usage_hint(
-                "homied is a service of this machine, and it is not running",
-                "`sudo systemctl start homied` starts it; `homie setup` makes one of your own instead",
-            ));
-        }
+        refuse_beside_service(&places).await?;
         if !setup::can_ask() {
             return Err(CtlError::usage_hint(
                 format!("this machine is not set up yet: {} has no group_secret", places.config.display()),
@@ -59,6 +55,34 @@ async fn begin(ctx: &Context) -> Result<StatusView, CtlError> {
     let started = start::start(ctx, &places).await;
     progress.clear();
     started
+}
+
+/// Starts homied on a machine that is in no group yet, for `homie join`.
+///
+/// # Errors
+/// It is a service that is not running, or it cannot be started.
+pub async fn wake(ctx: &Context) -> Result<Connection, CtlError> {
+    let places = places()?;
+    if !is_set_up(&places)? {
+        refuse_beside_service(&places).await?;
+    }
+    let progress = Progress::new(ctx);
+    progress.spin("Waking homied");
+    let started = start::start(ctx, &places).await;
+    progress.clear();
+    started?;
+    ctx.connect().await
+}
+
+/// A homied of one's own beside that of the machine is not what anybody means who never set one up.
+async fn refuse_beside_service(places: &Places) -> Result<(), CtlError> {
+    if places.kind == Kind::User && has_system_service().await {
+        return Err(CtlError::usage_hint(
+            "homied is a service of this machine, and it is not running",
+            "`sudo systemctl start homied` starts it; `homie setup` makes one of your own instead",
+        ));
+    }
+    Ok(())
 }
 
 async fn has_system_service() -> bool {
