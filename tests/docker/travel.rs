@@ -78,7 +78,9 @@ fn an_image_travels_between_engines_and_a_broken_transfer_goes_on_where_it_was()
 
     let mut world = World::new(&["alice", "bob"]);
     for (name, socket) in [("alice", &docker.socket), ("bob", &bobs.socket)] {
-        world.host(name).configure(&format!("engine: docker\ndocker_host: unix://{}\n", socket.display()));
+        world
+            .host(name)
+            .configure(&format!("engine: docker\nwarm_containers: 0\ndocker_host: unix://{}\n", socket.display()));
     }
     world.start_all();
     world.wait_acquainted();
@@ -155,7 +157,7 @@ fn a_directory_that_the_native_engine_made_serves_docker() {
     let mut world = World::new(&["alice", "bob"]);
     for (name, engine) in [("alice", "native"), ("bob", "docker")] {
         let socket = docker.socket.display();
-        world.host(name).configure(&format!("engine: {engine}\ndocker_host: unix://{socket}\n"));
+        world.host(name).configure(&format!("engine: {engine}\nwarm_containers: 0\ndocker_host: unix://{socket}\n"));
     }
     world.start_all();
     world.wait_acquainted();
