@@ -132,6 +132,26 @@ impl Bench {
     }
 }
 
+/// A product large enough that BLAS divides it among threads of its own, checked against one it did not divide.
+const BLAS: &str = "
+import os
+os.environ['OPENBLAS_NUM_THREADS'] = '4'
+import numpy, threading
+rng = numpy.random.default_rng(7)
+a, b = rng.random((900, 900)), rng.random((900, 900))
+whole = a @ b
+rows = [None] * 900
+def part(n):
+    for i in range(n, 900, 8): rows[i] = a[i] @ b
+threads = [threading.Thread(target=part, args=(n,)) for n in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+assert numpy.allclose(whole, numpy.array(rows))
+assert numpy.allclose(numpy.linalg.solve(a, whole), b)
+m = numpy.memmap('big', dtype='float32', mode='w+', shape=(1 << 20,)); m[:] = 1; m.flush()
+tasks = len(os.listdir('/proc/self/task'))
+print('numpy works', int(m.sum()), 'threads' if tasks > 1 else 'alone')
+";
+
 fn recipe(requirements: &[&str]) -> Recipe {
     let requirements = requirements.iter().map(|r| (*r).to_owned()).collect();
     Recipe { name: "test".into(), requirements, ..Recipe::default() }
@@ -176,6 +196,9 @@ except OSError as e:
     let score: f64 = text.lines().find_map(|l| l.strip_prefix("score ")?.parse().ok()).expect("a score");
     assert!(score > 0.8, "{text}");
     assert!(text.contains("/env /env") && text.contains("not written: 30") && text.contains("no network"), "{text}");
+    let (outcome, text) = bench.run(Some(tree.clone()), BLAS);
+    assert_eq!(outcome, Outcome::Exited { code: 0 }, "{text}");
+    assert!(text.contains("numpy works 1048576 threads"), "{text}");
     // The same jail without the environment has no such package: it did come from the tree.
     let (outcome, text) =
         bench.run(None, "import sys\nsys.path = [p for p in sys.path if 'dist' not in p]\nimport sklearn");

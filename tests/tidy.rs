@@ -39,6 +39,7 @@ const PURE: &[&str] = &[
     "sandbox/envs/proxy/upstream",
     "sandbox/policy",
     "sandbox/envs/books",
+    "sandbox/envs/locks",
     "sandbox/envs/read",
     "scheduler/environment",
     "sandbox/warm/shelf",

@@ -28,7 +28,7 @@ fn wish(args: &RunArgs, cwd: &Path) -> Result<Wish, CtlError> {
             Some(asked) => Ok(Wish::File(asked.path)),
             None => Err(CtlError::usage_hint(
                 "--env auto: the script says nothing of what it needs",
-                "give it a PEP 723 header, or put a requirements.txt or pylock.toml beside it",
+                "give it a PEP 723 header, or put a requirements.txt, pylock.toml, uv.lock or poetry.lock beside it",
             )),
         },
         Some(value) if is_file(value) => Ok(Wish::File(cwd.join(value))),

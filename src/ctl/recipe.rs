@@ -23,7 +23,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// Rounds of "that file is wanted too": a recipe names files, those name none.
 const ROUNDS: usize = 4;
 /// Where requirements stand beside a script, the most exact first.
-const BESIDE: [&str; 3] = ["pylock.toml", "requirements.lock", "requirements.txt"];
+pub const BESIDE: [&str; 5] = ["pylock.toml", "uv.lock", "poetry.lock", "requirements.lock", "requirements.txt"];
 
 /// Files of a recipe, in memory.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl RecipeFiles {
         let main = path.file_name().and_then(|n| n.to_str()).ok_or_else(|| {
             CtlError::usage_hint(
                 format!("{} is no file", visible_controls(path.as_os_str().as_encoded_bytes())),
-                "name a homie.env.yaml, a requirements.txt, a pylock.toml or a script with a PEP 723 header",
+                "name a homie.env.yaml, a requirements.txt, a lock (pylock.toml, uv.lock, poetry.lock) or a script with a PEP 723 header",
             )
         })?;
         let text = read(path)?;
@@ -177,6 +177,9 @@ mod tests {
         assert_eq!(asked_by(&script), None);
         std::fs::write(dir.path().join("requirements.txt"), "numpy\n").expect("write");
         assert_eq!(asked_by(&script).expect("beside").by, "requirements.txt");
+        std::fs::write(dir.path().join("uv.lock"), "version = 1\n").expect("write");
+        assert_eq!(asked_by(&script).expect("beside").by, "uv.lock", "the exact one first");
+        std::fs::remove_file(dir.path().join("uv.lock")).expect("removed");
         std::fs::write(&script, "# /// script\n# dependencies = [\"numpy\"]\n# ///\n").expect("write");
         assert_eq!(asked_by(&script).expect("header").path, script);
         std::fs::write(&script, "# /// script\n# dependencies = []\n# ///\n").expect("write");

@@ -1,6 +1,5 @@
 //! Bulk connections: one transfer each, opened with a ticket, dialled by whoever dialled the control connection.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +19,8 @@ use super::serve::parse_ticket;
 use super::tickets::TicketId;
 use crate::blobs::{StoreSink, StoreSource};
 use crate::model::{Digest, EngineKind, Epoch, HostedState, JobId, Manifest, PeerId, Totals};
-use crate::sandbox::messages::{EnvHeld, FindEnv, OpenResults, ResultsSource, StartJob, WatchJob};
-use crate::transfer::{receive, send};
+use crate::sandbox::messages::{EnvHeld, FindEnv, OpenResults, ResultsSource, StartJob, WatchJob, is_image};
+use crate::transfer::{prepare, receive, send};
 use crate::wire::frame::FrameCodec;
 use crate::wire::link::{LinkReply, LinkRequest, Purpose, Transfer};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -171,25 +170,17 @@ async fn give_results(
     send(&mut frames, &results.manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
 }
 
-/// An environment that we have as a directory.
+/// An environment that we have.
 pub(super) async fn env(room: &Room, digest: Digest, engine: EngineKind) -> Result<EnvHeld, Refusal> {
     let found = ask(&room.sandbox.env, FindEnv { digest, engine }).await?;
-    found.filter(|env| env.built.image.is_none() && env.tree.is_some()).ok_or_else(|| {
-        Refusal::new(RefusalKind::NoEnvironment, format!("environment {digest} is not here as a directory"))
-    })
+    found.ok_or_else(|| Refusal::new(RefusalKind::NoEnvironment, format!("environment {digest} is not here")))
 }
 
-/// The files of an environment go out, read where they lie; it stays for as long as that takes.
+/// The files of an environment go out; it stays for as long as that takes.
 async fn give_env(env: EnvHeld, mut frames: Frames) -> Result<(), Refusal> {
-    let (env, manifest) = spawn_blocking(move || {
-        let manifest = env.manifest();
-        (env, manifest)
-    })
-    .await
-    .map_err(|_| super::room::shutting_down())?;
-    let manifest = manifest?;
-    let mut source = ResultsSource::new(env.tree.clone().unwrap_or_default(), HashMap::new());
-    send(&mut frames, &manifest, &mut source, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
+    let mut env = prepare(&mut frames, env.open()).await.map_err(|e| e.into_refusal())?;
+    let manifest = env.manifest().clone();
+    send(&mut frames, &manifest, &mut env, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
 }
 
 /// Brings an environment from a peer into our store.
@@ -197,7 +188,7 @@ pub(super) async fn fetch_env(room: &Arc<Room>, link: &Arc<Link>, ask: &FetchEnv
     let _used = link.in_use();
     let mut frames = open(room, link, Transfer::Env { digest: ask.digest, engine: ask.engine }).await?;
     let store = StoreSink::new(room.blobs.clone(), env_pin(ask.digest, ask.engine));
-    let mut sink = Capped { store, max_bytes: ask.max_bytes };
+    let mut sink = Capped { store, max_bytes: ask.max_bytes, images: ask.images };
     let tell = |done, all| {
         ask.progress.send_replace((done, all));
     };
@@ -209,6 +200,7 @@ pub(super) async fn fetch_env(room: &Arc<Room>, link: &Arc<Link>, ask: &FetchEnv
 struct Capped {
     store: StoreSink,
     max_bytes: u64,
+    images: bool,
 }
 
 impl crate::transfer::ChunkSink for Capped {
@@ -218,6 +210,10 @@ impl crate::transfer::ChunkSink for Capped {
         self.store.known(digest).await
     }
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        if !self.images && is_image(manifest) {
+            let text = "it is an image there, and the engine that asks for it runs none";
+            return Err(Refusal::new(RefusalKind::NoEnvironment, text));
+        }
         if manifest.total_bytes() > self.max_bytes {
             let (is, most) = (manifest.total_bytes(), self.max_bytes);
             return Err(Refusal::new(

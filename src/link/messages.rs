@@ -83,7 +83,7 @@ pub struct FetchResults {
     pub progress: watch::Sender<(u64, u64)>,
 }
 
-/// Brings the files of an environment that is a directory into our blob store, where they are pinned as [`env_pin`]. Asked
+/// Brings the files of an environment (a directory, the parts of an image) into our blob store, where they are pinned as [`env_pin`]. Asked
 /// again after a break it goes on where it was. Answers with the digest of their manifest.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<Digest, Refusal>")]
@@ -94,6 +94,8 @@ pub struct FetchEnv {
     pub digest: Digest,
     /// The engine it was made for.
     pub engine: EngineKind,
+    /// Whether an image is of use; one that is not is refused before any of it travels.
+    pub images: bool,
     /// Most bytes it may have; more is refused before any of them travels.
     pub max_bytes: u64,
     /// Bytes done and bytes in all, for the user.

@@ -233,7 +233,7 @@ pub struct WishEnv {
     pub name: String,
 }
 
-pub use super::envs::EnvHeld;
+pub use super::envs::{EnvGiven, EnvHeld, is_image};
 
 /// An environment that is here, held for as long as it is read.
 #[derive(Debug, Word)]

@@ -100,6 +100,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         let settings = parts.settings.borrow();
         (settings.docker_host.clone(), Duration::from_secs(settings.keep_results_s))
     };
+    super::envs::end_builds(&parts.envs_dir).await;
     let envs = {
         let parts = parts.clone();
         let open = move || Keeper::open(parts.envs_dir, parts.builder, parts.settings, parts.set_envs, parts.peers);

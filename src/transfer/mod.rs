@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! sender                                   receiver
+//!   wait                             ->     (every 12 s, while its list is still being made)
 //!   offer {manifest_bytes, digest}   ->
 //!                                    <-     list            (unless it has that list, or the list is short)
 //!   raw: the manifest                ->     checks it, looks what it has
@@ -32,7 +33,7 @@ use crate::wire::refusal::Refusal;
 
 pub use describe::{Described, describe};
 pub use receive::{other_bytes, receive};
-pub use send::send;
+pub use send::{prepare, send};
 pub use words::TransferError;
 
 /// One chunk's place in a manifest.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
 use super::frames::{flush, hear, next, push};
-use super::words::{MAX_MANIFEST, SHORT_LIST, STREAM, Say, TransferError};
+use super::words::{MAX_MANIFEST, MOST_WAITS, SHORT_LIST, STREAM, Say, TransferError};
 use super::{ChunkSink, chunks};
 use crate::model::{Digest, Manifest};
 use crate::wire::frame::{Frame, FrameCodec, MAX_RAW_BULK};
@@ -48,8 +48,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     W: ChunkSink,
 {
-    let Say::Offer { manifest_bytes, digest } = hear(framed).await? else {
-        return Err(bad("a transfer must begin with an offer".into()));
+    let mut waits = 0;
+    let (manifest_bytes, digest) = loop {
+        match hear(framed).await? {
+            Say::Offer { manifest_bytes, digest } => break (manifest_bytes, digest),
+            Say::Wait if waits < MOST_WAITS => waits += 1,
+            _ => return Err(bad("a transfer must begin with an offer".into())),
+        }
     };
     if expect.is_some_and(|e| e != digest) {
         return Err(TransferError::Ours(Refusal::new(

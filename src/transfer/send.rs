@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Framed;
 
 use super::frames::{flush, hear, next, push, unexpected};
-use super::words::{SHORT_LIST, STREAM, Say, TransferError};
+use super::words::{SHORT_LIST, STREAM, Say, TransferError, WAIT_EVERY};
 use super::{ChunkAt, ChunkSource, chunks};
 use crate::model::Manifest;
 use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
@@ -44,6 +44,35 @@ where
             Err(error)
         }
         done => done,
+    }
+}
+
+/// Waits until what is to be sent is known, and keeps the receiver from giving up meanwhile. When it comes to nothing,
+/// the receiver is told why.
+///
+/// # Errors
+/// The refusal that came out of `work`, or the connection broke.
+pub async fn prepare<S, T>(
+    framed: &mut Framed<S, FrameCodec>,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(WAIT_EVERY, &mut work).await {
+            Ok(Ok(ready)) => return Ok(ready),
+            Ok(Err(refusal)) => {
+                push(framed, Frame::json(&Say::Refused { refusal: refusal.clone() })?).await?;
+                flush(framed).await?;
+                return Err(TransferError::Ours(refusal));
+            }
+            Err(_) => {
+                push(framed, Frame::json(&Say::Wait)?).await?;
+                flush(framed).await?;
+            }
+        }
     }
 }
 

@@ -189,3 +189,43 @@ async fn a_sender_hears_nonsense_as_nonsense() {
         assert!(sent.expect_err("nonsense").to_string().contains("wrong length"), "{bitmap}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_waits_for_a_list_that_takes_long_and_hears_why_there_is_none() {
+    let (mut a, mut b) = wires();
+    let manifest = zeros(1, 10);
+    // Far longer than a receiver waits in silence.
+    let slow = async {
+        tokio::time::sleep(super::words::IDLE * 10).await;
+        Ok(manifest.clone())
+    };
+    let mut sink = Keep::default();
+    let sending = async {
+        let ready = prepare(&mut a, slow).await.expect("ready");
+        send(&mut a, &ready, &mut Zeros(usize::MAX), |_, _| ()).await
+    };
+    let (sent, received) = tokio::join!(sending, receive(&mut b, None, &mut sink, |_, _| ()));
+    assert!(sent.is_ok() && received.is_ok() && sink.finished);
+
+    let (mut a, mut b) = wires();
+    let nothing = async { Err::<(), _>(Refusal::new(RefusalKind::NoEnvironment, "it is gone")) };
+    let (gave, received) = tokio::join!(prepare(&mut a, nothing), receive(&mut b, None, &mut sink, |_, _| ()));
+    assert!(gave.is_err());
+    assert_eq!(received.expect_err("nothing").into_refusal().kind, RefusalKind::NoEnvironment);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_only_ever_says_wait_is_given_up() {
+    let (mut liar, mut wire) = wires();
+    let mut sink = Keep::default();
+    let lying = async {
+        for _ in 0..=super::words::MOST_WAITS {
+            liar.send(Frame::json(&Say::Wait).expect("small")).await.expect("sent");
+        }
+        // What it hears ends it.
+        let _ = liar.next().await;
+        drop(liar);
+    };
+    let (received, ()) = tokio::join!(receive(&mut wire, None, &mut sink, |_, _| ()), lying);
+    assert_eq!(received.expect_err("given up").into_refusal().kind, RefusalKind::BadRequest);
+}

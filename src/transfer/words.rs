@@ -10,6 +10,10 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 pub(super) const STREAM: u32 = 0;
 /// Largest manifest: a million files with long paths. It is read piece by piece, so a liar gains nothing.
 pub(super) const MAX_MANIFEST: u64 = 256 << 20;
+/// How often a sender says that its list is still being made: three times before the other side would give up.
+pub(super) const WAIT_EVERY: std::time::Duration = std::time::Duration::from_secs(12);
+/// Most times it may say so: half an hour is enough to pack and hash any environment.
+pub(super) const MOST_WAITS: u32 = 150;
 /// A list of so many bytes is sent with its offer: it costs less than the round trip of asking for it.
 pub(super) const SHORT_LIST: u64 = 16 << 10;
 /// A transfer that moves nothing for so long is dead: the link's own limit (design §6).
@@ -18,11 +22,22 @@ pub(super) const IDLE: std::time::Duration = std::time::Duration::from_secs(45);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "kebab-case")]
 pub(super) enum Say {
-    Offer { manifest_bytes: u64, digest: Digest },
+    /// The list is still being made.
+    Wait,
+    Offer {
+        manifest_bytes: u64,
+        digest: Digest,
+    },
     List,
-    Need { chunks: u64, bytes: u64, bitmap_bytes: u64 },
+    Need {
+        chunks: u64,
+        bytes: u64,
+        bitmap_bytes: u64,
+    },
     Done,
-    Refused { refusal: Refusal },
+    Refused {
+        refusal: Refusal,
+    },
 }
 
 /// Why a transfer ended early.

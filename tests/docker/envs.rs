@@ -1,6 +1,7 @@
 //! Environments on Docker: a directory of Python packages over `base`, and an image with distribution packages, both built
 //! for real, from the index and the distribution's servers, through the one road that a build has.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use homie::blobs::BlobStore;
@@ -26,7 +27,8 @@ impl Bench {
             exe: env!("CARGO_BIN_EXE_homied").into(),
             node: "TEST-OF-ENVIRONMENTS".into(),
             docker_host: Some(format!("unix://{}", docker.socket.display())),
-            cache: dir.path().join("cache"),
+            // Kept between runs: what is fetched is checked by its hash.
+            cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-docker-{}", nix::unistd::getuid())),
             limits: Limits { memory_bytes: 1 << 30, ..Limits::default() },
             blobs: BlobStore::open(dir.path().join("store"), 1 << 30).expect("a store"),
             link: Arc::new(OnceLock::new()),
@@ -58,6 +60,26 @@ impl Bench {
         Ok((self.builder.build(&order, &self.progress).await.map_err(say)?, order.dir))
     }
 }
+
+/// A product large enough that BLAS divides it among threads of its own, checked against one it did not divide.
+const BLAS: &str = "
+import os
+os.environ['OPENBLAS_NUM_THREADS'] = '4'
+import numpy, threading
+rng = numpy.random.default_rng(7)
+a, b = rng.random((900, 900)), rng.random((900, 900))
+whole = a @ b
+rows = [None] * 900
+def part(n):
+    for i in range(n, 900, 8): rows[i] = a[i] @ b
+threads = [threading.Thread(target=part, args=(n,)) for n in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+assert numpy.allclose(whole, numpy.array(rows))
+assert numpy.allclose(numpy.linalg.solve(a, whole), b)
+m = numpy.memmap('big', dtype='float32', mode='w+', shape=(1 << 20,)); m[:] = 1; m.flush()
+tasks = len(os.listdir('/proc/self/task'))
+print('numpy works', int(m.sum()), 'threads' if tasks > 1 else 'alone')
+";
 
 /// What a step tries. The last thing works, so that the rest did not fail for lack of a road.
 const STEPS: &str = "
@@ -137,4 +159,18 @@ async fn packages_of_the_index_and_of_the_distribution_are_there_in_the_job() {
 
     bench.builder.remove(&built).await.expect("removed");
     assert!(!bench.builder.present(&built).await);
+}
+
+#[tokio::test]
+async fn numpy_of_the_index_computes_with_threads_in_a_container() {
+    let Some(docker) = shared().await else { return };
+    let bench = Bench::open(&docker);
+    let recipe = Recipe { name: "test".into(), requirements: vec!["numpy".into()], ..Recipe::default() };
+    let (_, dir) = bench.make(&recipe, AllowBuilds::Wheels).await.expect("built");
+    let mut job = TestJob::python(&docker, BLAS);
+    job.launch.tree = Some(dir.join(TREE));
+    (job.launch.limits.memory_bytes, job.launch.limits.cpu_millis, job.launch.limits.pids) = (1 << 30, 2000, 256);
+    let ran = job.run(&docker).await;
+    assert_eq!(ran.ended.map(|e| e.end), Ok(End::Exited(0)), "{}", ran.stderr);
+    assert!(ran.stdout.contains("numpy works 1048576 threads"), "{}", ran.stdout);
 }

@@ -1,5 +1,8 @@
 //! What a job is for: programs run, their output and codes come back, their files stay.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use homie::sandbox::engine::{End, Engine, EngineError};
 
 use crate::engine::{TestJob, finish, shared};
@@ -108,4 +111,69 @@ async fn python_has_its_threads_processes_and_shared_memory() {
     let job = TestJob::new(&docker, &["python3", "pool.py"]).with_file("pool.py", program);
     let done = job.run(&docker).await;
     assert_eq!(done.stdout, "285\n285\n7\n/tmp /work /work\nloopback\n", "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn what_numeric_libraries_ask_of_a_kernel_is_given_or_refused_by_an_error() {
+    let Some(docker) = shared().await else { return };
+    let build = ["sh", "-c", "cc -O2 -pthread numeric.c -o numeric && ./numeric"];
+    let done =
+        TestJob::new(&docker, &build).with_file("numeric.c", include_str!("../probes/numeric.c")).run(&docker).await;
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("numeric works 48\n", ""));
+}
+
+/// Whether a program of this machine's is there; CI has all of them.
+fn here(program: &str) -> Option<PathBuf> {
+    let found = ["/usr/bin", "/usr/local/bin"].iter().map(|dir| Path::new(dir).join(program)).find(|p| p.exists());
+    if found.is_none() {
+        crate::engine::absent(&format!("there is no {program} here"));
+    }
+    found
+}
+
+/// Puts a program into the job's directory.
+fn install(job: &TestJob, from: &Path, name: &str) {
+    let to = job.dir.path().join("work").join(name);
+    std::fs::copy(from, &to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+    std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("own file");
+}
+
+#[tokio::test]
+async fn a_program_in_go_runs_with_its_own_use_of_signals() {
+    let (Some(docker), Some(go)) = (shared().await, here("go")) else { return };
+    let scratch = tempfile::tempdir().expect("tempdir");
+    let built = scratch.path().join("turns");
+    // Built outside, because `base` has no Go; its cache is kept, because the first build is of Go's own library.
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go");
+    let mut build = Command::new(go);
+    build.args(["build", "-o"]).arg(&built).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes/turns.go"));
+    build.envs([("CGO_ENABLED", "0"), ("GOFLAGS", "-mod=mod"), ("GOPROXY", "off")]).env("GOCACHE", cache);
+    let built_it = build.current_dir(scratch.path()).output().expect("go");
+    assert!(built_it.status.success(), "{}", String::from_utf8_lossy(&built_it.stderr));
+    let job = TestJob::new(&docker, &["./turns"]);
+    install(&job, &built, "turns");
+    let done = job.run(&docker).await;
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("go works 200 hi\n", ""));
+}
+
+#[tokio::test]
+async fn node_runs_with_worker_threads_and_a_compiler_of_its_own() {
+    let (Some(docker), Some(node)) = (shared().await, here("node")) else { return };
+    // `base` has no Node: this machine's goes along, with the libraries and the loader that it names.
+    let named = Command::new("ldd").arg(&node).output().expect("ldd");
+    let named = String::from_utf8_lossy(&named.stdout).into_owned();
+    let libraries: Vec<&str> = named.split_whitespace().filter(|word| word.starts_with('/')).collect();
+    let is_loader = |path: &&&str| path.contains("/ld-linux");
+    let loader = libraries.iter().find(is_loader).expect("a loader");
+    let mut job = TestJob::new(&docker, &["./loader", "--library-path", "/work", "./node", "turns.js"])
+        .with_file("turns.js", include_str!("../probes/turns.js"));
+    (job.launch.limits.disk_bytes, job.launch.limits.memory_bytes, job.launch.limits.pids) = (1 << 30, 1 << 30, 256);
+    install(&job, &node, "node");
+    install(&job, Path::new(loader), "loader");
+    for library in &libraries {
+        let name = Path::new(library).file_name().and_then(|n| n.to_str()).expect("a name");
+        install(&job, Path::new(library), name);
+    }
+    let done = job.run(&docker).await;
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("node works 28 8 hi 42\n", ""));
 }

@@ -31,4 +31,5 @@ mod relimited;
 mod soak;
 mod supervised;
 mod template;
+mod travel;
 mod warm;

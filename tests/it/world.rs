@@ -383,6 +383,37 @@ impl Host {
         kill_inhabitants(&self.namespace.iter().collect::<Vec<_>>(), &self.state);
     }
 
+    /// Makes its way to the others slow, so that what is sent can be met on its way.
+    pub fn throttle(&self, megabits: u32) {
+        let space = self.namespace.as_ref().expect("namespaces");
+        let rate = format!("{megabits}mbit");
+        let limit =
+            ["qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", &rate, "burst", "64kb", "latency", "100ms"];
+        let run = Command::new("tc").args(["-n", space]).args(limit).output().expect("the tc command");
+        assert!(run.status.success(), "tc: {}", String::from_utf8_lossy(&run.stderr));
+    }
+
+    /// Bytes that reached it from the others since it exists.
+    pub fn received(&self) -> u64 {
+        let count = self.command("cat").arg("/sys/class/net/eth0/statistics/rx_bytes").output().expect("cat");
+        String::from_utf8_lossy(&count.stdout).trim().parse().expect("a number")
+    }
+
+    /// Bytes of chunks that its homied keeps.
+    pub fn stored(&self) -> u64 {
+        fn below(dir: &Path) -> u64 {
+            // What goes away meanwhile was not kept.
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            let bytes = |e: fs::DirEntry| match e.metadata() {
+                Ok(m) if m.is_dir() => below(&e.path()),
+                Ok(m) => m.len(),
+                Err(_) => 0,
+            };
+            entries.map(bytes).sum()
+        }
+        below(&self.state.join("store/blobs"))
+    }
+
     /// homied's process id.
     #[track_caller]
     pub fn homied_pid(&self) -> i32 {

@@ -259,7 +259,7 @@ pub enum EnvAction {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Name an environment by a file: homie.env.yaml, requirements.txt, pylock.toml, or a script's header
+    /// Name an environment by a file: homie.env.yaml, requirements.txt, a lock (pylock.toml, uv.lock, poetry.lock), or a script's header
     Import {
         /// The file
         file: PathBuf,
@@ -287,7 +287,7 @@ pub struct EnvCreateArgs {
     /// The Python it needs (3.11, ">=3.10")
     #[arg(long, value_name = "VERSION")]
     pub python: Option<String>,
-    /// A file of requirements, or a pylock.toml
+    /// A file of requirements, or a lock: pylock.toml, uv.lock, poetry.lock
     #[arg(long, short, value_name = "FILE")]
     pub requirements: Option<PathBuf>,
     /// A requirement (numpy, "scikit-learn>=1.3"); once for each

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::builder::fits;
+use super::builder::{Giver, fits};
 use crate::model::{
     AllowBuilds, BuildFailure, BuildOffer, Digest, EngineKind, EnvBuilt, EnvOffer, EnvState, EnvView, FailedBuild,
     Lock, PeerId, PeerView, Recipe, Via, WantedEnv,
@@ -290,29 +290,40 @@ fn needed_by_lock(lock: &Lock) -> AllowBuilds {
     if plain && !source { AllowBuilds::Wheels } else { AllowBuilds::All }
 }
 
-/// The machines that say they have it, those with a link and the nearest first, and the digest they have.
+/// The machines that say they have it, those that have it for this engine, with a link and the nearest first, and the
+/// digest they have. A directory made for another engine will do; what it turns out to be is seen when it comes.
 pub(super) fn who_has(
     peers: &[PeerView],
     name: &str,
     wish: Option<&WantedEnv>,
     engine: EngineKind,
-) -> Option<(Digest, Vec<PeerId>)> {
+) -> Option<(Digest, Vec<Giver>)> {
+    let image = |lock: &Lock| lock.image.is_some() || lock.dockerfile.is_some() || !lock.apt.is_empty();
+    let of_recipe = |recipe: &Recipe| needed_by_recipe(recipe) == AllowBuilds::All;
+    let only_own = match wish {
+        Some(WantedEnv { lock: Some(lock), .. }) => image(lock),
+        Some(WantedEnv { recipe: Some(recipe), .. }) => of_recipe(recipe),
+        _ => true,
+    };
     let matches = |offer: &EnvOffer| {
-        offer.engine == engine
+        (offer.engine == engine || !only_own)
             && match wish {
                 Some(WantedEnv { lock: Some(lock), .. }) => offer.digest == lock.digest(),
                 Some(wish) => offer.recipe == wish.recipe_digest,
                 None => offer.name == name,
             }
     };
-    let mut having: Vec<(bool, &PeerView, Digest)> = peers
-        .iter()
-        .filter(|p| p.via != Via::Own && p.status != crate::model::PeerStatus::Offline)
-        .filter_map(|p| p.facts.envs.iter().find(|o| matches(o)).map(|o| (!p.linked, p, o.digest)))
-        .collect();
-    having.sort_by_key(|(unlinked, peer, _)| (*unlinked, peer.heard_ms_ago));
+    let mut having: Vec<((bool, bool, u64), Giver, Digest)> = Vec::new();
+    for peer in peers.iter().filter(|p| p.via != Via::Own && p.status != crate::model::PeerStatus::Offline) {
+        let offers = peer.facts.envs.iter().filter(|o| matches(o));
+        having.extend(offers.map(|o| {
+            let giver = Giver { peer: peer.id, engine: o.engine };
+            ((o.engine != engine, !peer.linked, peer.heard_ms_ago), giver, o.digest)
+        }));
+    }
+    having.sort_by_key(|(order, ..)| *order);
     let digest = having.first()?.2;
-    Some((digest, having.into_iter().filter(|h| h.2 == digest).map(|h| h.1.id).collect()))
+    Some((digest, having.into_iter().filter(|h| h.2 == digest).map(|h| h.1).collect()))
 }
 
 #[cfg(test)]

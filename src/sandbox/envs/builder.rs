@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,15 @@ pub struct BuildOrder {
     pub policy: BuildPolicy,
 }
 
+/// Who has an environment, and for which engine: a directory is the same for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Giver {
+    /// Who.
+    pub peer: PeerId,
+    /// The engine it was made for there.
+    pub engine: EngineKind,
+}
+
 /// Fetch what a peer has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchOrder {
@@ -71,7 +80,7 @@ pub struct FetchOrder {
     /// For this engine.
     pub engine: EngineKind,
     /// From one of these, the best first.
-    pub peers: Vec<PeerId>,
+    pub givers: Vec<Giver>,
     /// A directory that becomes the environment's own. What an earlier try of the same digest left in it may be used.
     pub dir: PathBuf,
     /// Most bytes it may take on disk.
@@ -118,6 +127,13 @@ pub trait Builder: fmt::Debug + Send + Sync {
         order: &'a FetchOrder,
         progress: &'a ProgressSink,
     ) -> Work<'a, Result<EnvBuilt, BuildFailure>>;
+
+    /// Puts what an engine holds of a built environment into `dir`, an empty directory, as files that a friend's `fetch`
+    /// understands: the same bytes each time.
+    ///
+    /// # Errors
+    /// The engine does not give it, or the disk is full.
+    fn pack<'a>(&'a self, built: &'a EnvBuilt, dir: &'a Path) -> Work<'a, Result<(), BuildFailure>>;
 
     /// Whether what an engine holds of a built environment (an image) is still there. Directories are not its affair.
     fn present<'a>(&'a self, built: &'a EnvBuilt) -> Work<'a, bool>;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::books::who_has;
-use super::keeper::{Ask, EnvHeld, Keeper, nameless};
+use super::held::EnvHeld;
+use super::keeper::{Ask, Keeper, nameless};
 use crate::model::{
     BuildFailure, BuildProgress, EngineKind, FailKind, FailedBuild, HostedStatus, JobSpec, Outcome, PeerId,
 };

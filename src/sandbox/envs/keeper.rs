@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::books::{Books, Entry, Key, Make, Stored, who_has};
 use super::builder::{BuildOrder, BuildPolicy, Builder, FetchOrder, ProgressSink, ResolveOrder};
+use super::held::{EnvHeld, Packed, Scratch};
 use super::shelf::Shelf;
 use crate::clock::wall_ms;
 use crate::config::Settings;
@@ -38,12 +39,14 @@ pub(in crate::sandbox) struct Keeper(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) shelf: Shelf,
-    builder: Arc<dyn Builder>,
+    pub(super) builder: Arc<dyn Builder>,
     settings: watch::Receiver<Settings>,
     told: Outlet<SetEnvs>,
     peers: Outlet<ListPeers>,
     books: Mutex<Books>,
     makings: Mutex<HashMap<(Digest, EngineKind), Arc<Making>>>,
+    /// Images that were packed for friends.
+    pub(super) packed: tokio::sync::Mutex<HashMap<Key, Weak<Packed>>>,
 }
 
 /// One recipe being made with one engine. Whoever wants the same waits for the turn and then finds it made.
@@ -64,46 +67,6 @@ pub(in crate::sandbox) struct Ask {
     pub(in crate::sandbox) from: Option<PeerId>,
     /// Make it although a friend has it.
     pub(in crate::sandbox) again: bool,
-}
-
-/// An environment that stays as long as this lives.
-#[derive(Debug)]
-pub struct EnvHeld {
-    /// What it is.
-    pub built: EnvBuilt,
-    /// Where it lies, with `tree` in it if it is a directory.
-    pub dir: PathBuf,
-    /// The directory that a job sees.
-    pub tree: Option<PathBuf>,
-    _hold: Hold,
-}
-
-#[derive(Debug)]
-struct Hold(Arc<Inner>, Key);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut books = self.0.books();
-        if let Some(count) = books.held.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                books.held.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// A directory that goes away unless it was moved.
-struct Scratch(Arc<Inner>, PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let (inner, dir) = (self.0.clone(), self.1.clone());
-        // Outside of a runtime homied is on its way down; the next start sweeps.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || inner.shelf.discard(&dir));
-        }
-    }
 }
 
 impl Inner {
@@ -137,7 +100,8 @@ impl Keeper {
     ) -> Result<Self, SandboxError> {
         let (shelf, (entries, stored)) = Shelf::open(root)?;
         let books = Mutex::new(Books { entries, stored, ..Books::default() });
-        let keeper = Self(Arc::new(Inner { shelf, builder, settings, told, peers, books, makings: Mutex::default() }));
+        let (makings, packed) = (Mutex::default(), tokio::sync::Mutex::default());
+        let keeper = Self(Arc::new(Inner { shelf, builder, settings, told, peers, books, makings, packed }));
         keeper.forget_old_recipes(wall_ms());
         keeper.tell();
         Ok(keeper)
@@ -223,7 +187,7 @@ impl Keeper {
         };
         let dir = self.0.shelf.place(key);
         let tree = self.0.shelf.tree(key);
-        Some(EnvHeld { built, dir, tree, _hold: Hold(self.0.clone(), key) })
+        Some(EnvHeld::new(built, dir, tree, self.0.clone(), key))
     }
 
     /// Has the environment here: at once, or fetched from a friend, or built.
@@ -341,12 +305,12 @@ impl Keeper {
         wish: Option<&WantedEnv>,
         progress: &ProgressSink,
     ) -> Result<Option<EnvHeld>, BuildFailure> {
-        let Some((digest, peers)) = who_has(&self.peers().await, &ask.name, wish, ask.engine) else { return Ok(None) };
+        let Some((digest, givers)) = who_has(&self.peers().await, &ask.name, wish, ask.engine) else { return Ok(None) };
         let key = (digest, ask.engine);
         let dir = self.0.shelf.fetch_dir(key).map_err(|e| internal(&e))?;
         progress.send_replace(BuildProgress { step: 1, steps: 2, what: BuildStep::Fetch, ..BuildProgress::default() });
         let max_bytes = self.0.settings.borrow().env_bytes;
-        let order = FetchOrder { digest, engine: ask.engine, peers, dir: dir.clone(), max_bytes };
+        let order = FetchOrder { digest, engine: ask.engine, givers, dir: dir.clone(), max_bytes };
         let built = self.0.builder.fetch(&order, progress).await?;
         if (built.digest, built.engine) != key || built.lock.digest() != digest {
             // Nothing of it is of use for a later try.

@@ -1,10 +1,11 @@
 //! From the files people write to a [`Recipe`]: `homie.env.yaml`, the header of a script (PEP 723), requirements, a
-//! lock (PEP 751), a Dockerfile. Pure. Every complaint names file and line.
+//! lock of another tool ([`locks`]), a Dockerfile. Pure. Every complaint names file and line.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::locks;
 use crate::model::{Lock, Recipe, RecipeProblem};
 
 /// The files of a recipe by name, as the client sent them.
@@ -34,8 +35,8 @@ pub(in crate::sandbox) fn read(main: &str, files: &Files, name: &str) -> Result<
         }
     } else if lower.ends_with(".py") {
         (named(header(main, text)?), None)
-    } else if lower.ends_with(".toml") {
-        (named(pylock(main, text)?), None)
+    } else if let Some(lock) = locks::reader(&lower) {
+        (named(lock(main, text)?), None)
     } else if lower.contains("dockerfile") {
         (named(Recipe { dockerfile: Some(text.clone()), ..Recipe::default() }), None)
     } else {
@@ -137,7 +138,11 @@ fn header(main: &str, text: &str) -> Result<Recipe, RecipeProblem> {
 }
 
 /// `text` begins in line `first` of the file.
-fn parse_toml<T: serde::de::DeserializeOwned>(main: &str, first: usize, text: &str) -> Result<T, RecipeProblem> {
+pub(super) fn parse_toml<T: serde::de::DeserializeOwned>(
+    main: &str,
+    first: usize,
+    text: &str,
+) -> Result<T, RecipeProblem> {
     toml::from_str(text).map_err(|e| {
         let before = e.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
         let line = first + before.matches('\n').count();
@@ -183,57 +188,6 @@ fn requirements(main: &str, text: &str) -> Result<Vec<String>, RecipeProblem> {
 fn without_comment(line: &str) -> &str {
     let at = line.match_indices('#').map(|(at, _)| at).find(|at| *at == 0 || line[..*at].ends_with([' ', '\t']));
     line[..at.unwrap_or(line.len())].trim()
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Pylock {
-    lock_version: String,
-    requires_python: Option<String>,
-    #[serde(default)]
-    packages: Vec<PylockPackage>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PylockPackage {
-    name: String,
-    version: Option<String>,
-    marker: Option<String>,
-    #[serde(default)]
-    wheels: Vec<PylockFile>,
-    sdist: Option<PylockFile>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PylockFile {
-    #[serde(default)]
-    hashes: BTreeMap<String, String>,
-}
-
-/// A lock file of PEP 751.
-fn pylock(main: &str, text: &str) -> Result<Recipe, RecipeProblem> {
-    let lock: Pylock = parse_toml(main, 1, text)?;
-    if !lock.lock_version.starts_with("1.") {
-        return Err(RecipeProblem(format!("{main}: lock-version {} is not known here", lock.lock_version)));
-    }
-    let line = |package: PylockPackage| {
-        let Some(version) = package.version else {
-            let text = format!("{main}: {} comes from no index; only packages of an index can be built", package.name);
-            return Err(RecipeProblem(text));
-        };
-        let mut line = format!("{}=={version}", package.name);
-        if let Some(marker) = package.marker {
-            line.push_str(&format!(" ; {marker}"));
-        }
-        for file in package.wheels.iter().chain(&package.sdist) {
-            if let Some(sha256) = file.hashes.get("sha256") {
-                line.push_str(&format!(" --hash=sha256:{sha256}"));
-            }
-        }
-        Ok(line)
-    };
-    let requirements = lock.packages.into_iter().map(line).collect::<Result<_, _>>()?;
-    Ok(Recipe { python: lock.requires_python, requirements, ..Recipe::default() })
 }
 
 /// A recipe as the text of a `homie.env.yaml`, with its lock if it has one. Texts are quoted as JSON's are, which YAML
@@ -345,15 +299,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_pep_751_is_exact_requirements() {
-        let text = "lock-version = \"1.0\"\nrequires-python = \">=3.9\"\n[[packages]]\nname = \"attrs\"\nversion = \"25.1.0\"\nmarker = \"python_version > '3'\"\n\
-                    wheels = [{name = \"a.whl\", url = \"https://x/a.whl\", hashes = {sha256 = \"c7\"}}]\nsdist = {hashes = {sha256 = \"d8\"}}\n";
-        let got = recipe("pylock.toml", &[("pylock.toml", text)]);
-        assert_eq!(got.python.as_deref(), Some(">=3.9"));
-        assert_eq!(got.requirements, ["attrs==25.1.0 ; python_version > '3' --hash=sha256:c7 --hash=sha256:d8"]);
-    }
-
-    #[test]
     fn what_is_written_reads_back_the_same_with_its_lock() {
         let recipe = Recipe {
             name: "ml".into(),
@@ -385,7 +330,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_readers_panic(text in "\\PC*|[a-z:=\\-\\[\\]{}&*!|>'\"#\\\\/\\n\\t ]{0,120}") {
-            for main in ["a.yaml", "a.py", "pylock.toml", "r.txt", "Dockerfile"] {
+            for main in ["a.yaml", "a.py", "pylock.toml", "uv.lock", "poetry.lock", "r.txt", "Dockerfile"] {
                 let _ = read(main, &files(&[(main, &text)]), "x");
                 let _ = read(main, &files(&[(main, &format!("# /// script\n# {text}\n# ///\n"))]), "x");
             }

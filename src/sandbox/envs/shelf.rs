@@ -21,12 +21,42 @@ use super::books::{Entry, Key, Stored};
 use super::builder::TREE;
 use crate::model::check_env_name;
 use crate::sandbox::SandboxError;
-use crate::sandbox::supervisor::{read_json, write_json};
+use crate::sandbox::follow::end_unfollowed;
+use crate::sandbox::supervisor::{SUPERVISOR, SupervisorNote, boot_id, read_json, start_ticks, try_lock, write_json};
 
 const BUILT_NOTE: &str = "built.json";
 const USED: &str = "used";
 /// A fetch that was not tried again for so long will not be.
 const STALE_FETCH: Duration = Duration::from_secs(86_400);
+
+/// How long the supervisor of an old build may take to end it in order.
+const END_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Ends what builds of an earlier homied still run: their road out is gone and nobody waits for what they make.
+pub(in crate::sandbox) async fn end_builds(root: &Path) {
+    let jails = listed(&root.join("tmp")).into_iter().flat_map(|dir| listed(&dir));
+    for jail in jails.filter(|jail| jail.join(SUPERVISOR).is_file()) {
+        let held = || matches!(try_lock(&jail), Ok(None));
+        let note = read_json::<SupervisorNote>(&jail.join(SUPERVISOR));
+        let alive = |note: &SupervisorNote| note.boot == boot_id() && start_ticks(note.pid) == Some(note.start_ticks);
+        let Ok(note) = note else { continue };
+        if !held() || !alive(&note) {
+            continue;
+        }
+        tracing::info!(jail = %jail.display(), "ending a build that an earlier homied began");
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(note.pid), nix::sys::signal::Signal::SIGTERM);
+        let ended = async {
+            while held() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(END_LIMIT, ended).await.is_err() {
+            end_unfollowed(&jail, &mut None).await;
+        }
+    }
+}
 
 /// The directories.
 #[derive(Debug)]

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::model::{CleanPath, FileEntry, Manifest};
 use crate::sandbox::engine::INSIDE_ENV;
 use crate::transfer::describe;
-use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// The directory in a tree in which it says what it is.
 const OWN: &str = ".homie";
@@ -250,17 +249,6 @@ pub fn scan(tree: &Path) -> Result<Manifest, TreeError> {
         Ok::<_, TreeError>(())
     })?;
     Manifest::new(files).map_err(|e| TreeError::Shape(e.to_string()))
-}
-
-impl super::EnvHeld {
-    /// The list of its files, for a transfer. Blocks for as long as reading all of them takes.
-    ///
-    /// # Errors
-    /// It is no directory, or cannot be read.
-    pub fn manifest(&self) -> Result<Manifest, Refusal> {
-        let tree = self.tree.as_ref().ok_or_else(|| Refusal::new(RefusalKind::NoEnvironment, "it is an image"))?;
-        scan(tree).map_err(|e| Refusal::internal(e.to_string()))
-    }
 }
 
 fn entry(tree: &Path, path: &CleanPath, size: u64, exec: bool) -> Result<FileEntry, TreeError> {

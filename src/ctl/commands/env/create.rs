@@ -9,13 +9,17 @@ use bytes::Bytes;
 use crate::ctl::args::EnvCreateArgs;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
-use crate::ctl::recipe::RecipeFiles;
+use crate::ctl::recipe::{BESIDE, RecipeFiles};
 use crate::model::{EnvView, RECIPE_FILE};
 use crate::wire::env::{EnvLine, EnvRef};
 use crate::wire::ipc::method;
 
 /// The name that a file of requirements or a Dockerfile travels under, after its own ending.
 fn travel_name(path: &Path, otherwise: &str) -> String {
+    // Locks of other tools go by their whole names.
+    if let Some(lock) = path.file_name().and_then(|n| BESIDE.into_iter().find(|known| n == *known)) {
+        return lock.to_owned();
+    }
     match path.extension().and_then(|e| e.to_str()) {
         Some("toml") => "pylock.toml".to_owned(),
         Some("py") => "script.py".to_owned(),
@@ -147,6 +151,11 @@ mod tests {
         assert_eq!(
             recipe_text(&args(&["x", "--from", "python:3.12"]), (None, None)),
             "version: 1\nname: \"x\"\nimage: \"python:3.12\"\n"
+        );
+        let travels = |path: &str| travel_name(Path::new(path), "requirements.txt");
+        assert_eq!(
+            ["p/uv.lock", "poetry.lock", "x.toml", "a.lock"].map(travels),
+            ["uv.lock", "poetry.lock", "pylock.toml", "requirements.txt"]
         );
         assert!(Cli::read(["homie", "env", "create", "x", "--from", "a", "--apt", "b"].map(Into::into)).is_err());
     }

@@ -1,13 +1,17 @@
 //! Images that hold environments: looked up, fetched, built, forgotten. Only an owner's order leads here.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::Duration;
 
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{
-    BuildImageOptionsBuilder, CreateImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+    BuildImageOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptions, RemoveImageOptionsBuilder,
+    TagImageOptionsBuilder,
 };
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
 
 use super::connect::connect;
 use super::{DockerEngine, error};
@@ -29,6 +33,8 @@ pub(in crate::sandbox) struct ImageFacts {
     pub(in crate::sandbox) reference: Option<String>,
     /// Bytes on disk, layers shared with others included.
     pub(in crate::sandbox) bytes: u64,
+    /// `sha256:…` of its layers, unpacked, the lowest first.
+    pub(in crate::sandbox) layers: Vec<String>,
 }
 
 /// How an image is made.
@@ -64,6 +70,7 @@ impl DockerEngine {
                 id,
                 reference: found.repo_digests.unwrap_or_default().into_iter().next(),
                 bytes: found.size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0),
+                layers: found.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
             })),
             Err(e) if error::is_status(&e, 404) => Ok(None),
             Err(e) => Err(error::asked("look for the image", &e)),
@@ -87,6 +94,37 @@ impl DockerEngine {
         while let Some(step) = steps.next().await {
             let step = step.map_err(|e| error::asked("pull the image", &e))?;
             line(format!("{} {}", step.id.unwrap_or_default(), step.status.unwrap_or_default()).trim());
+        }
+        Ok(())
+    }
+
+    /// Writes an image, as the engine packs it (a tar file), into `pieces`. Ends early when nobody takes them.
+    pub(in crate::sandbox) async fn pack(&self, id: &str, pieces: mpsc::Sender<Bytes>) -> Result<(), EngineError> {
+        let client = connect(&self.env).await?;
+        let patient = client.docker.clone().with_timeout(SILENCE);
+        let mut packed = std::pin::pin!(patient.export_image(id));
+        while let Some(piece) = packed.next().await {
+            let piece = piece.map_err(|e| error::asked("pack the image", &e))?;
+            if pieces.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in an image that was packed so.
+    pub(in crate::sandbox) async fn unpack(
+        &self,
+        packed: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let client = connect(&self.env).await?;
+        let patient = client.docker.clone().with_timeout(SILENCE);
+        let mut steps = std::pin::pin!(patient.import_image_stream(ImportImageOptions::default(), packed, None));
+        while let Some(step) = steps.next().await {
+            let step = step.map_err(|e| error::asked("unpack the image", &e))?;
+            if let Some(e) = step.error_detail.and_then(|e| e.message) {
+                return Err(EngineError::Failed(format!("the engine could not unpack the image: {e}")));
+            }
         }
         Ok(())
     }

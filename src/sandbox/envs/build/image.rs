@@ -4,20 +4,25 @@
 //! the empty network of a container in our jail, in which nothing listens but the road to the egress proxy.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
 use tokio::process::Command;
+use tokio::sync::mpsc;
 
+use super::carry::{self, IMAGE};
+use super::fetch::{Card, write_card};
 use super::index::Index;
 use super::jail::{DRIVER_FILE, Errand, Jail};
 use super::lines::{Lines, begin};
 use super::python::{Interpreter, Place, egress, vars};
 use super::{BUILD_LIMIT, Host, failure, internal};
-use crate::model::{AllowBuilds, BuildFailure, BuildStep, EngineKind, EnvBuilt, FailedBuild};
+use crate::model::{AllowBuilds, BuildFailure, BuildStep, Digest, EngineKind, EnvBuilt, FailedBuild};
 use crate::sandbox::engine::docker::DockerEngine;
-use crate::sandbox::engine::docker::images::ImageOrder;
+use crate::sandbox::engine::docker::images::{ImageFacts, ImageOrder, REPOSITORY};
 use crate::sandbox::engine::{EngineError, INSIDE_WORK};
-use crate::sandbox::envs::builder::{BuildOrder, ProgressSink};
+use crate::sandbox::envs::builder::{BuildOrder, FetchOrder, ProgressSink};
 
 /// Where the road ends inside: the port that proxies usually have.
 const ROAD_PORT: &str = "3128";
@@ -25,6 +30,9 @@ const ROAD_PORT: &str = "3128";
 const ROAD: &str = "road";
 /// Disk of a jail that only speaks.
 const SMALL: u64 = 64 << 20;
+/// Bytes of a piece of a packed image, and how many may wait between the engine and the disk.
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 8;
 /// Seconds for one question to an image.
 const ASK_S: u64 = 60;
 
@@ -150,8 +158,16 @@ fn pull_failed(name: &str, e: &EngineError) -> BuildFailure {
 }
 
 /// The tag of an environment's image.
-fn tag(order: &BuildOrder) -> String {
-    order.digest.to_string()[..16].to_owned()
+fn tag_of(digest: &Digest) -> String {
+    digest.to_string()[..16].to_owned()
+}
+
+fn too_large(image: &ImageFacts, most: u64) -> Option<BuildFailure> {
+    let bytes = |n| crate::model::format_bytes(n);
+    (image.bytes > most).then(|| {
+        let text = format!("the image has {}; environments may take {} here", bytes(image.bytes), bytes(most));
+        BuildFailure::new(FailedBuild::DiskFull, text)
+    })
 }
 
 /// Makes the image of `order`: pulled, or built on top of `place` or from a Dockerfile.
@@ -161,7 +177,7 @@ pub(super) async fn build(
     place: Option<&Place>,
     progress: &ProgressSink,
 ) -> Result<EnvBuilt, BuildFailure> {
-    let (engine, tag, lock) = (engine(host), tag(order), &order.lock);
+    let (engine, tag, lock) = (engine(host), tag_of(&order.digest), &order.lock);
     let mut lines = Lines::default();
     if let Some(image) = &lock.image {
         progress.send_replace(begin(1, BuildStep::Download));
@@ -181,16 +197,12 @@ pub(super) async fn build(
         };
         steps(host, order, &engine, &tag, &text, &mut lines, progress).await?;
     }
-    let name = format!("{}:{tag}", crate::sandbox::engine::docker::images::REPOSITORY);
+    let name = format!("{REPOSITORY}:{tag}");
     let facts = engine.image(&name).await.map_err(|e| failed(&e))?;
     let facts = facts.ok_or_else(|| internal(&format!("the engine made {name} but does not have it")))?;
-    if facts.bytes > order.policy.max_bytes {
+    if let Some(failure) = too_large(&facts, order.policy.max_bytes) {
         let _ = engine.forget_image(&tag).await;
-        let (is, most) = (crate::model::format_bytes(facts.bytes), crate::model::format_bytes(order.policy.max_bytes));
-        return Err(BuildFailure::new(
-            FailedBuild::DiskFull,
-            format!("the image has {is}; environments may take {most} here"),
-        ));
+        return Err(failure);
     }
     Ok(EnvBuilt {
         digest: order.digest,
@@ -270,6 +282,86 @@ async fn steps(
     }
 }
 
+/// Packs the image of an environment into `dir`, with what it says of itself.
+pub(super) async fn pack(host: &Host, built: &EnvBuilt, dir: &Path) -> Result<(), BuildFailure> {
+    let image = built.image.as_ref().ok_or_else(|| internal(&"it is no image"))?;
+    write_card(dir, &Card { lock: built.lock.clone(), python: built.python.clone() })?;
+    let (pieces, packed) = mpsc::channel(PIECES);
+    let to = dir.join(IMAGE);
+    let apart = tokio::task::spawn_blocking(move || carry::take_apart(Pieces(packed, Bytes::new()), &to));
+    let gave = engine(host).pack(image, pieces).await;
+    let apart = apart.await.map_err(|e| internal(&e))?;
+    gave.map_err(|e| failed(&e))?;
+    apart.map_err(|e| {
+        let kind = if e.kind() == io::ErrorKind::StorageFull { FailedBuild::DiskFull } else { FailedBuild::Internal };
+        BuildFailure::new(kind, format!("the image cannot be packed: {e}"))
+    })
+}
+
+/// Hands an image that came from a friend to the engine.
+pub(super) async fn load(host: &Host, order: &FetchOrder, parts: &carry::Parts) -> Result<ImageFacts, BuildFailure> {
+    let (engine, tag) = (engine(host), tag_of(&order.digest));
+    let name = format!("{REPOSITORY}:{tag}");
+    let (pieces, mut packed) = mpsc::channel(PIECES);
+    let (store, parts_here, name_there) = (host.blobs.clone(), parts.clone(), name.clone());
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut out = io::BufWriter::with_capacity(PIECE, Sender(pieces.clone()));
+        let written = parts_here.put_together(&store, &name_there, &mut out).and_then(|()| io::Write::flush(&mut out));
+        if let Err(e) = written {
+            // So that the engine does not take what came so far for all of it.
+            let _ = pieces.blocking_send(Err(e));
+        }
+    });
+    let took = engine.unpack(futures_util::stream::poll_fn(move |cx| packed.poll_recv(cx))).await;
+    writing.await.map_err(|e| internal(&e))?;
+    took.map_err(|e| failed(&e))?;
+    let facts = engine.image(&name).await.map_err(|e| failed(&e))?;
+    let facts = facts.ok_or_else(|| internal(&format!("the engine took {name} but does not have it")))?;
+    let bad = if facts.layers != parts.layers() {
+        Some(BuildFailure::new(FailedBuild::Integrity, "the engine has another image than the one it was given"))
+    } else {
+        too_large(&facts, order.max_bytes)
+    };
+    match bad {
+        None => Ok(facts),
+        Some(bad) => {
+            let _ = engine.forget_image(&tag).await;
+            Err(bad)
+        }
+    }
+}
+
+/// What an engine packs, as something to read.
+struct Pieces(mpsc::Receiver<Bytes>, Bytes);
+
+impl io::Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.1.is_empty() {
+            match self.0.blocking_recv() {
+                Some(piece) => self.1 = piece,
+                None => return Ok(0),
+            }
+        }
+        let n = into.len().min(self.1.len());
+        into[..n].copy_from_slice(&self.1.split_to(n));
+        Ok(n)
+    }
+}
+
+/// What an engine takes in, as something to write.
+struct Sender(mpsc::Sender<io::Result<Bytes>>);
+
+impl io::Write for Sender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Whether the image of an environment is still there.
 pub(super) async fn present(host: &Host, image: &str) -> bool {
     // An engine that does not answer has lost nothing yet.
@@ -278,7 +370,14 @@ pub(super) async fn present(host: &Host, image: &str) -> bool {
 
 /// Lets go of an environment's image.
 pub(super) async fn remove(host: &Host, built: &EnvBuilt) -> Result<(), String> {
-    engine(host).forget_image(&built.digest.to_string()[..16]).await.map_err(|e| e.to_string())
+    engine(host).forget_image(&tag_of(&built.digest)).await.map_err(|e| e.to_string())
+}
+
+/// The same for one that came to nothing in the end.
+pub(super) async fn forget(host: &Host, digest: &Digest) {
+    if let Err(error) = engine(host).forget_image(&tag_of(digest)).await {
+        tracing::warn!(%error, %digest, "an engine keeps the image of an environment");
+    }
 }
 
 #[cfg(test)]

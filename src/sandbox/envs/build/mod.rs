@@ -7,6 +7,7 @@
 // A failed build carries its last lines; one is made in minutes, not in a loop.
 #![allow(clippy::result_large_err)]
 
+mod carry;
 mod failure;
 mod fetch;
 mod files;
@@ -20,10 +21,12 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+pub(in crate::sandbox) use self::carry::IMAGE;
+pub use self::carry::is_image;
 use self::python::Place;
 use super::builder::{BuildOrder, Builder, FetchOrder, ProgressSink, ResolveOrder, Work, fits};
 use crate::blobs::BlobStore;
@@ -86,7 +89,7 @@ impl HostBuilder {
     }
 
     /// Where Python packages for `engine` are put together, the machine's first choice first.
-    async fn places(&self, engine: EngineKind, dir: &std::path::Path) -> Result<Vec<Place>, BuildFailure> {
+    async fn places(&self, engine: EngineKind, dir: &Path) -> Result<Vec<Place>, BuildFailure> {
         match engine {
             EngineKind::Native => {
                 let system = image::system(&std::fs::read_to_string("/etc/os-release").unwrap_or_default());
@@ -251,11 +254,16 @@ impl Builder for HostBuilder {
                 let link = self.host.link.get();
                 let link =
                     link.ok_or_else(|| BuildFailure::new(FailedBuild::Network, "this machine is not linked yet"))?;
-                let places = self.places(order.engine, &order.dir).await?;
-                fetch::fetch(&self.host.blobs, link, order, &places, progress).await
+                // Not needed for an image, which has its own Python.
+                let places = self.places(order.engine, &order.dir).await;
+                fetch::fetch(&self.host, link, order, &places, progress).await
             };
             told(fetched.await, progress)
         })
+    }
+
+    fn pack<'a>(&'a self, built: &'a EnvBuilt, dir: &'a Path) -> Work<'a, Result<(), BuildFailure>> {
+        Box::pin(image::pack(&self.host, built, dir))
     }
 
     fn present<'a>(&'a self, built: &'a EnvBuilt) -> Work<'a, bool> {

@@ -15,7 +15,7 @@ use super::{BUILD_LIMIT, Host, internal};
 use crate::model::{
     AllowBuilds, BuildFailure, BuildStep, EngineKind, EnvBuilt, FailedBuild, Lock, LockedPackage, Target,
 };
-use crate::sandbox::engine::{INSIDE_PATH, INSIDE_WORK};
+use crate::sandbox::engine::{INSIDE_ENV, INSIDE_PATH, INSIDE_WORK};
 use crate::sandbox::envs::builder::{BuildOrder, BuildPolicy, ProgressSink, ResolveOrder, TREE};
 use crate::sandbox::envs::proxy::{Allowed, Egress, Rules, own_networks, system_resolver};
 use crate::sandbox::envs::tree;
@@ -192,6 +192,31 @@ impl Place {
     /// The jail below `dir`.
     pub(super) fn jail(&self, dir: &Path) -> Jail {
         Jail { dir: dir.join(JAIL), engine: self.engine, image: self.image.clone() }
+    }
+
+    /// Whether the Python that a tree links to is there: a machine may have it in another directory. Blocks.
+    pub(super) fn runs(&self, tree: &Path) -> bool {
+        let mut at = tree.join("bin/python3");
+        // From one name of Python to the next, as far as `tree::settle` lets them lead.
+        for _ in 0..4 {
+            let Ok(to) = std::fs::read_link(&at) else { break };
+            at = match to.is_absolute() {
+                true => match to.strip_prefix(INSIDE_ENV) {
+                    Ok(inside) => tree.join(inside),
+                    Err(_) => {
+                        let own = Path::new(&self.python.program);
+                        let same_dir = to.parent() == own.parent();
+                        return match self.engine {
+                            EngineKind::Native => to.is_file(),
+                            EngineKind::Docker => same_dir,
+                        };
+                    }
+                },
+                false => at.with_file_name(to),
+            };
+        }
+        // No Python of the machine is named, so none is needed.
+        true
     }
 
     /// What a lock made here is for.

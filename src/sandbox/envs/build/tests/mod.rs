@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
 use self::actor::friend;
+use super::HostBuilderParts;
 use super::fetch::{CARD, Card, fetch, write_card};
 use super::python::{Interpreter, Place};
 use crate::blobs::BlobStore;
 use crate::model::{BuildFailure, BuildProgress, EngineKind, EnvBuilt, FailedBuild, Lock, PeerId, Recipe, Target};
-use crate::sandbox::envs::builder::{FetchOrder, TREE};
+use crate::sandbox::envs::builder::{FetchOrder, Giver, TREE};
 use crate::sandbox::envs::tree;
 
 fn lock(python: &str) -> Lock {
@@ -57,14 +58,28 @@ impl Asker {
         let order = FetchOrder {
             digest: lock.digest(),
             engine: EngineKind::Native,
-            peers: vec![PeerId([9; 32])],
+            givers: vec![Giver { peer: PeerId([9; 32]), engine: EngineKind::Native }],
             dir,
             max_bytes: 1 << 30,
         };
         let python = Interpreter { program: "/usr/bin/python3".into(), version: "3.11.2".into() };
         let place = Place { engine: EngineKind::Native, image: None, python, system: None };
         let (progress, _seen) = watch::channel(BuildProgress::default());
-        fetch(&self.store, &friend(theirs, self.store.clone()), &order, &[place], &progress).await
+        let link = friend(theirs, self.store.clone());
+        fetch(&self.host(), &link, &order, &Ok(vec![place]), &progress).await
+    }
+
+    /// No engine is asked: none answers at that address.
+    fn host(&self) -> HostBuilderParts {
+        HostBuilderParts {
+            exe: "/nowhere".into(),
+            node: "TEST".into(),
+            docker_host: Some("unix:///nowhere".into()),
+            cache: self.dir.path().join("cache"),
+            limits: crate::model::Limits::default(),
+            blobs: self.store.clone(),
+            link: std::sync::Arc::default(),
+        }
     }
 
     /// Nothing of a refused tree may be seen, and nothing stays pinned.
@@ -94,6 +109,30 @@ async fn a_friend_without_it_and_one_with_another_python_are_told_apart() {
     let other = lock("3.12");
     let failure = asker.ask(Some(tree_of(theirs.path(), &other)), &other).await.expect_err("another Python");
     assert_eq!(failure.kind, FailedBuild::Cannot, "{failure:?}");
+    assert!(asker.is_clean());
+}
+
+#[actix::test]
+async fn a_tree_whose_python_is_elsewhere_on_this_machine_is_of_no_use() {
+    let (asker, theirs) = (Asker::new(), tempfile::tempdir().expect("tempdir"));
+    let lock = lock("3.11");
+    let tree = tree_of(theirs.path(), &lock);
+    symlink("/usr/local/bin/python3.99", tree.join("bin/python3")).expect("linked");
+    tree::settle(&tree, 1 << 30).expect("settled");
+    let failure = asker.ask(Some(tree), &lock).await.expect_err("no such Python here");
+    assert_eq!(failure.kind, FailedBuild::Cannot, "{failure:?}");
+    assert!(asker.is_clean());
+}
+
+#[actix::test]
+async fn an_image_is_of_no_use_to_the_native_engine() {
+    let (asker, theirs) = (Asker::new(), tempfile::tempdir().expect("tempdir"));
+    let lock = lock("3.11");
+    let tree = tree_of(theirs.path(), &lock);
+    fs::create_dir_all(tree.join(super::IMAGE)).expect("made");
+    fs::write(tree.join(super::IMAGE).join("config.json"), b"{}").expect("written");
+    let failure = asker.ask(Some(tree), &lock).await.expect_err("an image");
+    assert!(failure.kind == FailedBuild::Cannot && failure.message.contains("native engine"), "{failure:?}");
     assert!(asker.is_clean());
 }
 
