@@ -139,6 +139,7 @@ async fn packages_of_the_index_and_of_the_distribution_are_there_in_the_job() {
     if is_podman(&docker).await {
         assert_eq!(bench.make(&recipe, AllowBuilds::All).await.expect_err("refused"), FailedBuild::Cannot);
         let python = Recipe { apt: vec![], ..recipe };
+        let bench = Bench::open(&docker);
         let (built, dir) = bench.make(&python, AllowBuilds::Wheels).await.expect("built");
         let mut job = TestJob::python(&docker, "import six, sys; print(six.__version__, sys.prefix)");
         job.launch.tree = Some(dir.join(TREE));

@@ -1,10 +1,11 @@
 //! What the engine under test holds for a real homied, seen from outside.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, HostConfig};
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use tokio::runtime::Runtime;
 
 use crate::engine::{Shared, client, is_podman, shared};
@@ -16,6 +17,19 @@ pub(crate) struct Engine {
     runtime: Runtime,
     shared: Shared,
     pub(crate) podman: bool,
+    /// The machines of the test.
+    nodes: RefCell<BTreeSet<String>>,
+}
+
+impl Drop for Engine {
+    /// A world ends by killing, so what waited for jobs there is nobody's any more.
+    fn drop(&mut self) {
+        for id in self.nodes.take().iter().flat_map(|node| self.containers(node).into_values()) {
+            let force = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            // One that is on its way out is fine.
+            let _ = self.ask(async |api| api.remove_container(&id, Some(force)).await);
+        }
+    }
 }
 
 impl Engine {
@@ -24,7 +38,7 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let shared = runtime.block_on(shared())?;
         let podman = runtime.block_on(is_podman(&shared));
-        Some(Self { runtime, shared, podman })
+        Some(Self { runtime, shared, podman, nodes: RefCell::default() })
     }
 
     /// The lines of a config that make homied use it.
@@ -52,6 +66,7 @@ impl Engine {
 
     /// All containers of a machine: id by name.
     pub(crate) fn containers(&self, node: &str) -> BTreeMap<String, String> {
+        self.nodes.borrow_mut().insert(node.to_owned());
         let filters = HashMap::from([("label".to_owned(), vec![format!("homie.node={node}")])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         // Podman answers with an error while one of them is on its way out.

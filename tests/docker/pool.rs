@@ -9,7 +9,7 @@ use crate::world::Host;
 /// Says everything that a job can see of how it is held, but for names that are its own.
 const LOOK: &str = "id; pwd; env | sort; ls -lan --time-style=+ . /tmp /run/homie | grep -v total; cat given.txt\n\
                     ulimit -a; grep -E 'Cap|Seccomp:|NoNewPrivs|Groups' /proc/self/status; cat /proc/self/oom_score_adj\n\
-                    sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ [^ ]+ ([^ ]+) ([^ ]+) .*- ([^ ]+) .*$/\\1 \\2 \\3/' /proc/self/mountinfo\n\
+                    sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ [^ ]+ ([^ ]+) ([^ ]+) .*- ([^ ]+) .*$/\\1 \\2 \\3/' /proc/self/mountinfo | sort\n\
                     cat /etc/hosts /etc/hostname; set -- /proc/[0-9]*; echo $#; cat /proc/net/dev | wc -l\n\
                     for f in memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us memory.max pids.max cpu.max; do\n\
                     [ ! -e /sys/fs/cgroup/$f ] || cat /sys/fs/cgroup/$f; done\n\
