@@ -50,7 +50,7 @@ def of_job(machine, _number):
     rate = (size() - from_) / (time.perf_counter() - at) / 1e6
     # The submitter's copy is written meanwhile; the next round begins when this one is over.
     argv = [machine.bin / "homie-ctl", "attach", "last"]
-    subprocess.run(argv, env=machine.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(argv, env=machine.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return (rate,)
 
 
