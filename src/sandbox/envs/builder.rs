@@ -95,8 +95,8 @@ pub type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A thing that makes environments.
 pub trait Builder: fmt::Debug + Send + Sync {
-    /// What can be built on this machine now, by engine; `allow` is filled in by the asker. Takes a few seconds at most.
-    fn offers(&self) -> Work<'_, Vec<BuildOffer>>;
+    /// What can be built on this machine now with these engines; `allow` is filled in by the asker. Takes a few seconds at most.
+    fn offers<'a>(&'a self, engines: &'a [EngineKind]) -> Work<'a, Vec<BuildOffer>>;
 
     /// Chooses the versions and files of a recipe for one engine's [`Target`].
     ///

@@ -23,6 +23,7 @@ use crate::model::{
 use crate::monitor::messages::SetEnvs;
 use crate::registry::messages::ListPeers;
 use crate::sandbox::SandboxError;
+use crate::sandbox::engines::preferred;
 use crate::sandbox::life::blocking;
 
 /// The registry answers in microseconds.
@@ -136,7 +137,8 @@ impl Keeper {
 
     /// Looks what can be built, and whether what engines hold is still there.
     pub(in crate::sandbox) async fn refresh(&self) {
-        let builders = self.0.builder.offers().await;
+        let engines = preferred(self.0.settings.borrow().engine);
+        let builders = self.0.builder.offers(&engines).await;
         let in_engines: Vec<EnvBuilt> = {
             let mut books = self.0.books();
             books.builders = builders;

@@ -205,14 +205,19 @@ fn told<T>(result: Result<T, BuildFailure>, progress: &ProgressSink) -> Result<T
 }
 
 impl Builder for HostBuilder {
-    fn offers(&self) -> Work<'_, Vec<BuildOffer>> {
+    fn offers<'a>(&'a self, engines: &'a [EngineKind]) -> Work<'a, Vec<BuildOffer>> {
         Box::pin(async move {
-            let native = python::interpreters().await.into_iter().map(|python| {
-                let place = Place { engine: EngineKind::Native, image: None, python, system: None };
-                BuildOffer { engine: EngineKind::Native, target: place.target(false), allow: AllowBuilds::None }
-            });
-            let mut offers: Vec<BuildOffer> = native.collect();
-            if let Ok(base) = image::base(&self.host).await {
+            let mut offers = Vec::new();
+            if engines.contains(&EngineKind::Native) {
+                offers.extend(python::interpreters().await.into_iter().map(|python| {
+                    let place = Place { engine: EngineKind::Native, image: None, python, system: None };
+                    BuildOffer { engine: EngineKind::Native, target: place.target(false), allow: AllowBuilds::None }
+                }));
+            }
+            // What base has is asked in a container: an owner who chose the other engine shall find none.
+            if engines.contains(&EngineKind::Docker)
+                && let Ok(base) = image::base(&self.host).await
+            {
                 let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&base).cloned();
                 let place = match known {
                     Some(place) => Some(place),
