@@ -146,7 +146,8 @@ pub(crate) async fn run_node(node: u8, starts: Arc<Mutex<u8>>, trace: crate::Tra
                 discovery_port: DISCOVERY,
                 worker_port: WORKER,
                 broadcast: true,
-                listen: homie::config::Listen::Private,
+                // The only broadcast that turmoil knows is the limited one, which belongs to no private network.
+                listen: homie::config::Listen::All,
             },
             id: id_of(node),
             facts,
