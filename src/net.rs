@@ -7,14 +7,16 @@ use if_addrs::IfOperStatus;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 /// Networks that nobody reaches from the internet: private ones (RFC 1918), link-local ones (RFC 3927), those behind a
-/// provider's NAT, where Tailscale has its addresses too (RFC 6598), and this machine itself.
-const INSIDE_V4: [Ipv4Net; 6] = [
+/// provider's NAT, where Tailscale has its addresses too (RFC 6598), those that are routed nowhere and that virtual machines
+/// and `homie demo` use (RFC 2544), and this machine itself.
+const INSIDE_V4: [Ipv4Net; 7] = [
     Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8),
     Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
     Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
     Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
     Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
     Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10),
+    Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15),
 ];
 /// The same of IPv6: unique local addresses (RFC 4193; fd7a:115c:a1e0::/48 of Tailscale lies within), link-local ones and
 /// this machine itself.
@@ -80,6 +82,9 @@ mod tests {
             "169.254.9.9",
             "100.64.0.1",
             "100.127.255.254",
+            // The demonstration's.
+            "198.18.77.1",
+            "198.19.255.255",
             "::1",
             "fe80::1",
             "fd7a:115c:a1e0::7",
@@ -94,6 +99,7 @@ mod tests {
             "100.128.0.1",
             "203.0.113.7",
             "198.51.100.1",
+            "198.20.0.1",
             "0.0.0.0",
             "2001:db8::1",
             "2a01:4f8::1",
