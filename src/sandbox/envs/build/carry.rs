@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fetch::CARD;
+use super::files::sha256;
 use crate::blobs::BlobStore;
 use crate::model::{Digest, FileEntry, Manifest};
 
@@ -167,21 +168,6 @@ fn unfold(from: &Path, to: &Path, hex: &str) -> io::Result<()> {
         }
     };
     if hash == hex { Ok(()) } else { Err(io::Error::other("a layer that the engine packed is not what its hash says")) }
-}
-
-fn sha256(from: &mut dyn Read, mut into: Option<&mut File>) -> io::Result<String> {
-    let mut context = Context::new(&SHA256);
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        let n = from.read(&mut piece)?;
-        if n == 0 {
-            return Ok(HEXLOWER.encode(context.finish().as_ref()));
-        }
-        context.update(&piece[..n]);
-        if let Some(into) = into.as_deref_mut() {
-            into.write_all(&piece[..n])?;
-        }
-    }
 }
 
 /// The parts of an image that came, checked.

@@ -55,7 +55,8 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
 }
 
-fn sha256(from: &mut File, mut into: Option<&mut File>) -> io::Result<String> {
+/// The SHA-256 of what `from` gives, in hex; what was read goes on into `into`, if that is wanted.
+pub(super) fn sha256(from: &mut dyn Read, mut into: Option<&mut File>) -> io::Result<String> {
     let mut context = Context::new(&SHA256);
     let mut piece = vec![0; 1 << 20];
     loop {
