@@ -13,7 +13,7 @@ use super::connect;
 use super::dialer::Target;
 use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
-use super::greet::Greetings;
+use super::greet::{Greetings, Wanted};
 use super::handle::{Ending, Link};
 use super::join;
 use super::listener;
@@ -141,10 +141,14 @@ impl PeerLinkActor {
         for address in self.direct.due(now, |p| up.contains(&p)) {
             self.dial(Target::Name(address.clone()), None, Via::Direct, Cause::Direct(address));
         }
-        let due = self.greetings.due(now, |p| !up.contains(&p) && !self.table.is_awaited(p));
+        let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
+            (true, _) => Wanted::NoMore,
+            (false, true) => Wanted::Perhaps,
+            (false, false) => Wanted::Now,
+        });
         for (addr, peer) in due {
             self.table.expect(peer);
-            self.dial(Target::Addr(addr), Some(peer), Via::Broadcast, Cause::Greeting(peer));
+            self.dial(Target::Addr(addr), Some(peer), Via::Broadcast, Cause::Greeting(peer, addr));
         }
     }
 
@@ -299,9 +303,9 @@ impl Handler<Dialled> for PeerLinkActor {
                 self.mark_kept();
                 self.look(ctx);
             }
-            Cause::Peer(peer) | Cause::Greeting(peer) => {
-                if matches!(message.why, Cause::Greeting(_)) {
-                    self.greetings.dialled();
+            Cause::Peer(peer) | Cause::Greeting(peer, _) => {
+                if let Cause::Greeting(_, addr) = message.why {
+                    self.greetings.dialled(addr, message.result.is_ok());
                 }
                 if stale && self.table.is_awaited(peer) {
                     // Whoever waits has not asked to be told that we are somebody else now.

@@ -17,6 +17,17 @@ const MAX_AT_ONCE: usize = 8;
 /// which a new machine should be listed.
 const POLITE_WAIT: Duration = Duration::from_millis(100);
 
+/// Whether a peer that was discovered is still to be dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nobody has.
+    Now,
+    /// It is being dialled, perhaps where it was before: that shows in a moment.
+    Perhaps,
+    /// There is a link to it.
+    NoMore,
+}
+
 /// Whom to greet.
 #[derive(Debug, Default)]
 pub(super) struct Greetings {
@@ -29,6 +40,12 @@ impl Greetings {
     /// Somebody says it is `peer` at `addr`. Whether a greeting was planned.
     pub(super) fn plan(&mut self, own: PeerId, peer: PeerId, addr: SocketAddr, now: Instant) -> bool {
         self.last.retain(|_, at| now.saturating_duration_since(*at) < ONE_EVERY);
+        // It has moved to another port before it was dialled: still one dial.
+        let same = |(_, at, who): &&mut (Instant, SocketAddr, PeerId)| *who == peer && at.ip() == addr.ip();
+        if let Some((_, at, _)) = self.waiting.iter_mut().find(same) {
+            *at = addr;
+            return false;
+        }
         let busy = self.waiting.len() + self.dialling >= MAX_AT_ONCE;
         if peer == own || busy || self.last.contains_key(&addr.ip()) {
             return false;
@@ -41,14 +58,19 @@ impl Greetings {
 
     /// The greetings whose time has come and that are still wanted; each counts as being dialled until
     /// [`Self::dialled`].
-    pub(super) fn due(&mut self, now: Instant, wanted: impl Fn(PeerId) -> bool) -> Vec<(SocketAddr, PeerId)> {
+    pub(super) fn due(&mut self, now: Instant, wanted: impl Fn(PeerId) -> Wanted) -> Vec<(SocketAddr, PeerId)> {
         let mut due = Vec::new();
-        self.waiting.retain(|(at, addr, peer)| {
-            let later = *at > now;
-            if !later && wanted(*peer) {
-                due.push((*addr, *peer));
+        self.waiting.retain_mut(|(at, addr, peer)| {
+            if *at > now {
+                return true;
             }
-            later
+            match wanted(*peer) {
+                Wanted::Now => due.push((*addr, *peer)),
+                Wanted::Perhaps => *at = now + POLITE_WAIT,
+                // Whoever has proven its key there needs no protection from our dials.
+                Wanted::NoMore => _ = self.last.remove(&addr.ip()),
+            }
+            *at > now
         });
         self.dialling += due.len();
         due
@@ -59,9 +81,13 @@ impl Greetings {
         self.waiting.iter().map(|(at, ..)| *at).min()
     }
 
-    /// One of them has come to its end.
-    pub(super) fn dialled(&mut self) {
+    /// One of them, to `addr`, has come to its end. Where a friend has proven its key, the next greeting may follow at
+    /// once: a friend that comes back with another port is not kept waiting, and while its link is up nobody is greeted.
+    pub(super) fn dialled(&mut self, addr: SocketAddr, proven: bool) {
         self.dialling = self.dialling.saturating_sub(1);
+        if proven {
+            self.last.remove(&addr.ip());
+        }
     }
 }
 
@@ -81,12 +107,36 @@ mod tests {
         let now = Instant::now();
         let mut low = Greetings::default();
         assert!(low.plan(LOW, HIGH, at(2), now));
-        assert_eq!(low.due(now, |_| true), [(at(2), HIGH)]);
+        assert_eq!(low.due(now, |_| Wanted::Now), [(at(2), HIGH)]);
         let mut high = Greetings::default();
         assert!(high.plan(HIGH, LOW, at(1), now));
-        assert!(high.due(now, |_| true).is_empty());
-        assert!(high.due(now + POLITE_WAIT, |_| false).is_empty(), "linked meanwhile");
-        assert!(high.due(now + POLITE_WAIT * 2, |_| true).is_empty(), "and forgotten");
+        assert!(high.due(now, |_| Wanted::Now).is_empty());
+        assert!(high.due(now + POLITE_WAIT, |_| Wanted::Perhaps).is_empty(), "somebody dials it");
+        assert!(high.due(now + POLITE_WAIT, |_| Wanted::Now).is_empty(), "which takes a moment");
+        assert!(high.due(now + POLITE_WAIT * 2, |_| Wanted::NoMore).is_empty(), "linked meanwhile");
+        assert!(high.due(now + POLITE_WAIT * 4, |_| Wanted::Now).is_empty(), "and forgotten");
+    }
+
+    #[test]
+    fn a_friend_that_comes_back_on_another_port_is_greeted_at_once() {
+        let now = Instant::now();
+        let moved = SocketAddr::new(at(2).ip(), 7000);
+        let mut low = Greetings::default();
+        assert!(low.plan(LOW, HIGH, at(2), now));
+        assert_eq!(low.due(now, |_| Wanted::Now), [(at(2), HIGH)]);
+        assert!(!low.plan(LOW, HIGH, moved, now), "nobody there has proven a key yet");
+        low.dialled(at(2), true);
+        assert!(low.plan(LOW, HIGH, moved, now), "after our own dial");
+        let mut high = Greetings::default();
+        assert!(high.plan(HIGH, LOW, at(2), now));
+        assert!(!high.plan(HIGH, LOW, moved, now), "still one dial");
+        assert_eq!(high.due(now + POLITE_WAIT, |_| Wanted::Now), [(moved, LOW)], "to where it is now");
+        high.dialled(moved, false);
+        assert!(!high.plan(HIGH, LOW, at(2), now + POLITE_WAIT), "refused there: not again for a while");
+        let mut high = Greetings::default();
+        assert!(high.plan(HIGH, LOW, at(2), now));
+        assert!(high.due(now + POLITE_WAIT, |_| Wanted::NoMore).is_empty(), "its dial was first");
+        assert!(high.plan(HIGH, LOW, moved, now + POLITE_WAIT), "after its dial");
     }
 
     #[test]
@@ -97,10 +147,10 @@ mod tests {
         assert_eq!(one_source, 1);
         let many = (10..200u8).filter(|i| greetings.plan(LOW, HIGH, at(*i), now)).count();
         assert_eq!(many, MAX_AT_ONCE - 1);
-        assert_eq!(greetings.due(now + POLITE_WAIT, |_| true).len(), MAX_AT_ONCE);
+        assert_eq!(greetings.due(now + POLITE_WAIT, |_| Wanted::Now).len(), MAX_AT_ONCE);
         let later = now + ONE_EVERY;
         assert!(!greetings.plan(LOW, HIGH, at(9), later), "all are being dialled");
-        greetings.dialled();
+        greetings.dialled(at(9), false);
         assert!(greetings.plan(LOW, HIGH, at(9), later));
         assert!(!greetings.plan(LOW, LOW, at(77), later), "never ourselves");
     }

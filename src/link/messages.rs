@@ -287,8 +287,8 @@ pub(super) struct LinkDown {
 pub(super) enum Cause {
     /// Somebody wants this peer.
     Peer(PeerId),
-    /// It was just discovered.
-    Greeting(PeerId),
+    /// It was just discovered, at this address.
+    Greeting(PeerId, std::net::SocketAddr),
     /// The user added this address.
     Direct(String),
 }
