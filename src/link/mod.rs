@@ -31,6 +31,7 @@ pub mod messages;
 mod pace;
 mod parts;
 mod room;
+mod roster;
 mod rotate;
 mod secure;
 mod serve;

@@ -11,7 +11,9 @@ use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen};
 use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
 use crate::pipe::{LogState, OutputLog};
-use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
+use crate::registry::messages::{
+    ForgetPeer, ListPeers, ListPins, OnAir, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked, RolesOf,
+};
 use crate::sandbox::messages::{
     AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
 };
@@ -187,9 +189,24 @@ impl Handler<ListPeers> for Probe {
             heard_ms_ago: 0,
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
+            introduced_by: None,
             facts: Facts::default(),
         };
         seen.addresses.iter().map(row).collect()
+    }
+}
+
+impl Handler<PeerIntroduced> for Probe {
+    type Result = ();
+    fn handle(&mut self, word: PeerIntroduced, _: &mut Self::Context) {
+        self.seen.lock().expect("lock").introduced.push((word.peer, word.by));
+    }
+}
+
+impl Handler<OnAir> for Probe {
+    type Result = Vec<PeerId>;
+    fn handle(&mut self, _: OnAir, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
     }
 }
 

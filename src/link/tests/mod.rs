@@ -5,6 +5,7 @@ mod actor;
 mod edges;
 mod renewal;
 mod road;
+mod roster;
 mod strangers;
 mod time;
 
@@ -65,6 +66,7 @@ struct Seen {
     unlinked: Vec<PeerUnlinked>,
     reports: Vec<(PeerId, HostedStatus)>,
     changes: Vec<(PeerId, bool)>,
+    introduced: Vec<(PeerId, Option<String>)>,
 }
 
 /// One machine of the group.
