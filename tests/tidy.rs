@@ -33,6 +33,7 @@ const PURE: &[&str] = &[
     "link/tickets",
     "monitor/smoothing",
     "registry/liveness",
+    "registry/paths",
     "registry/table",
     "sandbox/admission",
     "sandbox/envs/proxy/address",
@@ -385,6 +386,14 @@ fn places(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
+/// No half-done merge. A line of seven equals signs alone may underline a heading.
+fn merged(path: &str, text: &str) -> Vec<String> {
+    let marks = ["<".repeat(7), ">".repeat(7)];
+    let marked = |line: &str| marks.iter().any(|mark| line.starts_with(&format!("{mark} ")));
+    let lines = text.lines().enumerate().filter(|(_, line)| marked(line));
+    lines.map(|(number, _)| format!("{path}:{}: a merge that was not finished", number + 1)).collect()
+}
+
 /// Every ban says why.
 fn bans(path: &str, text: &str) -> Vec<String> {
     text.lines()
@@ -431,7 +440,7 @@ fn every_room_has_a_sign_at_its_door() {
 }
 
 #[test]
-fn the_tree_names_no_place_of_the_machine_it_was_made_on() {
+fn the_tree_names_no_place_of_the_machine_it_was_made_on_and_holds_no_half_done_merge() {
     let mut files: Vec<_> = TOP_LEVEL
         .iter()
         .filter(|name| !["target", ".git", "Cargo.lock"].contains(name))
@@ -442,7 +451,7 @@ fn the_tree_names_no_place_of_the_machine_it_was_made_on() {
     for name in TOP_LEVEL.iter().filter(|name| **name != ".git" && root().join(name).is_file()) {
         files.push(((*name).to_owned(), fs::read_to_string(root().join(name)).expect("text")));
     }
-    complain(files.iter().flat_map(|(path, text)| places(path, text)).collect());
+    complain(files.iter().flat_map(|(path, text)| [places(path, text), merged(path, text)].concat()).collect());
 }
 
 #[test]
@@ -493,6 +502,7 @@ fn every_rule_can_complain() {
     let here = format!("see {}/src", root().display());
     assert!(!places("README.md", &here).is_empty(), "no complaint about {here}");
     assert!(!top_level(&["scripts".to_owned()]).is_empty());
+    assert!(!merged("README.md", &format!("{} HEAD", "<".repeat(7))).is_empty());
 }
 
 #[test]

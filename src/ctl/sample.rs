@@ -64,6 +64,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         clock_skew_ms: Some(12),
         roles: crate::model::Roles::default(),
         introduced_by: None,
+        paths: Vec::new(),
         facts: facts(),
     };
     let mike = PeerView {
@@ -76,6 +77,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         clock_skew_ms: None,
         roles: crate::model::Roles::default(),
         introduced_by: None,
+        paths: Vec::new(),
         facts: Facts {
             cores: 4,
             cpu_percent: 12,

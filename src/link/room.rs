@@ -26,7 +26,8 @@ use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
 use crate::registry::messages::{
-    ForgetPeer, ListPeers, ListPins, OnAir, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked, RolesOf,
+    ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked,
+    RolesOf,
 };
 use crate::sandbox::messages::{
     AdmitJob, EnvHeld, FindEnv, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob,
@@ -84,6 +85,8 @@ pub struct RegistryOutlets {
     pub(super) facts: Outlet<PeerFacts>,
     pub(super) unlinked: Outlet<PeerUnlinked>,
     pub(super) list: Outlet<ListPeers>,
+    pub(super) paths: Outlet<PathsOf>,
+    pub(super) tried: Outlet<PathTried>,
     pub(super) pins: Outlet<ListPins>,
     pub(super) forget: Outlet<ForgetPeer>,
     pub(super) roles: Outlet<RolesOf>,
@@ -100,6 +103,8 @@ impl RegistryOutlets {
             + Into<Outlet<PeerFacts>>
             + Into<Outlet<PeerUnlinked>>
             + Into<Outlet<ListPeers>>
+            + Into<Outlet<PathsOf>>
+            + Into<Outlet<PathTried>>
             + Into<Outlet<ListPins>>
             + Into<Outlet<ForgetPeer>>
             + Into<Outlet<RolesOf>>
@@ -111,6 +116,8 @@ impl RegistryOutlets {
             facts: door.clone().into(),
             unlinked: door.clone().into(),
             list: door.clone().into(),
+            paths: door.clone().into(),
+            tried: door.clone().into(),
             roles: door.clone().into(),
             introduced: door.clone().into(),
             on_air: door.clone().into(),

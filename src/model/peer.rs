@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{BootId, PeerId};
+use super::path::PathView;
 use super::resources::Facts;
 use super::roles::Roles;
 
@@ -77,6 +78,9 @@ pub struct PeerView {
     /// The name of the member that told us of it; `None` where nobody had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introduced_by: Option<String>,
+    /// The ways to it, best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathView>,
     /// What it said of itself.
     pub facts: Facts,
 }

@@ -11,6 +11,7 @@ mod error;
 mod introductions;
 mod liveness;
 pub mod messages;
+mod paths;
 mod pins;
 mod pins_file;
 mod table;

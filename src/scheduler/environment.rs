@@ -122,6 +122,7 @@ mod tests {
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
             introduced_by: None,
+            paths: Vec::new(),
             facts: Facts { engines: vec![engine], builds: vec![build], ..Facts::default() },
         }
     }

@@ -235,6 +235,7 @@ mod tests {
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
             introduced_by: None,
+            paths: Vec::new(),
             facts: Facts {
                 cores: 8,
                 cpu_percent: 10,

@@ -126,6 +126,7 @@ mod tests {
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
             introduced_by: None,
+            paths: Vec::new(),
             facts: Facts::default(),
         }
     }

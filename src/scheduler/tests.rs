@@ -54,6 +54,7 @@ fn peer(id: PeerId, name: &str, cores: u16) -> PeerView {
         clock_skew_ms: None,
         roles: crate::model::Roles::default(),
         introduced_by: None,
+        paths: Vec::new(),
         facts,
     }
 }

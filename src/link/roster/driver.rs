@@ -1,14 +1,13 @@
 //! Effect: the one task that makes our card, sends what others lack, and dials whom a card tells of.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 
-use super::super::connect;
+use super::super::connect::{self, Wanted};
 use super::super::dialer::Target;
 use super::super::messages::Cause;
 use super::super::room::{Room, ask, lock};
@@ -27,8 +26,6 @@ use crate::wire::roster::{CONTEXT, Card, MAX_IN_FRAME, encode, open};
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// So often it is asked which links must stay: twice before an idle one closes (60 s).
 const KEEP_EVERY: Duration = Duration::from_secs(25);
-/// Between the dials of two addresses of one machine, when the first has brought nothing yet (RFC 8305 §5).
-const STAGGER: Duration = Duration::from_millis(250);
 /// Least time between two writes of the file.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
@@ -139,24 +136,11 @@ async fn visit(room: &Arc<Room>, own: &[OwnAddress]) -> Option<Instant> {
             continue;
         }
         tracing::info!(%peer, name, by, ?at, "dialling a machine that others tell of");
-        for (nth, addr) in (0u32..).zip(at) {
-            room.spawn(dial(room.clone(), peer, addr, STAGGER * nth));
-        }
+        let at = at.into_iter().map(|addr| (Target::Addr(addr), Via::Direct)).collect();
+        let wanted = Wanted { at, expect: Some(peer), why: Cause::Introduced(peer) };
+        room.spawn(connect::dial(room.clone(), wanted));
     }
     next
-}
-
-/// Dials one address of a peer after `pause`, if none of the others has led to it by then.
-async fn dial(room: Arc<Room>, peer: PeerId, addr: SocketAddr, pause: Duration) {
-    let mut closing = room.closing.subscribe();
-    tokio::select! {
-        _ = closing.wait_for(|c| *c) => return,
-        () = tokio::time::sleep(pause) => {}
-    }
-    if lock(&room.roster.state).links.values().any(|(link, _)| link.peer == peer) {
-        return finish(&room, peer, Outcome::Linked);
-    }
-    connect::dial(room, Target::Addr(addr), Some(peer), Via::Direct, Cause::Introduced(peer)).await;
 }
 
 fn unmet(cards: &Cards, now: Instant, addresses: impl Fn(&Card) -> usize) -> Vec<Unmet> {

@@ -46,10 +46,7 @@ struct Try {
     next: Instant,
     wait: Duration,
     heard: Duration,
-    /// Addresses of it that are being dialled.
-    dialling: usize,
-    /// One of them led to it.
-    linked: bool,
+    dialling: bool,
     /// The card's sequence number: a new card is a new hope.
     seq: u64,
 }
@@ -80,22 +77,22 @@ impl Introductions {
         Self { own, tries: HashMap::new(), budget: BURST, filled: now }
     }
 
-    /// Whom to dial now, of those that are unmet; each counts as being dialled until [`Self::done`] was said of each of its
-    /// addresses. And when to ask again, if nothing happens before.
+    /// Whom to dial now, of those that are unmet; each counts as being dialled until [`Self::done`]. And when to
+    /// ask again, if nothing happens before.
     pub(super) fn due(&mut self, unmet: &[Unmet], now: Instant) -> (Vec<PeerId>, Option<Instant>) {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;
         self.budget = (self.budget + passed / ONE_EVERY.as_secs_f64()).min(BURST);
-        let mut dialling = self.tries.values().filter(|t| t.dialling > 0).count();
+        let mut dialling = self.tries.values().filter(|t| t.dialling).count();
         let (mut due, mut next) = (Vec::new(), None::<Instant>);
         for one in unmet {
             let first = now + if self.own < one.peer { FIRST } else { POLITE };
-            let fresh = || Try { next: first, wait: AGAIN, heard: HEARD, dialling: 0, linked: false, seq: one.seq };
+            let fresh = || Try { next: first, wait: AGAIN, heard: HEARD, dialling: false, seq: one.seq };
             let entry = self.tries.entry(one.peer).or_insert_with(fresh);
-            if entry.seq < one.seq && entry.dialling == 0 {
+            if entry.seq < one.seq && !entry.dialling {
                 *entry = Try { next: first.min(entry.next), ..fresh() };
             }
-            if entry.dialling > 0 {
+            if entry.dialling {
                 continue;
             }
             let cost = if one.proven { 0.0 } else { one.addresses as f64 };
@@ -109,7 +106,7 @@ impl Introductions {
             } else {
                 self.budget -= cost;
                 dialling += 1;
-                (entry.dialling, entry.linked) = (one.addresses, false);
+                entry.dialling = true;
                 due.push(one.peer);
                 continue;
             };
@@ -118,23 +115,18 @@ impl Introductions {
         (due, next)
     }
 
-    /// The dial of one address has ended, or, if it is heard, there were none. `jitter` (any random byte) spreads the next
-    /// ones.
+    /// A dial has ended. `jitter` (any random byte) spreads the next ones.
     pub(super) fn done(&mut self, peer: PeerId, outcome: Outcome, now: Instant, jitter: u8) {
         let Some(entry) = self.tries.get_mut(&peer) else { return };
-        entry.dialling = if outcome == Outcome::Heard { 0 } else { entry.dialling.saturating_sub(1) };
-        entry.linked |= outcome == Outcome::Linked;
-        if entry.dialling > 0 {
-            return;
-        }
+        entry.dialling = false;
         let wait = match outcome {
             Outcome::Heard => {
                 let wait = entry.heard;
                 entry.heard = (wait * 2).min(HEARD_LONGEST);
                 wait
             }
-            Outcome::Refused if !entry.linked => LONGEST,
-            _ => {
+            Outcome::Refused => LONGEST,
+            Outcome::Linked | Outcome::Failed => {
                 let wait = entry.wait;
                 entry.wait = (wait * 2).min(LONGEST);
                 wait
@@ -145,7 +137,7 @@ impl Introductions {
 
     /// A link is gone that was up for so long. One that never held is dialled as if it had failed.
     pub(super) fn lost(&mut self, peer: PeerId, up_for: Duration) {
-        if up_for >= STEADY && self.tries.get(&peer).is_some_and(|entry| entry.dialling == 0) {
+        if up_for >= STEADY && self.tries.get(&peer).is_some_and(|entry| !entry.dialling) {
             self.tries.remove(&peer);
         }
     }
@@ -160,7 +152,7 @@ impl Introductions {
 
     /// Forgets those that nobody tells of any more.
     pub(super) fn retain(&mut self, known: impl Fn(PeerId) -> bool) {
-        self.tries.retain(|peer, entry| entry.dialling > 0 || known(*peer));
+        self.tries.retain(|peer, entry| entry.dialling || known(*peer));
     }
 }
 
@@ -254,7 +246,7 @@ mod tests {
             dials += due.len() * 8;
             now += Duration::from_secs(1);
             for peer in due {
-                (0..8).for_each(|_| all.done(peer, Outcome::Failed, now, 77));
+                all.done(peer, Outcome::Failed, now, 77);
             }
         }
         assert!(most <= MAX_AT_ONCE);

@@ -9,10 +9,13 @@ use tokio::sync::watch;
 use super::super::handle::Link;
 use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen};
-use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
+use crate::model::{
+    BootId, Epoch, Facts, HostedState, HostedStatus, JobId, Learned, PeerId, PeerStatus, PeerView, Via, Way,
+};
 use crate::pipe::{LogState, OutputLog};
 use crate::registry::messages::{
-    ForgetPeer, ListPeers, ListPins, OnAir, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked, RolesOf,
+    ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked,
+    RolesOf,
 };
 use crate::sandbox::messages::{
     AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
@@ -190,6 +193,7 @@ impl Handler<ListPeers> for Probe {
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
             introduced_by: None,
+            paths: Vec::new(),
             facts: Facts::default(),
         };
         seen.addresses.iter().map(row).collect()
@@ -207,6 +211,22 @@ impl Handler<OnAir> for Probe {
     type Result = Vec<PeerId>;
     fn handle(&mut self, _: OnAir, _: &mut Self::Context) -> Self::Result {
         Vec::new()
+    }
+}
+
+impl Handler<PathsOf> for Probe {
+    type Result = actix::MessageResult<PathsOf>;
+    fn handle(&mut self, word: PathsOf, _: &mut Self::Context) -> Self::Result {
+        let seen = self.seen.lock().expect("lock");
+        let known = seen.elsewhere.iter().chain(seen.addresses.get(&word.peer));
+        actix::MessageResult(known.map(|addr| (Way::Straight(*addr), Learned::Beat)).collect())
+    }
+}
+
+impl Handler<PathTried> for Probe {
+    type Result = ();
+    fn handle(&mut self, word: PathTried, _: &mut Self::Context) {
+        self.seen.lock().expect("lock").tried.push(word);
     }
 }
 

@@ -35,6 +35,7 @@ fn candidate(id: PeerId, name: &str, score: Option<f64>, status: PeerStatus, why
         clock_skew_ms: None,
         roles: crate::model::Roles::default(),
         introduced_by: None,
+        paths: Vec::new(),
         facts: Facts::default(),
     };
     Candidate { peer, score, why: why.into() }
