@@ -383,6 +383,14 @@ fn places(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
+/// No trace of a merge that was not finished.
+fn merges(path: &str, text: &str) -> Vec<String> {
+    let marks = ["<<<<<<< ", ">>>>>>> ", "||||||| "];
+    let marked = |line: &str| marks.iter().any(|mark| line.starts_with(mark));
+    let lines = text.lines().enumerate().filter(|(_, line)| marked(line));
+    lines.map(|(number, line)| format!("{path}:{}: a merge was not finished: {line}", number + 1)).collect()
+}
+
 /// Every ban says why.
 fn bans(path: &str, text: &str) -> Vec<String> {
     text.lines()
@@ -429,7 +437,7 @@ fn every_room_has_a_sign_at_its_door() {
 }
 
 #[test]
-fn the_tree_names_no_place_of_the_machine_it_was_made_on() {
+fn the_tree_bears_no_trace_of_how_it_was_made() {
     let mut files: Vec<_> = TOP_LEVEL
         .iter()
         .filter(|name| !["target", ".git", "Cargo.lock"].contains(name))
@@ -440,7 +448,7 @@ fn the_tree_names_no_place_of_the_machine_it_was_made_on() {
     for name in TOP_LEVEL.iter().filter(|name| **name != ".git" && root().join(name).is_file()) {
         files.push(((*name).to_owned(), fs::read_to_string(root().join(name)).expect("text")));
     }
-    complain(files.iter().flat_map(|(path, text)| places(path, text)).collect());
+    complain(files.iter().flat_map(|(path, text)| [places(path, text), merges(path, text)].concat()).collect());
 }
 
 #[test]
@@ -483,6 +491,7 @@ fn every_rule_can_complain() {
         (length, "src/ctl/run.rs", &"let a = 1;\n".repeat(MOST_LINES + 1)),
         (door, "src/owner/mod.rs", "pub mod messages;"),
         (door, "src/owner/mod.rs", "//! Being built.\n"),
+        (merges, "CHANGELOG.md", "- One.\n<<<<<<< HEAD\n- Two.\n"),
         (bans, "clippy.toml", "    { path = \"std::thread::sleep\" },"),
     ];
     for (rule, path, text) in bad {
@@ -505,6 +514,7 @@ fn no_rule_complains_about_what_is_right() {
         (words, "src/history/store.rs", "use rusqlite::Connection;"),
         (words, "src/link/actor.rs", "use actix::prelude::*;"),
         (length, "src/ctl/run.rs", &format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "let a = 1;\n".repeat(900))),
+        (merges, "README.md", "Title\n=======\n    homie logs JOB >>> file\n"),
         (door, "src/owner/mod.rs", "//! Who may use this machine now, and why not.\n"),
     ];
     for (rule, path, text) in good {
