@@ -50,6 +50,7 @@ impl Bench {
             limits: Limits { memory_bytes: 2 << 30, ..Limits::default() },
             blobs: BlobStore::open(dir.path().join("store"), 1 << 30).expect("a store"),
             link: Arc::new(OnceLock::new()),
+            lookout: homie::sandbox::Lookout::default(),
         };
         let (progress, seen) = watch::channel(BuildProgress::default());
         Self { dir, builder: HostBuilder::new(host).expect("a builder"), progress, seen }

@@ -108,6 +108,7 @@ impl Room {
             limits: limits.clone(),
             blobs: blobs.clone(),
             link: Arc::default(),
+            lookout: sandbox::Lookout::default(),
         })
         .expect("builder");
         let door = sandbox::start(SandboxParts {
@@ -128,6 +129,7 @@ impl Room {
             builder: std::sync::Arc::new(builder),
             facts: facts_rx,
             gpus: watch::channel(vec![]).1,
+            lookout: sandbox::Lookout::default(),
         })
         .await
         .expect("started");

@@ -95,6 +95,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
     })?;
     // Environments come over the link, which starts after the room that wants them.
     let link_of_builds = std::sync::Arc::new(std::sync::OnceLock::new());
+    let lookout = sandbox::Lookout::default();
     let builder = HostBuilder::new(HostBuilderParts {
         exe: "/proc/self/exe".into(),
         node: identity.peer().to_string(),
@@ -103,6 +104,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         limits: settings.limits.clone(),
         blobs: blobs.clone(),
         link: link_of_builds.clone(),
+        lookout: lookout.clone(),
     })
     .with_context(|| format!("cannot make {}", places.state.join("wheels").display()))?;
     let sandbox = sandbox::start(sandbox::SandboxParts {
@@ -123,6 +125,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         builder: std::sync::Arc::new(builder),
         facts: facts.clone(),
         gpus,
+        lookout,
     })
     .await?;
     let link = link::start(link::LinkParts {

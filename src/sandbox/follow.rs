@@ -1,6 +1,7 @@
 //! Standing by a supervisor from homied's side: starting it, noticing what it writes, telling it to stop.
 //!
-//! Nothing is polled: inotify tells that a file of the directory changed, a pidfd that the supervisor is gone.
+//! Nothing is polled: inotify tells that a file of the directory changed (see [`super::lookout`]), a pidfd that the
+//! supervisor is gone.
 
 use std::fs;
 use std::io;
@@ -9,7 +10,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::engine::ExitReport;
 use super::engine::native::sys;
 use super::error::SandboxError;
+use super::lookout::Eyes;
 use super::supervisor::{
     self, EXIT, LIMITED, LimitedNote, LimitsOrder, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id,
     read_json, start_ticks, try_lock,
@@ -83,26 +84,6 @@ pub(super) fn supervise(exe: &Path, dir: &Path, docker_host: Option<&str>) -> Re
     command.spawn().map(Some).map_err(|e| SandboxError::Supervisor(format!("{}: {e}", exe.display())))
 }
 
-/// Eyes on the directory of a job. Opened before its supervisor is started: a program that nobody could follow is not
-/// begun.
-#[derive(Debug)]
-pub(super) struct Eyes(AsyncFd<OwnedFd>);
-
-impl Eyes {
-    /// Looks at `dir` from now on.
-    ///
-    /// # Errors
-    /// This user has too many files or watches open.
-    pub(super) fn open(dir: &Path) -> Result<Self, SandboxError> {
-        let open = || {
-            let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-            inotify.add_watch(dir, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO)?;
-            sys::watch(inotify.into())
-        };
-        open().map(Self).map_err(SandboxError::io("watch", dir))
-    }
-}
-
 /// How following ended.
 #[derive(Debug)]
 pub(super) enum Followed {
@@ -118,7 +99,7 @@ pub(super) enum Followed {
 /// The supervisor cannot be watched, or its report not be read. It may well go on.
 pub(super) async fn follow(
     dir: &Path,
-    Eyes(changes): Eyes,
+    eyes: Eyes,
     announce: &LogAnnouncer,
     orders: &mut watch::Receiver<Orders>,
     child: &mut Option<Child>,
@@ -134,7 +115,7 @@ pub(super) async fn follow(
     let (mut sent, mut answered) = (0, 0);
     let mut gone = false;
     loop {
-        announce.grown(fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len()));
+        announce.grown(output_len(dir));
         if !has_started && let Ok(note) = read_json(&dir.join(STARTED)) {
             has_started = true;
             tell(News::Started(note));
@@ -184,10 +165,7 @@ pub(super) async fn follow(
             }
         }
         tokio::select! {
-            ready = changes.readable() => {
-                drain(&changes);
-                ready.map_err(SandboxError::io("watch", dir))?.clear_ready();
-            }
+            () = changed(&eyes, || announce.grown(output_len(dir))) => {}
             () = ended(supervisor.as_ref()) => gone = true,
             changed = orders.changed() => if changed.is_err() {
                 // homied is on its way down; the supervisor goes on.
@@ -227,10 +205,16 @@ pub(super) async fn end_unfollowed(dir: &Path, child: &mut Option<Child>) {
     }
 }
 
-/// Takes the events away; what they say is seen in the files themselves.
-fn drain(changes: &AsyncFd<OwnedFd>) {
-    let mut buffer = [0; 4096];
-    while nix::unistd::read(changes.get_ref(), &mut buffer).is_ok_and(|n| n > 0) {}
+/// Resolves when something has changed that is more than the output, and tells of that in between: thousands of times a
+/// second in a job that says much, so no other file is looked at.
+async fn changed(eyes: &Eyes, mut output: impl FnMut()) {
+    while !eyes.changed().await {
+        output();
+    }
+}
+
+fn output_len(dir: &Path) -> u64 {
+    fs::metadata(dir.join(OUTPUT)).map_or(0, |m| m.len())
 }
 
 fn open_process(pid: i32) -> io::Result<AsyncFd<OwnedFd>> {

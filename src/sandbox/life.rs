@@ -15,8 +15,9 @@ use super::admission::Grant;
 use super::engines::Engines;
 use super::envs::{EnvHeld, Keeper};
 use super::error::SandboxError;
-use super::follow::{Eyes, Followed, News, Orders, end_unfollowed, follow, supervise};
+use super::follow::{Followed, News, Orders, end_unfollowed, follow, supervise};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
+use super::lookout::{Eyes, Lookout};
 use super::results::{self, Results};
 use super::supervisor::{
     LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) gpus: watch::Receiver<Vec<SeenGpu>>,
     /// How long results wait for their owner.
     pub(super) keep: Duration,
+    pub(super) lookout: Lookout,
 }
 
 /// Where the task joins the road.
@@ -198,7 +200,7 @@ impl Life {
         let mut eyes = None;
         if !self.dir.join(SUPERVISOR).exists() {
             self.set(HostedState::Starting);
-            eyes = Some(Eyes::open(&self.dir)?);
+            eyes = Some(self.shared.lookout.open(&self.dir)?);
             child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
         }
         let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
@@ -237,7 +239,7 @@ impl Life {
                 }
             };
             let gpu_memory = watch_gpu_memory(self.base.id, &self.grant, status, self.shared.gpus.clone());
-            let error = match eyes.take().map_or_else(|| Eyes::open(&self.dir), Ok) {
+            let error = match eyes.take().map_or_else(|| self.shared.lookout.open(&self.dir), Ok) {
                 Ok(eyes) => {
                     let followed = follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, hear);
                     let followed = tokio::select! {

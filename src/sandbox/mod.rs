@@ -17,6 +17,7 @@ mod follow;
 mod hosted;
 mod life;
 mod live;
+mod lookout;
 pub mod messages;
 mod parts;
 mod policy;
@@ -34,6 +35,7 @@ use std::process::ExitCode;
 
 pub use actor::SandboxActor;
 pub use error::SandboxError;
+pub use lookout::Lookout;
 pub use parts::{SandboxParts, start};
 
 /// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`, or of its

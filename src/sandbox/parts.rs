@@ -13,6 +13,7 @@ use super::envs::Keeper;
 use super::envs::builder::Builder;
 use super::error::SandboxError;
 use super::life::{Entry, Shared, blocking};
+use super::lookout::Lookout;
 use super::warm::Pool;
 use super::workspace;
 use crate::blobs::BlobStore;
@@ -71,6 +72,8 @@ pub struct SandboxParts {
     pub facts: watch::Receiver<Facts>,
     /// The GPUs as last seen.
     pub gpus: watch::Receiver<Vec<SeenGpu>>,
+    /// Looks at the directories of jobs; the builder's is the same.
+    pub lookout: Lookout,
 }
 
 /// Starts the sandbox: adopts the jobs an earlier homied left, and begins to look for engines.
@@ -131,6 +134,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         envs: envs.clone(),
         gpus: parts.gpus.clone(),
         keep,
+        lookout: parts.lookout.clone(),
     });
     let (survey_tx, mut survey) = watch::channel(None);
     tokio::spawn(look_after_engines(parts.clone(), (engines, envs), shared.node.clone(), orphans, survey_tx));

@@ -19,8 +19,9 @@ use crate::pipe::{LogState, OutputLog};
 use crate::sandbox::engine::{JobLaunch, native};
 use crate::sandbox::envs::builder::ProgressSink;
 use crate::sandbox::envs::proxy::{Egress, Proxy};
-use crate::sandbox::follow::{Eyes, Followed, Orders, follow, supervise};
+use crate::sandbox::follow::{Followed, Orders, follow, supervise};
 use crate::sandbox::life::blocking;
+use crate::sandbox::lookout::Eyes;
 use crate::sandbox::supervisor::{EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, write_json};
 use crate::wire::output::RecordReader;
 
@@ -188,7 +189,7 @@ impl Jail {
             Some(egress) => Some(Proxy::start(&socket, egress).map_err(io("open the road of a build"))?),
             None => None,
         };
-        let eyes = Eyes::open(&self.dir).map_err(|e| internal(&e))?;
+        let eyes = host.lookout.open(&self.dir).map_err(|e| internal(&e))?;
         let child = supervise(&host.exe, &self.dir, host.docker_host.as_deref()).map_err(|e| internal(&e))?;
         if child.is_none() {
             return Err(internal(&format!("another build stands in {}", self.dir.display())));

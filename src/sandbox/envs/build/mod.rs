@@ -35,6 +35,7 @@ use crate::mailbox::Outlet;
 use crate::model::{
     AllowBuilds, BuildFailure, BuildOffer, EngineKind, EnvBuilt, FailedBuild, Limits, Lock, Recipe, Target,
 };
+use crate::sandbox::Lookout;
 
 /// How long a build may take: PyTorch over a slow line, or a large package from source.
 const BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
@@ -56,6 +57,8 @@ pub struct HostBuilderParts {
     pub blobs: BlobStore,
     /// The link, once it stands: it starts after this room.
     pub link: Arc<OnceLock<Outlet<FetchEnv>>>,
+    /// Looks at the directories of builds.
+    pub lookout: Lookout,
 }
 
 type Host = HostBuilderParts;

@@ -79,6 +79,7 @@ impl Asker {
             limits: crate::model::Limits::default(),
             blobs: self.store.clone(),
             link: std::sync::Arc::default(),
+            lookout: crate::sandbox::Lookout::default(),
         }
     }
 
