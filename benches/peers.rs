@@ -19,7 +19,7 @@ use homie::identity::Identity;
 use homie::link::messages::{AddDirect, CloseLinks, QueryJob};
 use homie::link::{LinkParts, PeerLinkActor, RegistryOutlets, SandboxOutlets};
 use homie::mailbox::ask;
-use homie::model::{BootId, Epoch, Facts, HostedStatus, JobId, JobRecord, PeerId, PeerView, Roles};
+use homie::model::{BootId, Epoch, Facts, HostedStatus, JobId, JobRecord, Learned, PeerId, PeerView, Roles, Way};
 use homie::registry::messages as registry;
 use homie::sandbox::messages as sandbox;
 use homie::secret::{GroupKeys, Secret};
@@ -73,6 +73,8 @@ answers! {
     registry::PeerUnlinked => (): ();
     registry::ForgetPeer => (): ();
     registry::ListPeers => Vec<PeerView>: Vec::new();
+    registry::PathsOf => Vec<(Way, Learned)>: Vec::new();
+    registry::PathTried => (): ();
     registry::ListPins => Vec<Pin>: Vec::new();
     registry::RolesOf => Roles: Roles::default();
 }
