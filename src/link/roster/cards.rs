@@ -2,7 +2,7 @@
 //!
 //! Signatures are checked by the caller, between [`Cards::check`], which costs nothing, and [`Cards::take`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,8 @@ pub(super) struct Held {
     pub(super) removed: bool,
     /// It was made under the secret before somebody was put out: where to find a member, and nothing that others are told.
     pub(super) past: bool,
-    /// From when on it may be passed on.
-    ripe: Instant,
+    /// When a card of this key was last passed on to somebody who had an older one.
+    passed: Option<Instant>,
     /// How long it was not met before `since`.
     silent: Duration,
     since: Instant,
@@ -163,18 +163,12 @@ impl Cards {
     fn insert(&mut self, peer: PeerId, card: Card, bytes: Arc<[u8]>, by: Option<String>, now: Instant) {
         match self.held.get_mut(&peer) {
             Some(held) => {
-                // One that waits already is only taken over by the newer one.
-                held.ripe = match held.past {
-                    true => now,
-                    false if held.ripe > now => held.ripe,
-                    false => now.max(held.ripe + BETWEEN),
-                };
                 (held.card, held.bytes, held.past, held.removed) = (card, bytes, false, false);
                 (held.silent, held.since) = (Duration::ZERO, now);
             }
             None => {
                 let (proven, removed, past, silent) = (false, false, false, Duration::ZERO);
-                let held = Held { card, bytes, by, proven, removed, past, ripe: now, silent, since: now };
+                let held = Held { card, bytes, by, proven, removed, past, passed: None, silent, since: now };
                 self.held.insert(peer, held);
             }
         }
@@ -188,13 +182,13 @@ impl Cards {
         useless.or_else(unproven).map(|(peer, _)| *peer)
     }
 
-    /// A link is up.
-    pub(super) fn linked(&mut self, serial: u64, peer: PeerId, now: Instant) {
+    /// A link is up. Whether that is news to be kept: its key was never proven before.
+    pub(super) fn linked(&mut self, serial: u64, peer: PeerId, now: Instant) -> bool {
         let known = Known { peer, ready: false, seqs: HashMap::new(), budget: BURST, filled: now };
         self.links.insert(serial, known);
-        if let Some(held) = self.held.get_mut(&peer) {
-            (held.proven, held.silent, held.since) = (true, Duration::ZERO, now);
-        }
+        let Some(held) = self.held.get_mut(&peer) else { return false };
+        (held.silent, held.since) = (Duration::ZERO, now);
+        !std::mem::replace(&mut held.proven, true)
     }
 
     /// A link is gone.
@@ -242,7 +236,7 @@ impl Cards {
 
     /// What is to be sent now, by link; each card counts as sent. And when there will be more, as far as that is known.
     pub(super) fn outgoing(&mut self, now: Instant) -> (Vec<(u64, Vec<Arc<[u8]>>)>, Option<Instant>) {
-        let (mut out, mut next) = (Vec::new(), None::<Instant>);
+        let (mut out, mut next, mut passed) = (Vec::new(), None::<Instant>, HashSet::new());
         for (serial, known) in self.links.iter_mut().filter(|(_, known)| known.ready) {
             let mut news = Vec::new();
             for (peer, held) in self.held.iter().filter(|(_, h)| !h.past && !h.removed && !h.is_forgotten(now)) {
@@ -251,15 +245,23 @@ impl Cards {
                     continue;
                 }
                 // A card that the other side has never seen waits for nothing: there is nothing to flood it with.
-                if has.is_some() && held.ripe > now {
-                    next = Some(next.map_or(held.ripe, |at| at.min(held.ripe)));
-                    continue;
+                if has.is_some() {
+                    if let Some(at) = held.passed.map(|at| at + BETWEEN).filter(|at| *at > now) {
+                        next = Some(next.map_or(at, |before| before.min(at)));
+                        continue;
+                    }
+                    passed.insert(*peer);
                 }
                 known.seqs.insert(short(*peer), held.card.seq);
                 news.push(held.bytes.clone());
             }
             if !news.is_empty() {
                 out.push((*serial, news));
+            }
+        }
+        for peer in passed {
+            if let Some(held) = self.held.get_mut(&peer) {
+                held.passed = Some(now);
             }
         }
         (out, next)
@@ -311,7 +313,7 @@ impl Cards {
         }
         let Kept { bytes, by, proven, removed, past, silent_s } = kept;
         let silent = Duration::from_secs(silent_s);
-        self.held.insert(peer, Held { card, bytes, by, proven, removed, past, ripe: now, silent, since: now });
+        self.held.insert(peer, Held { card, bytes, by, proven, removed, past, passed: None, silent, since: now });
     }
 }
 

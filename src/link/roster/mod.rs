@@ -85,8 +85,7 @@ pub(super) fn linked(room: &Arc<Room>, link: &Arc<Link>) {
             state.introductions.hurry(now);
         }
         state.links.insert(link.serial, (link.clone(), now));
-        state.cards.linked(link.serial, link.peer, now);
-        state.unsaved = true;
+        state.unsaved |= state.cards.linked(link.serial, link.peer, now);
         let hex = |(short, seq): (u64, u64)| (HEXLOWER.encode(&short.to_be_bytes()), seq);
         let heads = state.cards.heads().into_iter().map(hex).collect();
         // A machine that the user added needs nobody to introduce it.
