@@ -77,6 +77,9 @@ pub(super) struct Kept {
     pub(super) silent_s: u64,
 }
 
+/// Cards to be sent, by the link's serial number.
+pub(super) type Outgoing = Vec<(u64, Vec<Arc<[u8]>>)>;
+
 /// All cards, and who has which.
 #[derive(Debug)]
 pub(super) struct Cards {
@@ -235,7 +238,7 @@ impl Cards {
     }
 
     /// What is to be sent now, by link; each card counts as sent. And when there will be more, as far as that is known.
-    pub(super) fn outgoing(&mut self, now: Instant) -> (Vec<(u64, Vec<Arc<[u8]>>)>, Option<Instant>) {
+    pub(super) fn outgoing(&mut self, now: Instant) -> (Outgoing, Option<Instant>) {
         let (mut out, mut next, mut passed) = (Vec::new(), None::<Instant>, HashSet::new());
         for (serial, known) in self.links.iter_mut().filter(|(_, known)| known.ready) {
             let mut news = Vec::new();
