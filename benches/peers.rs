@@ -76,7 +76,7 @@ answers! {
     registry::PathsOf => Vec<(Way, Learned)>: Vec::new();
     registry::PathTried => (): ();
     registry::PeerIntroduced => (): ();
-    registry::OnAir => Vec<homie::model::PeerId>: Vec::new();
+    registry::OnAir => Vec<PeerId>: Vec::new();
     registry::ListPins => Vec<Pin>: Vec::new();
     registry::RolesOf => Roles: Roles::default();
 }
