@@ -31,6 +31,7 @@ const PURE: &[&str] = &[
     "link/tickets",
     "monitor/smoothing",
     "registry/liveness",
+    "registry/paths",
     "registry/table",
     "sandbox/admission",
     "sandbox/envs/proxy/address",

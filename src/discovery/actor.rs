@@ -309,6 +309,7 @@ mod tests {
                 name: format!("node{number}"),
                 boot: BootId([number; 16]),
                 addr: greet.addr,
+                way: None,
                 version: "0.1.0".into(),
                 clock_skew_ms: 0,
                 via: Via::Direct,

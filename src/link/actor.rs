@@ -1,7 +1,6 @@
 //! The mailbox: which links there are, which must be there, and who waits for one. It decides; tasks do the work.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,17 +8,18 @@ use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture
 use tokio::task::AbortHandle;
 
 use super::calls;
-use super::connect;
+use super::connect::{self, Wanted};
 use super::dialer::Target;
 use super::direct::{DirectPeers, Entry, parse_address};
 use super::error::LinkError;
-use super::greet::{Greetings, Wanted};
+use super::find;
+use super::greet::{Greetings, Need};
 use super::handle::{Ending, Link};
 use super::join;
 use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
-use super::room::{BackEdges, Me, NO_GROUP, Own, Room, ask, lock, shutting_down};
+use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock, shutting_down};
 use super::rotate;
 use super::secure::Member;
 use super::table::{Change, LinkTable};
@@ -28,7 +28,7 @@ use super::tls::Tls;
 use crate::config::Listen;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
 use crate::model::{Digest, HostedStatus, PeerId, Totals, Via};
-use crate::registry::messages::{ListPeers, PeerUnlinked};
+use crate::registry::messages::PeerUnlinked;
 use crate::scheduler::messages::LinkChanged;
 use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
@@ -142,9 +142,9 @@ impl PeerLinkActor {
             self.dial(Target::Name(address.clone()), None, Via::Direct, Cause::Direct(address));
         }
         let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
-            (true, _) => Wanted::NoMore,
-            (false, true) => Wanted::Perhaps,
-            (false, false) => Wanted::Now,
+            (true, _) => Need::NoMore,
+            (false, true) => Need::Perhaps,
+            (false, false) => Need::Now,
         });
         for (addr, peer) in due {
             self.table.expect(peer);
@@ -153,7 +153,8 @@ impl PeerLinkActor {
     }
 
     fn dial(&self, target: Target, expect: Option<PeerId>, via: Via, why: Cause) {
-        self.room.spawn(connect::dial(self.room.clone(), target, expect, via, why));
+        let wanted = Wanted { at: vec![(target, via)], expect, why };
+        self.room.spawn(connect::dial(self.room.clone(), wanted));
     }
 
     /// A link to `peer`, now or when it was dialled.
@@ -177,15 +178,10 @@ impl PeerLinkActor {
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(shutting_down())) })
     }
 
-    /// Dials a peer that somebody waits for.
+    /// Dials a peer that somebody waits for, wherever it may be.
     fn call(&self, peer: PeerId) {
-        match self.direct.address_of(peer) {
-            // The address a user gave beats the one a connection seemed to come from.
-            Some(address) => {
-                self.dial(Target::Name(address.to_owned()), Some(peer), Via::Direct, Cause::Peer(peer));
-            }
-            None => _ = self.room.spawn(find_and_dial(self.room.clone(), peer)),
-        }
+        let given = self.direct.addresses_of(peer).map(str::to_owned).collect();
+        self.room.spawn(find::find_and_dial(self.room.clone(), peer, given));
     }
 
     /// A link is up.
@@ -233,25 +229,6 @@ impl PeerLinkActor {
             linked: link.is_some(),
             error: entry.error.clone().filter(|_| link.is_none()),
             heard_ms_ago: link.map(|l| u64::try_from(l.silent_for().as_millis()).unwrap_or(u64::MAX)),
-        }
-    }
-}
-
-/// Asks the registry where `peer` is, and dials it there.
-async fn find_and_dial(room: Arc<Room>, peer: PeerId) {
-    let found: Result<SocketAddr, Refusal> = async {
-        let known = ask(&room.registry.list, ListPeers { offline: true }).await?;
-        let row = known.into_iter().find(|row| row.id == peer).ok_or_else(|| {
-            Refusal::new(RefusalKind::UnknownPeer, format!("nobody here knows where {} is", peer.short()))
-        })?;
-        Ok(row.addr)
-    }
-    .await;
-    let (why, ours) = (Cause::Peer(peer), room.me().boot);
-    match found {
-        Ok(addr) => connect::dial(room, Target::Addr(addr), Some(peer), Via::Broadcast, why).await,
-        Err(refusal) => {
-            let _ = ask(&room.actor.dialled, Dialled { why, ours, result: Err(refusal) }).await;
         }
     }
 }
@@ -348,6 +325,23 @@ impl Handler<Greet> for PeerLinkActor {
         if self.greetings.plan(self.room.own, message.peer, message.addr, now) {
             self.look(ctx);
         }
+    }
+}
+
+impl Handler<Meet> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: Meet, _: &mut Self::Context) {
+        let peer = message.peer;
+        if peer == self.room.own
+            || self.is_alone()
+            || self.is_closing()
+            || self.is_up(peer)
+            || self.table.is_awaited(peer)
+        {
+            return;
+        }
+        self.table.expect(peer);
+        self.call(peer);
     }
 }
 

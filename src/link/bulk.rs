@@ -75,7 +75,7 @@ pub(super) async fn dial(room: &Arc<Room>, link: &Link, ticket: TicketId) -> Res
         Some(target) => {
             let me = room.me();
             let member = me.member.as_ref().ok_or_else(|| super::error::LinkError::NoGroup.refusal())?;
-            let (stream, _) = room.routes.dial(target).await.map_err(super::error::LinkError::refusal)?;
+            let stream = room.routes.dial(target).await.map_err(super::error::LinkError::refusal)?.stream;
             let secured =
                 member.dial(stream, room.worker_port(), purpose).await.map_err(super::error::LinkError::refusal)?;
             if secured.peer == link.peer {

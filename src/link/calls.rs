@@ -1,5 +1,5 @@
 //! What the rooms of this machine ask of a peer, each as one function. A link that was closed under a question is
-//! dialled again once: every request is idempotent.
+//! dialled again: every request is idempotent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,16 +23,21 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// How long a peer may take to answer; its sandbox has 10 s for it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
+/// Links that may close under one question: a peer that restarts, or a group that is renewed, closes one, and what was
+/// dialled meanwhile may be another.
+const MOST_LINKS: u32 = 3;
+
 async fn call(room: &Room, peer: PeerId, request: LinkRequest) -> Result<(Arc<Link>, LinkReply), Refusal> {
-    let link = room.reach(peer).await?;
-    match link.request(request.clone(), ANSWER_LIMIT).await {
-        Ok(reply) => Ok((link, reply)),
-        Err(refusal) if refusal.kind == RefusalKind::Unreachable && link.is_closed() => {
-            let link = room.reach(peer).await?;
-            let reply = link.request(request, ANSWER_LIMIT).await?;
-            Ok((link, reply))
+    let mut tries = 1;
+    loop {
+        let link = room.reach(peer).await?;
+        match link.request(request.clone(), ANSWER_LIMIT).await {
+            Ok(reply) => return Ok((link, reply)),
+            Err(refusal) if refusal.kind == RefusalKind::Unreachable && link.is_closed() && tries < MOST_LINKS => {
+                tries += 1;
+            }
+            Err(refusal) => return Err(refusal),
         }
-        Err(refusal) => Err(refusal),
     }
 }
 

@@ -3,39 +3,59 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use tokio_util::codec::Framed;
 
-use super::dialer::Target;
+use super::dialer::{Dialled as Dial, Routes, Target};
 use super::error::LinkError;
 use super::handle::{Ending, Link, Outgoing};
 use super::messages::{Cause, Dialled, LinkDown, LinkUp};
+use super::race;
 use super::room::{Me, ROOM_LIMIT, Room, ask, renewed, shutting_down};
-use super::secure::{Frames, Secured};
+use super::secure::{Frames, Member, Secured};
 use super::session;
-use crate::mailbox::ask_outlet;
+use crate::mailbox::{ask_outlet, tell_outlet};
 use crate::model::{PeerId, Via};
-use crate::registry::messages::PeerLinked;
+use crate::registry::messages::{PathTried, PeerLinked, Tried};
 use crate::wire::frame::FrameCodec;
 use crate::wire::link::Purpose;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Bytes in flight between the two ends of the loopback's control connection.
 const LOOPBACK_BUFFER: usize = 256 << 10;
 
-/// Dials `target` for `why`, tells the actor how it went, and runs the session to its end.
-pub(super) async fn dial(room: Arc<Room>, target: Target, expect: Option<PeerId>, via: Via, why: Cause) {
-    let via = if room.routes.proxy(&target).is_some() { Via::Proxy } else { via };
+/// What a dial is to bring about.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Where, in the order to try it; a link at one of them is enough.
+    pub(super) at: Vec<(Target, Via)>,
+    /// Whose key must be shown; `None` for whoever lives there.
+    pub(super) expect: Option<PeerId>,
+    pub(super) why: Cause,
+}
+
+/// A friend that was dialled.
+struct Met {
+    secured: Secured,
+    addr: SocketAddr,
+    target: Target,
+    via: Via,
+}
+
+/// Dials, tells the actor how it went, and runs the session to its end.
+pub(super) async fn dial(room: Arc<Room>, wanted: Wanted) {
     let me = room.me();
     let mut closing = room.closing.subscribe();
-    let secured = tokio::select! {
-        secured = room.as_long_as(&me, dial_inner(&room, &me, &target, expect)) => {
-            secured.unwrap_or_else(|refusal| Err(LinkError::Refused(refusal)))
+    let met = tokio::select! {
+        met = room.as_long_as(&me, meet(&room, &me, &wanted)) => {
+            met.unwrap_or_else(|refusal| Err(LinkError::Refused(refusal)))
         }
         _ = closing.wait_for(|c| *c) => Err(LinkError::Refused(shutting_down())),
     };
-    let dialled = match secured {
-        Ok((secured, addr)) => {
-            admit(&room, &me, secured, addr, via, Some(target.clone())).await.map_err(LinkError::Refused)
+    let dialled = match met {
+        Ok(Met { secured, addr, target, via }) => {
+            admit(&room, &me, secured, addr, via, Some(target)).await.map_err(LinkError::Refused)
         }
         Err(error) => Err(error),
     };
@@ -44,30 +64,70 @@ pub(super) async fn dial(room: Arc<Room>, target: Target, expect: Option<PeerId>
         Err(error) => (Err(error.refusal()), None),
     };
     if let Err(refusal) = &result {
-        tracing::debug!(%target, %refusal, "no link");
+        tracing::debug!(at = ?wanted.at, %refusal, "no link");
     }
     if let Some((link, _, _)) = &session {
         announce(&room, link).await;
     }
-    let _ = ask_outlet(&room.actor.dialled, Dialled { why, ours: me.boot, result }, ROOM_LIMIT).await;
+    let _ = ask_outlet(&room.actor.dialled, Dialled { why: wanted.why, ours: me.boot, result }, ROOM_LIMIT).await;
     if let Some((link, frames, outgoing)) = session {
         conduct(room, link, frames, outgoing).await;
     }
 }
 
-async fn dial_inner(
-    room: &Arc<Room>,
-    me: &Me,
-    target: &Target,
-    expect: Option<PeerId>,
-) -> Result<(Secured, SocketAddr), LinkError> {
+/// The first of the places at which the one that is wanted answers.
+async fn meet(room: &Room, me: &Me, wanted: &Wanted) -> Result<Met, LinkError> {
     let member = me.member.as_ref().ok_or(LinkError::NoGroup)?;
-    let (stream, addr) = room.routes.dial(target).await?;
-    let secured = member.dial(stream, room.worker_port(), Purpose::Control).await?;
-    if let Some(wanted) = expect.filter(|e| *e != secured.peer) {
-        return Err(LinkError::Stranger { at: target.to_string(), wanted, found: secured.peer });
+    let search = Search { room, member, expect: wanted.expect, turn: Semaphore::new(1) };
+    let tries: Vec<_> = wanted.at.iter().map(|(target, via)| search.at(target, *via).boxed()).collect();
+    let nowhere = || Err(LinkError::Refused(Refusal::new(RefusalKind::UnknownPeer, "nobody here knows where it is")));
+    race::first(tries).await.unwrap_or_else(nowhere)
+}
+
+/// The dials of one search.
+struct Search<'a> {
+    room: &'a Room,
+    member: &'a Member,
+    expect: Option<PeerId>,
+    /// One HELLO at a time: the other side takes it for a link, so only the winner of the race may say it.
+    turn: Semaphore,
+}
+
+impl Search<'_> {
+    /// One place, which may be several addresses.
+    async fn at(&self, target: &Target, via: Via) -> Result<Met, LinkError> {
+        let met = self.one_of(target, via).await;
+        if let (Err(_), Some(peer), Some(way)) = (&met, self.expect, target.way()) {
+            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried: Tried::Failed });
+        }
+        met
     }
-    Ok((secured, addr))
+
+    async fn one_of(&self, target: &Target, via: Via) -> Result<Met, LinkError> {
+        let spread = self.room.routes.spread(target).await?;
+        let tries: Vec<_> = spread.into_iter().map(|addr| self.behind(target, via, addr).boxed()).collect();
+        match race::first(tries).await {
+            Some(met) => met,
+            None => self.hello(target, via, self.room.routes.dial(target).await?).await,
+        }
+    }
+
+    async fn behind(&self, target: &Target, via: Via, addr: SocketAddr) -> Result<Met, LinkError> {
+        self.hello(target, via, Routes::dial_straight(addr).await?).await
+    }
+
+    async fn hello(&self, target: &Target, via: Via, dialled: Dial) -> Result<Met, LinkError> {
+        let check = |found: PeerId| async move {
+            match self.expect {
+                Some(wanted) if wanted != found => Err(LinkError::Stranger { at: target.to_string(), wanted, found }),
+                _ => Ok(self.turn.acquire().await),
+            }
+        };
+        let said = self.member.dial_checked(dialled.stream, self.room.worker_port(), Purpose::Control, check);
+        let secured = said.await?;
+        let via = if self.room.routes.proxy(target).is_some() { Via::Proxy } else { via };
+        Ok(Met { secured, addr: dialled.addr, target: target.clone(), via })
+    }
 }
 
 /// A friend dialled us: run the session to its end.
@@ -101,6 +161,7 @@ async fn admit(
         name: hello.name.clone(),
         boot: hello.boot,
         addr,
+        way: dialled.as_ref().and_then(Target::way),
         version: hello.release.chars().take(40).collect(),
         clock_skew_ms: secured.skew_ms,
         via,

@@ -117,14 +117,14 @@ impl DirectPeers {
         &self.entries
     }
 
-    /// The address at which this peer answered last.
-    pub(super) fn address_of(&self, peer: PeerId) -> Option<&str> {
-        self.entries.iter().find(|e| e.peer == Some(peer)).map(|e| e.address.as_str())
+    /// The addresses at which this peer answered last.
+    pub(super) fn addresses_of(&self, peer: PeerId) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter(move |e| e.peer == Some(peer)).map(|e| e.address.as_str())
     }
 
     /// Whether the link to this peer is one that must stay.
     pub(super) fn keeps(&self, peer: PeerId) -> bool {
-        self.address_of(peer).is_some()
+        self.addresses_of(peer).next().is_some()
     }
 
     /// The addresses to dial now; each counts as being dialled until [`Self::dialled`].

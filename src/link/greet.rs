@@ -19,7 +19,7 @@ const POLITE_WAIT: Duration = Duration::from_millis(100);
 
 /// Whether a peer that was discovered is still to be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum Need {
     /// Nobody has.
     Now,
     /// It is being dialled, perhaps where it was before: that shows in a moment.
@@ -58,17 +58,17 @@ impl Greetings {
 
     /// The greetings whose time has come and that are still wanted; each counts as being dialled until
     /// [`Self::dialled`].
-    pub(super) fn due(&mut self, now: Instant, wanted: impl Fn(PeerId) -> Wanted) -> Vec<(SocketAddr, PeerId)> {
+    pub(super) fn due(&mut self, now: Instant, wanted: impl Fn(PeerId) -> Need) -> Vec<(SocketAddr, PeerId)> {
         let mut due = Vec::new();
         self.waiting.retain_mut(|(at, addr, peer)| {
             if *at > now {
                 return true;
             }
             match wanted(*peer) {
-                Wanted::Now => due.push((*addr, *peer)),
-                Wanted::Perhaps => *at = now + POLITE_WAIT,
+                Need::Now => due.push((*addr, *peer)),
+                Need::Perhaps => *at = now + POLITE_WAIT,
                 // Whoever has proven its key there needs no protection from our dials.
-                Wanted::NoMore => _ = self.last.remove(&addr.ip()),
+                Need::NoMore => _ = self.last.remove(&addr.ip()),
             }
             *at > now
         });
@@ -107,14 +107,14 @@ mod tests {
         let now = Instant::now();
         let mut low = Greetings::default();
         assert!(low.plan(LOW, HIGH, at(2), now));
-        assert_eq!(low.due(now, |_| Wanted::Now), [(at(2), HIGH)]);
+        assert_eq!(low.due(now, |_| Need::Now), [(at(2), HIGH)]);
         let mut high = Greetings::default();
         assert!(high.plan(HIGH, LOW, at(1), now));
-        assert!(high.due(now, |_| Wanted::Now).is_empty());
-        assert!(high.due(now + POLITE_WAIT, |_| Wanted::Perhaps).is_empty(), "somebody dials it");
-        assert!(high.due(now + POLITE_WAIT, |_| Wanted::Now).is_empty(), "which takes a moment");
-        assert!(high.due(now + POLITE_WAIT * 2, |_| Wanted::NoMore).is_empty(), "linked meanwhile");
-        assert!(high.due(now + POLITE_WAIT * 4, |_| Wanted::Now).is_empty(), "and forgotten");
+        assert!(high.due(now, |_| Need::Now).is_empty());
+        assert!(high.due(now + POLITE_WAIT, |_| Need::Perhaps).is_empty(), "somebody dials it");
+        assert!(high.due(now + POLITE_WAIT, |_| Need::Now).is_empty(), "which takes a moment");
+        assert!(high.due(now + POLITE_WAIT * 2, |_| Need::NoMore).is_empty(), "linked meanwhile");
+        assert!(high.due(now + POLITE_WAIT * 4, |_| Need::Now).is_empty(), "and forgotten");
     }
 
     #[test]
@@ -123,19 +123,19 @@ mod tests {
         let moved = SocketAddr::new(at(2).ip(), 7000);
         let mut low = Greetings::default();
         assert!(low.plan(LOW, HIGH, at(2), now));
-        assert_eq!(low.due(now, |_| Wanted::Now), [(at(2), HIGH)]);
+        assert_eq!(low.due(now, |_| Need::Now), [(at(2), HIGH)]);
         assert!(!low.plan(LOW, HIGH, moved, now), "nobody there has proven a key yet");
         low.dialled(at(2), true);
         assert!(low.plan(LOW, HIGH, moved, now), "after our own dial");
         let mut high = Greetings::default();
         assert!(high.plan(HIGH, LOW, at(2), now));
         assert!(!high.plan(HIGH, LOW, moved, now), "still one dial");
-        assert_eq!(high.due(now + POLITE_WAIT, |_| Wanted::Now), [(moved, LOW)], "to where it is now");
+        assert_eq!(high.due(now + POLITE_WAIT, |_| Need::Now), [(moved, LOW)], "to where it is now");
         high.dialled(moved, false);
         assert!(!high.plan(HIGH, LOW, at(2), now + POLITE_WAIT), "refused there: not again for a while");
         let mut high = Greetings::default();
         assert!(high.plan(HIGH, LOW, at(2), now));
-        assert!(high.due(now + POLITE_WAIT, |_| Wanted::NoMore).is_empty(), "its dial was first");
+        assert!(high.due(now + POLITE_WAIT, |_| Need::NoMore).is_empty(), "its dial was first");
         assert!(high.plan(HIGH, LOW, moved, now + POLITE_WAIT), "after its dial");
     }
 
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(one_source, 1);
         let many = (10..200u8).filter(|i| greetings.plan(LOW, HIGH, at(*i), now)).count();
         assert_eq!(many, MAX_AT_ONCE - 1);
-        assert_eq!(greetings.due(now + POLITE_WAIT, |_| Wanted::Now).len(), MAX_AT_ONCE);
+        assert_eq!(greetings.due(now + POLITE_WAIT, |_| Need::Now).len(), MAX_AT_ONCE);
         let later = now + ONE_EVERY;
         assert!(!greetings.plan(LOW, HIGH, at(9), later), "all are being dialled");
         greetings.dialled(at(9), false);

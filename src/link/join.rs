@@ -124,7 +124,7 @@ pub(super) async fn join(room: Arc<Room>, wish: JoinGroup) -> Result<Joined, Ref
 
 async fn knock<'a>(room: &Room, guest: &Member, token: &Token, at: &'a str) -> (&'a str, Result<Secured, LinkError>) {
     let tried = async {
-        let (stream, _) = room.routes.dial(&Target::Name(at.to_owned())).await?;
+        let stream = room.routes.dial(&Target::Name(at.to_owned())).await?.stream;
         guest.dial_only(stream, room.worker_port(), Purpose::Join, token.inviter, at).await
     };
     (at, tried.await)

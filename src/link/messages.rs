@@ -148,6 +148,15 @@ pub struct Greet {
     pub peer: PeerId,
 }
 
+/// Makes a link to a peer, if none is up, wherever the registry says that it may be. How often that is worth trying is the
+/// caller's to decide.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct Meet {
+    /// Whom.
+    pub peer: PeerId,
+}
+
 /// Adds an address to be dialled and kept up. Persisting it is the caller's.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<DirectPeer, Refusal>")]

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! listener ─ secure (gate*, tls, handshake*) ─ connect ─ session ─ serve ──> sandbox
-//! dialer   ─────┘                                │          └────── streams (logs with credit)
+//! dialer, race ─┘                                │          └────── streams (logs with credit)
 //!                                              actor (table, links*, direct*, greet*)   bulk (tickets*) <──> blobs
 //! ```
 //! A stranger gets no byte and reaches no parser; a friend has proven a device key and the group secret on this very
@@ -19,6 +19,7 @@ mod connect;
 mod dialer;
 mod direct;
 mod error;
+mod find;
 mod gate;
 mod greet;
 mod handle;
@@ -30,6 +31,7 @@ mod listener;
 pub mod messages;
 mod pace;
 mod parts;
+mod race;
 mod room;
 mod rotate;
 mod secure;

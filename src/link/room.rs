@@ -23,7 +23,9 @@ use crate::blobs::BlobStore;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
-use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
+use crate::registry::messages::{
+    ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerLinked, PeerUnlinked, RolesOf,
+};
 use crate::sandbox::messages::{
     AdmitJob, EnvHeld, FindEnv, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob,
 };
@@ -80,6 +82,8 @@ pub struct RegistryOutlets {
     pub(super) facts: Outlet<PeerFacts>,
     pub(super) unlinked: Outlet<PeerUnlinked>,
     pub(super) list: Outlet<ListPeers>,
+    pub(super) paths: Outlet<PathsOf>,
+    pub(super) tried: Outlet<PathTried>,
     pub(super) pins: Outlet<ListPins>,
     pub(super) forget: Outlet<ForgetPeer>,
     pub(super) roles: Outlet<RolesOf>,
@@ -94,6 +98,8 @@ impl RegistryOutlets {
             + Into<Outlet<PeerFacts>>
             + Into<Outlet<PeerUnlinked>>
             + Into<Outlet<ListPeers>>
+            + Into<Outlet<PathsOf>>
+            + Into<Outlet<PathTried>>
             + Into<Outlet<ListPins>>
             + Into<Outlet<ForgetPeer>>
             + Into<Outlet<RolesOf>>,
@@ -103,6 +109,8 @@ impl RegistryOutlets {
             facts: door.clone().into(),
             unlinked: door.clone().into(),
             list: door.clone().into(),
+            paths: door.clone().into(),
+            tried: door.clone().into(),
             roles: door.clone().into(),
             pins: door.clone().into(),
             forget: door.clone().into(),

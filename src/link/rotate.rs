@@ -293,7 +293,7 @@ async fn visit(room: &Arc<Room>, owed: &Owed, before: &[GroupKeys]) {
     for keys in before {
         let past = Member::new(room.tls.clone(), room.own, keys.clone(), me.name.clone(), me.boot);
         let told = async {
-            let (stream, _) = room.routes.dial(&Target::Name(address.clone())).await?;
+            let stream = room.routes.dial(&Target::Name(address.clone())).await?.stream;
             past.dial_only(stream, room.worker_port(), Purpose::Control, owed.id, address).await
         };
         match told.await {

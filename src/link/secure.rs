@@ -103,7 +103,7 @@ impl Member {
         worker_port: u16,
         purpose: Purpose,
     ) -> Result<Secured, LinkError> {
-        let work = self.dial_inner(stream, worker_port, purpose, |_| Ok(()));
+        let work = self.dial_inner(stream, worker_port, purpose, |_| std::future::ready(Ok(())));
         timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the handshake".into())))
     }
 
@@ -117,19 +117,31 @@ impl Member {
         at: &str,
     ) -> Result<Secured, LinkError> {
         let check = |found: PeerId| match found == wanted {
-            true => Ok(()),
-            false => Err(LinkError::Stranger { at: at.to_owned(), wanted, found }),
+            true => std::future::ready(Ok(())),
+            false => std::future::ready(Err(LinkError::Stranger { at: at.to_owned(), wanted, found })),
         };
+        self.dial_checked(stream, worker_port, purpose, check).await
+    }
+
+    /// The dialling side where `check` decides, by the key that TLS has shown, whether to go on. Until it has, the other
+    /// side takes us for nobody; what it gives is kept until HELLO is over.
+    pub(super) async fn dial_checked<S: Wire + 'static, T, C: Future<Output = Result<T, LinkError>>>(
+        &self,
+        stream: S,
+        worker_port: u16,
+        purpose: Purpose,
+        check: impl FnOnce(PeerId) -> C,
+    ) -> Result<Secured, LinkError> {
         let work = self.dial_inner(stream, worker_port, purpose, check);
         timeout(SETUP_LIMIT, work).await.unwrap_or_else(|_| Err(LinkError::Slow("the handshake".into())))
     }
 
-    async fn dial_inner<S: Wire + 'static>(
+    async fn dial_inner<S: Wire + 'static, T, C: Future<Output = Result<T, LinkError>>>(
         &self,
         mut stream: S,
         worker_port: u16,
         purpose: Purpose,
-        check: impl FnOnce(PeerId) -> Result<(), LinkError>,
+        check: impl FnOnce(PeerId) -> C,
     ) -> Result<Secured, LinkError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|e| LinkError::Tls(e.to_string()))?;
@@ -137,7 +149,7 @@ impl Member {
         let tls = self.tls.connector.connect(no_name(), stream).await.map_err(hung_up)?;
         let channel = self.channel(End::Dialler, tls.get_ref().1)?;
         let peer = channel.peer;
-        check(peer)?;
+        let _kept = check(peer).await?;
         let mut frames = framed(tls);
         let asked_ms = now_ms();
         say(&mut frames, &hello(&self.keys, &channel, self.introduction(worker_port, purpose))).await?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{BootId, PeerId};
+use super::path::PathView;
 use super::resources::Facts;
 use super::roles::Roles;
 
@@ -74,6 +75,9 @@ pub struct PeerView {
     /// What it may do here.
     #[serde(default)]
     pub roles: Roles,
+    /// The ways to it, best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathView>,
     /// What it said of itself.
     pub facts: Facts,
 }

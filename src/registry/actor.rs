@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::claims::Claims;
 use super::error::RegistryError;
 use super::messages::{
-    ChangeSelf, ForgetPeer, ListPeers, ListPins, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked, RolesOf, SetRoles,
-    TrustNewKey,
+    ChangeSelf, ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked,
+    RolesOf, SetRoles, TrustNewKey,
 };
 use super::pins::Pins;
 use super::pins_file::PinsFile;
@@ -141,6 +141,22 @@ impl Handler<PeerFacts> for PeerRegistryActor {
                 tracing::debug!(?peer, "kept its old name: {refusal}");
             }
         })
+    }
+}
+
+impl Handler<PathsOf> for PeerRegistryActor {
+    type Result = MessageResult<PathsOf>;
+
+    fn handle(&mut self, word: PathsOf, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.table.ways(word.peer, now()))
+    }
+}
+
+impl Handler<PathTried> for PeerRegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, word: PathTried, _: &mut Self::Context) {
+        self.table.tried(word, now());
     }
 }
 
@@ -283,6 +299,7 @@ mod tests {
             name: "bob".into(),
             boot: BootId([1; 16]),
             addr: SocketAddr::from(([10, 0, 0, 1], 5556)),
+            way: None,
             version: "0.1.0".into(),
             clock_skew_ms: 0,
             via: Via::Direct,

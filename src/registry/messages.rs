@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::mailbox::Word;
-use crate::model::{BootId, Facts, PeerId, PeerView, Roles, Via};
+use crate::model::{BootId, Facts, Learned, PeerId, PeerView, Roles, Via, Way};
 use crate::wire::heartbeat::Beat;
 use crate::wire::ipc::{Pin, TrustName, TrustedKey};
 use crate::wire::refusal::Refusal;
@@ -31,6 +31,8 @@ pub struct PeerLinked {
     pub boot: BootId,
     /// Where its worker listens.
     pub addr: SocketAddr,
+    /// The way it was dialled; `None` if it dialled us.
+    pub way: Option<Way>,
     /// Its release.
     pub version: String,
     /// Its clock minus ours, in milliseconds.
@@ -51,6 +53,38 @@ pub struct PeerFacts {
     pub facts: Facts,
     /// Its clock minus ours, in milliseconds, if it said its time.
     pub clock_skew_ms: Option<i64>,
+}
+
+/// Where a peer may be dialled, in the order to try it: proven and working, heard of, failed lately. Empty for a peer of
+/// which nothing is known.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<(Way, Learned)>")]
+pub struct PathsOf {
+    /// Whom.
+    pub peer: PeerId,
+}
+
+/// How a way to a peer has turned out.
+#[derive(Debug, Clone, PartialEq, Eq, Word)]
+#[rtype(result = "()")]
+pub struct PathTried {
+    /// To whom.
+    pub peer: PeerId,
+    /// Which.
+    pub way: Way,
+    /// What came of it.
+    pub tried: Tried,
+}
+
+/// What came of a way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// It answered, after so many microseconds where that was measured.
+    Answered(Option<u32>),
+    /// It answers no more.
+    Failed,
+    /// The link goes this way from now on.
+    InUse,
 }
 
 /// The link to it is gone. `goodbye` when it said so.

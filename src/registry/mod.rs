@@ -10,6 +10,7 @@ mod claims;
 mod error;
 mod liveness;
 pub mod messages;
+mod paths;
 mod pins;
 mod pins_file;
 mod table;

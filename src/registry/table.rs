@@ -10,16 +10,15 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::liveness::{Life, willing};
-use super::messages::PeerLinked;
+use super::messages::{PathTried, PeerLinked, Tried};
+use super::paths::Paths;
 use super::pins::Pins;
-use crate::model::{BootId, Facts, PeerId, PeerStatus, PeerView, Roles, Via};
+use crate::model::{BootId, Facts, Learned, PeerId, PeerStatus, PeerView, Roles, Via, Way};
 use crate::wire::heartbeat::{Beat, LOST_AFTER};
 use crate::wire::refusal::Refusal;
 
 /// Rows and rumours kept, each: four times the largest group that was ever measured, about 2 MiB.
 const MAX_PEERS: usize = 4096;
-/// Proven addresses remembered of one run: wired, wireless, tailnet and some to spare.
-const MAX_ADDRESSES: usize = 8;
 
 /// Everybody but this machine.
 #[derive(Debug)]
@@ -39,8 +38,7 @@ struct Row {
     addr: SocketAddr,
     /// When a beat last came from `addr`.
     addr_heard: Option<Instant>,
-    /// Addresses at which it proved its key in this run.
-    proven: Vec<SocketAddr>,
+    paths: Paths,
     via: Via,
     version: String,
     linked: bool,
@@ -109,23 +107,26 @@ impl Table {
             return Ok(());
         }
         self.make_room(now);
+        let before = self.rows.remove(&link.peer);
+        // Better the facts of the run before than none, for the moment until the first ones of this run come.
+        let (facts, paths) = before.map(|old| (old.facts, old.paths.of_before())).unwrap_or_default();
         let mut row = Row {
-            name: link.name,
+            paths,
+            name: link.name.clone(),
             boot: link.boot,
             seq: 0,
             addr: link.addr,
             addr_heard: None,
-            proven: vec![link.addr],
             via: link.via,
-            version: link.version,
+            version: link.version.clone(),
             linked: true,
             life: Life::heard_at(now),
             clock_skew_ms: link.clock_skew_ms,
-            // Better the facts of the run before than none, for the moment until the first ones of this run come.
-            facts: self.rows.remove(&link.peer).map(|old| old.facts).unwrap_or_default(),
+            facts,
             link_heard: now,
             facts_linked: None,
         };
+        row.proved(&link, now);
         if let Some(Rumour { beat, addr, heard }) = rumour {
             row.seq = beat.seq;
             row.via = Via::Broadcast;
@@ -162,11 +163,40 @@ impl Table {
         Ok(())
     }
 
+    /// A way to it has turned out well or not.
+    pub(super) fn tried(&mut self, word: PathTried, now: Instant) {
+        let Some(row) = self.rows.get_mut(&word.peer) else { return };
+        match word.tried {
+            Tried::Answered(rtt_us) => row.paths.measured(&word.way, rtt_us, now),
+            Tried::Failed => row.paths.failed(&word.way, now),
+            Tried::InUse => {
+                if let Way::Straight(addr) = word.way
+                    && addr != row.addr
+                {
+                    (row.addr, row.addr_heard) = (addr, None);
+                }
+                row.paths.uses(Some(word.way));
+            }
+        }
+    }
+
+    /// Where to dial `peer`, best first. The address of a rumour comes last, since anybody may send a captured beat: a
+    /// peer that came back on another port is found there when nobody answers at the old one.
+    pub(super) fn ways(&self, peer: PeerId, now: Instant) -> Vec<(Way, Learned)> {
+        let mut ways: Vec<_> = self.rows.get(&peer).into_iter().flat_map(|row| row.paths.ranked()).collect();
+        let rumour = self.rumours.get(&peer).filter(|r| ways.is_empty() || is_fresh(r.heard, now));
+        if let Some(addr) = rumour.map(|r| r.addr).filter(|a| !ways.iter().any(|(way, _)| *way == Way::Straight(*a))) {
+            ways.push((Way::Straight(addr), Learned::Beat));
+        }
+        ways
+    }
+
     /// The link to it is gone.
     pub(super) fn unlinked(&mut self, peer: PeerId, goodbye: bool) {
         if let Some(row) = self.rows.get_mut(&peer) {
             row.linked = false;
             row.life.gone |= goodbye;
+            row.paths.uses(None);
         }
     }
 
@@ -228,35 +258,52 @@ impl Row {
         if !self.facts_linked.is_some_and(|at| is_fresh(at, now)) {
             self.take_facts(beat.facts);
         }
+        let worth_a_try = self.paths.heard(addr, now);
         if addr == self.addr {
             self.addr_heard = Some(now);
-            return false;
+            return worth_a_try;
         }
         // Somewhere else: moved, or on several networks, or somebody sends its beats on. The old address stays for
         // as long as it is alive; a link may prove the new one earlier.
-        let proven = self.proven.contains(&addr);
         let link_is_alive = self.linked && is_fresh(self.link_heard, now);
         if !link_is_alive && !self.addr_heard.is_some_and(|at| is_fresh(at, now)) {
             self.addr = addr;
             self.addr_heard = Some(now);
         }
-        !proven
+        worth_a_try
+    }
+
+    /// The peer has shown its key at the other end of `link`.
+    fn proved(&mut self, link: &PeerLinked, now: Instant) {
+        let known = (!link.addr.ip().is_unspecified()).then_some(link.addr);
+        let (way, learned) = match (&link.way, known) {
+            (Some(way), _) => {
+                let learned = match link.via {
+                    Via::Proxy => Learned::Proxy,
+                    Via::Direct | Via::Own => Learned::Direct,
+                    Via::Broadcast => Learned::Beat,
+                };
+                (way.clone(), learned)
+            }
+            (None, Some(addr)) => (Way::Straight(addr), Learned::Link),
+            (None, None) => return,
+        };
+        // A peer that cannot be dialled says port 0.
+        if known.is_none_or(|addr| addr.port() != 0) {
+            let at = known.filter(|_| learned != Learned::Proxy);
+            self.paths.proved(way, at, learned, now);
+        }
     }
 
     /// A further link to the same run.
     fn relinked(&mut self, link: PeerLinked, now: Instant) {
+        self.proved(&link, now);
         self.name = link.name;
         self.version = link.version;
         self.linked = true;
         self.link_heard = now;
         self.clock_skew_ms = link.clock_skew_ms;
         self.life = Life::heard_at(now);
-        if !self.proven.contains(&link.addr) {
-            if self.proven.len() >= MAX_ADDRESSES {
-                self.proven.remove(0);
-            }
-            self.proven.push(link.addr);
-        }
         // Nothing is as sure as the address that works now. A peer on two networks changes it once for each of them,
         // since only unproven addresses are tried.
         if self.addr != link.addr {
@@ -300,6 +347,7 @@ impl Row {
             heard_ms_ago: u64::try_from(self.life.silence(now).as_millis()).unwrap_or(u64::MAX),
             clock_skew_ms: Some(self.clock_skew_ms),
             roles: Roles::default(),
+            paths: self.paths.view(now),
             facts: self.facts.clone(),
         }
     }
@@ -323,6 +371,7 @@ impl Rumour {
             heard_ms_ago: u64::try_from(now.saturating_duration_since(self.heard).as_millis()).unwrap_or(u64::MAX),
             clock_skew_ms: None,
             roles: Roles::default(),
+            paths: Vec::new(),
             facts: self.beat.facts.clone(),
         }
     }
@@ -349,6 +398,7 @@ pub(super) fn own_view(
         heard_ms_ago: 0,
         clock_skew_ms: Some(0),
         roles: Roles::default(),
+        paths: Vec::new(),
         facts,
     }
 }
@@ -382,6 +432,7 @@ mod tests {
             name: "bob".into(),
             boot,
             addr: at(host),
+            way: None,
             version: "0.1.0".into(),
             clock_skew_ms: -3,
             via: Via::Direct,
@@ -473,6 +524,21 @@ mod tests {
         let late = start + LOST_AFTER * 2;
         assert!(table.heard(beat(BOOT, 2), at(3), late));
         assert_eq!(bob(&table, late).addr, at(3), "the link is as silent as the address");
+    }
+
+    #[test]
+    fn a_peer_that_came_back_on_another_port_is_tried_there_after_the_old_one() {
+        let now = Instant::now();
+        let (mut table, _) = with_bob(now);
+        table.unlinked(BOB, true);
+        let moved = SocketAddr::new(at(1).ip(), 7000);
+        assert!(table.heard(beat(LATER_BOOT, 1), moved, now));
+        let ways = |table: &Table, now| table.ways(BOB, now).into_iter().map(|(way, _)| way).collect::<Vec<_>>();
+        assert_eq!(ways(&table, now), [Way::Straight(at(1)), Way::Straight(moved)]);
+        assert_eq!(ways(&table, now + LOST_AFTER * 2), [Way::Straight(at(1))], "an old rumour is worth nothing");
+        let mut table = Table::new(OWN);
+        table.heard(beat(BOOT, 1), at(2), now);
+        assert_eq!(ways(&table, now + LOST_AFTER * 2), [Way::Straight(at(2))], "but better than nothing");
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Handler<Greet> for Link {
                 name: crate::name(node),
                 boot: boot_of(node, start),
                 addr: greet.addr,
+                way: None,
                 version: "0.1.0".into(),
                 clock_skew_ms: 0,
                 via: Via::Direct,

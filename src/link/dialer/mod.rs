@@ -13,7 +13,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::error::LinkError;
+use super::race;
 use super::secure::Wire;
+use crate::model::Way;
 
 pub(super) use routes::Routes;
 
@@ -41,6 +43,26 @@ pub(super) enum Target {
     Loopback,
 }
 
+impl Target {
+    /// As the registry knows it.
+    pub(super) fn way(&self) -> Option<Way> {
+        match self {
+            Self::Addr(addr) => Some(Way::Straight(*addr)),
+            Self::Name(name) => Some(Way::Named(name.clone())),
+            Self::Loopback => None,
+        }
+    }
+}
+
+impl From<Way> for Target {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Straight(addr) => Self::Addr(addr),
+            Way::Named(name) => Self::Name(name),
+        }
+    }
+}
+
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -51,8 +73,12 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// A stream to a target and the address that answered, [`NOWHERE`] if only a proxy knows it.
-pub(super) type Dialled = (Box<dyn Wire>, SocketAddr);
+/// A stream to a target.
+pub(super) struct Dialled {
+    pub(super) stream: Box<dyn Wire>,
+    /// The address that answered, [`NOWHERE`] if only a proxy knows it.
+    pub(super) addr: SocketAddr,
+}
 
 /// The address of a peer that a proxy reached by its name.
 pub(super) const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -62,8 +88,26 @@ impl Routes {
     pub(super) async fn dial(&self, target: &Target) -> Result<Dialled, LinkError> {
         match self.proxy(target) {
             Some(proxy) => through::dial(&proxy, target).await,
-            None => direct(target).await.map(|(stream, addr)| -> Dialled { (Box::new(stream), addr) }),
+            None => {
+                let (stream, addr) = direct(target).await?;
+                Ok(Dialled { stream: Box::new(stream), addr })
+            }
         }
+    }
+
+    /// The addresses behind `target`, each to be dialled by itself: a name may stand for several, and not all of them
+    /// need be the peer's. None where a proxy resolves it.
+    pub(super) async fn spread(&self, target: &Target) -> Result<Vec<SocketAddr>, LinkError> {
+        match target {
+            Target::Name(name) if self.proxy(target).is_none() => resolve(name).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A stream straight to an address that [`Self::spread`] gave.
+    pub(super) async fn dial_straight(addr: SocketAddr) -> Result<Dialled, LinkError> {
+        let stream = connect(addr, &addr.to_string()).await?;
+        Ok(Dialled { stream: Box::new(stream), addr })
     }
 }
 
@@ -73,18 +117,22 @@ async fn direct(target: &Target) -> Result<(TcpStream, SocketAddr), LinkError> {
         Target::Name(name) => resolve(name).await?,
         Target::Loopback => return Err(LinkError::Myself),
     };
-    let mut error = LinkError::Slow(target.to_string());
-    for addr in addresses.into_iter().take(MAX_ADDRESSES) {
-        match timeout(CONNECT_LIMIT, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => {
-                tune(&stream);
-                return Ok((stream, addr));
-            }
-            Ok(Err(source)) => error = LinkError::Connect { target: target.to_string(), source },
-            Err(_) => error = LinkError::Slow(target.to_string()),
+    let shown = target.to_string();
+    let shown = shown.as_str();
+    let tries =
+        addresses.into_iter().map(|addr| async move { connect(addr, shown).await.map(|stream| (stream, addr)) });
+    race::first(tries).await.unwrap_or_else(|| Err(LinkError::Slow(target.to_string())))
+}
+
+async fn connect(addr: SocketAddr, shown: &str) -> Result<TcpStream, LinkError> {
+    match timeout(CONNECT_LIMIT, TcpStream::connect(addr)).await {
+        Ok(Ok(stream)) => {
+            tune(&stream);
+            Ok(stream)
         }
+        Ok(Err(source)) => Err(LinkError::Connect { target: shown.to_owned(), source }),
+        Err(_) => Err(LinkError::Slow(shown.to_owned())),
     }
-    Err(error)
 }
 
 /// What every connection between peers wants of its socket, whoever dialled it. A kernel that cannot has connections
@@ -102,8 +150,39 @@ async fn resolve(name: &str) -> Result<Vec<SocketAddr>, LinkError> {
         Err(_) => Err(fail("the resolver did not answer in time".into())),
         Ok(Err(e)) => Err(fail(e.to_string())),
         Ok(Ok(found)) => {
-            let found: Vec<_> = found.collect();
+            let found = take_turns(found.collect());
             if found.is_empty() { Err(fail("it has no address".into())) } else { Ok(found) }
         }
+    }
+}
+
+/// The first addresses, those of the two families by turns (RFC 8305 §4): a family that leads nowhere costs one try.
+fn take_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (one, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|addr| addr.is_ipv6() == first_is_v6);
+    let mut mixed = Vec::new();
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    while mixed.len() < MAX_ADDRESSES {
+        let pair = [one.next(), other.next()];
+        if pair == [None, None] {
+            break;
+        }
+        mixed.extend(pair.into_iter().flatten());
+    }
+    mixed.truncate(MAX_ADDRESSES);
+    mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_have_their_turn() {
+        let at = |text: &str| -> SocketAddr { text.parse().expect("address") };
+        let (a, b, c) = (at("[::1]:1"), at("[::2]:1"), at("10.0.0.1:1"));
+        assert_eq!(take_turns(vec![a, b, c]), [a, c, b]);
+        assert_eq!(take_turns(vec![c]), [c]);
+        assert_eq!(take_turns((0..99).map(|n| SocketAddr::from(([10, 0, 0, n], 1))).collect()).len(), MAX_ADDRESSES);
     }
 }

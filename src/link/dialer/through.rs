@@ -72,7 +72,7 @@ async fn dial_inner(proxy: &Intercept, at: &str, target: &Target) -> Result<Dial
         }
         other => return Err(fail(format!("{} proxies are not supported", other.unwrap_or("such")))),
     };
-    Ok((Box::new(stream.into_inner()), addr.unwrap_or(NOWHERE)))
+    Ok(Dialled { stream: Box::new(stream.into_inner()), addr: addr.unwrap_or(NOWHERE) })
 }
 
 /// The whole chain of an error in one line: the libraries' outer words alone say little.

@@ -9,9 +9,13 @@ use tokio::sync::watch;
 use super::super::handle::Link;
 use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen};
-use crate::model::{BootId, Epoch, Facts, HostedState, HostedStatus, JobId, PeerId, PeerStatus, PeerView, Via};
+use crate::model::{
+    BootId, Epoch, Facts, HostedState, HostedStatus, JobId, Learned, PeerId, PeerStatus, PeerView, Via, Way,
+};
 use crate::pipe::{LogState, OutputLog};
-use crate::registry::messages::{ForgetPeer, ListPeers, ListPins, PeerFacts, PeerLinked, PeerUnlinked, RolesOf};
+use crate::registry::messages::{
+    ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerLinked, PeerUnlinked, RolesOf,
+};
 use crate::sandbox::messages::{
     AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
 };
@@ -187,9 +191,26 @@ impl Handler<ListPeers> for Probe {
             heard_ms_ago: 0,
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
+            paths: Vec::new(),
             facts: Facts::default(),
         };
         seen.addresses.iter().map(row).collect()
+    }
+}
+
+impl Handler<PathsOf> for Probe {
+    type Result = actix::MessageResult<PathsOf>;
+    fn handle(&mut self, word: PathsOf, _: &mut Self::Context) -> Self::Result {
+        let seen = self.seen.lock().expect("lock");
+        let known = seen.elsewhere.iter().chain(seen.addresses.get(&word.peer));
+        actix::MessageResult(known.map(|addr| (Way::Straight(*addr), Learned::Beat)).collect())
+    }
+}
+
+impl Handler<PathTried> for Probe {
+    type Result = ();
+    fn handle(&mut self, word: PathTried, _: &mut Self::Context) {
+        self.seen.lock().expect("lock").tried.push(word);
     }
 }
 

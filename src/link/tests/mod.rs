@@ -3,6 +3,7 @@
 
 mod actor;
 mod edges;
+mod paths;
 mod renewal;
 mod road;
 mod strangers;
@@ -30,7 +31,7 @@ use crate::model::{
     Manifest, Offer, PeerId, Totals,
 };
 use crate::pipe::{LogAnnouncer, LogState, OutputLog};
-use crate::registry::messages::{PeerLinked, PeerUnlinked};
+use crate::registry::messages::{PathTried, PeerLinked, PeerUnlinked};
 use crate::sandbox::messages::{Borrower, HostedResults};
 use crate::secret::{GroupKeys, Secret};
 use crate::wire::ipc::DirectPeer;
@@ -60,6 +61,9 @@ struct Seen {
     forgotten: Vec<JobId>,
     refuse_name: Option<String>,
     addresses: HashMap<PeerId, SocketAddr>,
+    /// Further places at which a peer may be, tried before its address.
+    elsewhere: Vec<SocketAddr>,
+    tried: Vec<PathTried>,
     linked: Vec<PeerLinked>,
     facts: Vec<PeerId>,
     unlinked: Vec<PeerUnlinked>,
