@@ -68,7 +68,7 @@ pub(super) async fn start(env: &Surroundings, launch: &JobLaunch) -> Result<Star
     if let Some(waiting) = &launch.warm {
         let entered = match ready {
             Entered::AskFirst => match enter_waiting(client, launch, waiting, image, &ctl).await {
-                Ok((cgroup, line)) => Ok(hand_over(launch, cgroup, line).await),
+                Ok((cgroup, line)) => Ok(hand_over(launch, cgroup, line).await.map(Box::new)),
                 Err(e) => Err(e),
             },
             Entered::Silent(e) => Err(e),
@@ -81,7 +81,7 @@ pub(super) async fn start(env: &Surroundings, launch: &JobLaunch) -> Result<Star
                     // Best effort: what is left is found again by its name.
                     let _ = remove_container(&client.docker, &waiting.container).await;
                 }
-                return run.map(|run| follow(client, &waiting.container, run));
+                return run.map(|run| follow(client, &waiting.container, *run));
             }
             Err(e) => {
                 eprintln!("the container that was started ahead is not used: {e}");
@@ -129,7 +129,7 @@ enum Entered {
     /// It does not answer; nothing of the job has begun.
     Silent(EngineError),
     /// It was given its job.
-    Given(Result<Running, EngineError>),
+    Given(Result<Box<Running>, EngineError>),
 }
 
 /// Gives the job to a container that was started ahead, if the limits of that need no change.
@@ -147,7 +147,7 @@ async fn enter_ready(launch: &JobLaunch, waiting: &Warm, ctl: &Path) -> Entered 
         Ok(line)
     };
     match called.await {
-        Ok(line) => Entered::Given(hand_over(launch, cgroup, line).await),
+        Ok(line) => Entered::Given(hand_over(launch, cgroup, line).await.map(Box::new)),
         Err(e) => Entered::Silent(e),
     }
 }
