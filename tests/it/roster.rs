@@ -32,9 +32,11 @@ fn everybody_of_a_chain_sees_everybody_and_a_job_runs_from_end_to_end() {
     world.wait_ready();
     let (alice, dave) = (world.host("alice"), world.host("dave"));
     alice.run_text(&["--peer", "dave"], "echo from afar").code(0).says("[dave] from afar");
-    // Who told whom; the neighbours were added and needed nobody.
-    let told = row(dave, "alice");
-    assert_eq!((&told["via"], &told["introduced_by"]), (&"direct".into(), &"carol".into()), "{told}");
+    // Who told whom: at least the one of the two that dialled knows. The neighbours were added and needed nobody.
+    let (one, other) = (row(dave, "alice"), row(alice, "dave"));
+    assert_eq!((&one["via"], &other["via"]), (&"direct".into(), &"direct".into()));
+    let told = one["introduced_by"] == "carol" || other["introduced_by"] == "bob";
+    assert!(told, "{one}\n{other}");
     assert_eq!(row(dave, "carol")["introduced_by"], serde_json::Value::Null);
 }
 
@@ -53,20 +55,13 @@ fn who_was_put_out_is_gone_everywhere_and_nobody_introduces_it_again() {
         others.iter().for_each(|other| host.wait_sees(other));
     }
     wait_until("carol is alone", PATIENCE, || carol.sees().is_empty());
+    // Nor does anybody keep its card; the file follows within seconds.
     for host in [alice, bob, dave] {
-        let kept = std::fs::read_to_string(host.state.join("roster.json")).expect("written down");
-        let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
-        let names =
-            kept["cards"].as_array().expect("cards").iter().map(|card| name_of(&card["card"])).collect::<Vec<_>>();
-        assert!(!names.contains(&"carol".to_owned()), "{} keeps {names:?}", host.name);
+        wait_until(&format!("{} keeps no card of carol", host.name), PATIENCE, || {
+            seq_of(host, "carol") == 0 && ["alice", "bob", "dave"].iter().any(|other| seq_of(host, other) > 0)
+        });
         assert!(!host.sees().contains(&"carol".to_owned()));
     }
-}
-
-/// The name in a card, which is base64.
-fn name_of(card: &serde_json::Value) -> String {
-    let bytes = data_encoding::BASE64.decode(card.as_str().expect("text").as_bytes()).expect("base64");
-    homie::wire::roster::open(&bytes).expect("a card").card.name
 }
 
 #[test]
@@ -87,19 +82,18 @@ fn what_was_learnt_survives_a_restart_and_a_broken_file_does_no_harm() {
     world.host("carol").run_text(&["--peer", "alice"], "echo still").code(0).says("[alice] still");
 
     // Half a file: it is set aside, said so, and what it held is learnt from whoever is there.
+    wait_until("carol has the card of alice's second start", PATIENCE, || seq_of(world.host("carol"), "alice") > 1);
     world.host_mut("alice").stop().code(0);
+    let before = seq_of(world.host("carol"), "alice");
     let file = world.host("alice").state.join("roster.json");
     let text = std::fs::read(&file).expect("written down");
     std::fs::write(&file, &text[..text.len() / 2]).expect("own file");
     world.host_mut("alice").start();
     let alice = world.host("alice");
-    assert!(file.with_extension("json.broken").exists());
+    wait_until("the broken file is set aside", PATIENCE, || file.with_extension("json.broken").exists());
     alice.wait_sees("carol");
-    // Its number begins anew, and carol still gets its newest card: it is known after the next restart too.
-    let before = seq_of(world.host("carol"), "alice");
-    wait_until("carol has a newer card of alice", PATIENCE, || {
-        seq_of(world.host("carol"), "alice") > before || before > 1
-    });
+    // Its number began anew, and carol showed it the one that it had: what alice says now is news again.
+    wait_until("carol has a newer card of alice", PATIENCE, || seq_of(world.host("carol"), "alice") > before);
 }
 
 /// The number of the card that `host` keeps of `name`.
