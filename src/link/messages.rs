@@ -291,6 +291,20 @@ pub(super) struct LinkDown {
     pub(super) ending: Ending,
 }
 
+/// Nothing is heard on a link: it may be that its way leads nowhere any more.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct LinkDoubted {
+    pub(super) link: Arc<Link>,
+}
+
+/// This machine has these addresses from here on.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct AddressesChanged {
+    pub(super) own: Vec<IpAddr>,
+}
+
 /// Why a dial was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -298,6 +312,8 @@ pub(super) enum Cause {
     Peer(PeerId),
     /// It was just discovered, at this address.
     Greeting(PeerId, std::net::SocketAddr),
+    /// The link to it may be dead.
+    Doubt(PeerId),
     /// The user added this address.
     Direct(String),
 }

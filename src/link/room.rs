@@ -13,7 +13,7 @@ use super::dialer::Routes;
 use super::handle::Link;
 use super::invites::Invites;
 use super::listener::Places;
-use super::messages::{Dialled, LinkDown, LinkUp, Reach};
+use super::messages::{AddressesChanged, Dialled, LinkDoubted, LinkDown, LinkUp, Reach};
 use super::pace::Pace;
 use super::rotate::Rotating;
 use super::secure::{Frames, Member};
@@ -23,6 +23,7 @@ use crate::blobs::BlobStore;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
+use crate::networks::Networks;
 use crate::registry::messages::{
     ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerLinked, PeerUnlinked, RolesOf,
 };
@@ -132,6 +133,8 @@ pub(super) struct Own {
     pub(super) down: Outlet<LinkDown>,
     pub(super) dialled: Outlet<Dialled>,
     pub(super) reach: Outlet<Reach>,
+    pub(super) doubted: Outlet<LinkDoubted>,
+    pub(super) addresses: Outlet<AddressesChanged>,
 }
 
 /// What a ticket is good for.
@@ -161,6 +164,8 @@ pub(super) struct Room {
     pub(super) me: watch::Sender<Arc<Me>>,
     pub(super) own: PeerId,
     pub(super) routes: Routes,
+    /// The addresses of this machine.
+    pub(super) networks: Networks,
     pub(super) sandbox: SandboxOutlets,
     pub(super) registry: RegistryOutlets,
     pub(super) blobs: BlobStore,
