@@ -91,13 +91,14 @@ soak: ## A thousand jobs on each engine, and nothing of them left; a network tha
 
 bench: build ## Figures beside ssh, rsync, bubblewrap and docker run, in one sitting
 	packaging/install-deps.sh bench
-	$(CARGO) build --release --locked --example bare_tls
+	$(CARGO) build --release --locked --example bare_tls --example peers
 	python3 benches/side_by_side.py
 	python3 benches/transfer.py
 	python3 benches/native_start.py
 	python3 benches/docker_start.py
 	python3 benches/output_rate.py
 	python3 benches/attacks.py
+	python3 benches/peers.py
 
 install: build ## Install into PREFIX (default /usr/local)
 	install -D -m 755 target/release/homied $(DESTDIR)$(PREFIX)/bin/homied

@@ -1,7 +1,8 @@
 #!/bin/bash
 # usage: tests/fuzz.sh CARGO-FUZZ SECONDS [TARGET...]
 # Runs each fuzz target for so long, from the kept corpus on. What it finds new lies in fuzz/target/found, outside the
-# kept corpus; a crash is kept in fuzz/artifacts, printed, and fails the run.
+# kept corpus; a crash is kept in fuzz/artifacts, printed, and fails the run. FUZZ_SEED=N makes the mutations the same in
+# each run, for CI: there a change is tried, not luck.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,7 @@ shift 2
 [ $# -eq 0 ] || targets=("$@")
 
 # No input takes a second to read; the memory is that of the largest message, many times over.
-limits=(-timeout=10 -rss_limit_mb=1024 -max_len=65536)
+limits=(-timeout=10 -rss_limit_mb=1024 -max_len=65536 -seed="${FUZZ_SEED:-0}")
 "$cargo_fuzz" fuzz build --sanitizer none
 failed=()
 for target in "${targets[@]}"; do

@@ -130,7 +130,7 @@ fn name_from(path: &Path) -> String {
 pub struct Asked {
     /// The script itself, or a file beside it.
     pub path: PathBuf,
-    /// `its header (PEP 723)`, `requirements.txt`.
+    /// `the header of train.py (PEP 723)`, `requirements.txt`.
     pub by: String,
 }
 
@@ -141,7 +141,8 @@ pub fn asked_by(script: &Path) -> Option<Asked> {
     }
     let text = read(script).ok()?;
     if has_header(&text) {
-        return Some(Asked { path: script.to_owned(), by: "its header (PEP 723)".to_owned() });
+        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        return Some(Asked { path: script.to_owned(), by: format!("the header of {name} (PEP 723)") });
     }
     let dir = script.parent().unwrap_or(Path::new(""));
     let beside = BESIDE.into_iter().map(|name| (dir.join(name), name)).find(|(path, _)| path.is_file());

@@ -20,6 +20,7 @@ use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
 use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock, shutting_down};
+use super::roster;
 use super::rotate;
 use super::secure::Member;
 use super::table::{Change, LinkTable};
@@ -88,6 +89,7 @@ impl Actor for PeerLinkActor {
         self.resume_rotation();
         self.room.spawn(listener::watch_addresses(self.room.clone()));
         self.listen();
+        self.room.spawn(roster::run(self.room.clone()));
         self.look(ctx);
     }
 }
@@ -316,6 +318,7 @@ impl Handler<Dialled> for PeerLinkActor {
                 self.mark_kept();
                 self.look(ctx);
             }
+            Cause::Introduced(peer) => roster::dialled(&self.room, peer, &message.result),
             Cause::Peer(peer) | Cause::Greeting(peer, _) | Cause::Doubt(peer) => {
                 if let Cause::Greeting(_, addr) = message.why {
                     self.greetings.dialled(addr, message.result.is_ok());
@@ -365,23 +368,6 @@ impl Handler<Greet> for PeerLinkActor {
     }
 }
 
-impl Handler<Meet> for PeerLinkActor {
-    type Result = ();
-    fn handle(&mut self, message: Meet, _: &mut Self::Context) {
-        let peer = message.peer;
-        if peer == self.room.own
-            || self.is_alone()
-            || self.is_closing()
-            || self.is_up(peer)
-            || self.table.is_awaited(peer)
-        {
-            return;
-        }
-        self.table.expect(peer);
-        self.call(peer);
-    }
-}
-
 impl Handler<AddDirect> for PeerLinkActor {
     type Result = Result<DirectPeer, Refusal>;
     fn handle(&mut self, message: AddDirect, ctx: &mut Self::Context) -> Self::Result {
@@ -398,6 +384,13 @@ impl Handler<RemoveDirect> for PeerLinkActor {
         let entry = self.direct.remove(&message.which)?;
         self.mark_kept();
         Ok(self.table.view(&entry))
+    }
+}
+
+impl Handler<ForgetIntroduced> for PeerLinkActor {
+    type Result = MessageResult<ForgetIntroduced>;
+    fn handle(&mut self, message: ForgetIntroduced, _: &mut Self::Context) -> Self::Result {
+        MessageResult(roster::remove(&self.room, &message.which))
     }
 }
 
@@ -435,6 +428,8 @@ impl Handler<ChangeSelf> for PeerLinkActor {
         self.room.me.send_replace(Arc::new(Me { member, name, boot }));
         *lock(&self.room.tickets) = Tickets::default();
         lock(&self.room.invites).void();
+        *lock(&self.room.wish) = listen;
+        roster::renew(&self.room, same_group);
         self.resume_rotation();
         if self.port != worker_port || self.wish != listen || was_alone != self.is_alone() {
             (self.port, self.wish) = (worker_port, listen);

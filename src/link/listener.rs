@@ -24,8 +24,9 @@ use crate::mailbox::tell_outlet;
 use crate::net::{self, OwnAddress};
 use crate::wire::link::Purpose;
 
-/// Connections the kernel may hold for us.
-const BACKLOG: i32 = 128;
+/// Connections the kernel may hold for us, a kilobyte each. With 128, two thousand that redial at once overflowed it, and
+/// then a member's connection waits for the kernel to send again, for seconds.
+const BACKLOG: i32 = 1024;
 /// After a failed bind or accept (port taken, no descriptors left), so long until the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Addresses at most; each is a descriptor, and a machine with more has them from an engine.

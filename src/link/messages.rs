@@ -148,15 +148,6 @@ pub struct Greet {
     pub peer: PeerId,
 }
 
-/// Makes a link to a peer, if none is up, wherever the registry says that it may be. How often that is worth trying is the
-/// caller's to decide.
-#[derive(Debug, Word)]
-#[rtype(result = "()")]
-pub struct Meet {
-    /// Whom.
-    pub peer: PeerId,
-}
-
 /// Adds an address to be dialled and kept up. Persisting it is the caller's.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<DirectPeer, Refusal>")]
@@ -172,6 +163,14 @@ pub struct AddDirect {
 #[rtype(result = "Result<DirectPeer, Refusal>")]
 pub struct RemoveDirect {
     /// The address or the name.
+    pub which: String,
+}
+
+/// Forgets a machine that others told of and that is not there, by its name; `None` if there is none of that name.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<Result<DirectPeer, Refusal>>")]
+pub struct ForgetIntroduced {
+    /// The name.
     pub which: String,
 }
 
@@ -316,6 +315,8 @@ pub(super) enum Cause {
     Doubt(PeerId),
     /// The user added this address.
     Direct(String),
+    /// Others tell of this peer.
+    Introduced(PeerId),
 }
 
 /// A dial has come to an end: a link is up (and was announced before), or there is none.

@@ -17,6 +17,7 @@ use super::handshake::difference_ms;
 use super::links::FRESH;
 use super::messages::LinkDoubted;
 use super::room::Room;
+use super::roster;
 use super::secure::{Frames, now_ms};
 use super::serve::serve;
 use crate::mailbox::tell_outlet;
@@ -212,6 +213,12 @@ fn take(room: &Arc<Room>, link: &Arc<Link>, message: LinkFrame, served: &mut Joi
                 credit.break_off();
             }
         }
+        LinkFrame::Heads { heads } if !link.own => roster::heard_heads(room, link, heads),
+        LinkFrame::Cards { cards } if !link.own && served.len() < MAX_SERVED => {
+            let (room, link) = (room.clone(), link.clone());
+            served.spawn(async move { roster::hear(&room, &link, cards).await });
+        }
+        LinkFrame::Heads { .. } | LinkFrame::Cards { .. } => {}
         LinkFrame::Goodbye { restart } => return Err(Ending::Goodbye { restart }),
     }
     Ok(())
@@ -273,7 +280,9 @@ fn strange(link: &Arc<Link>, frame: &Frame, error: &FrameError, served: &mut Joi
             link.replied(id, Err(refusal));
             Ok(())
         }
-        ("status" | "facts" | "ping" | "pong" | "credit" | "broken" | "goodbye", _) => Err(broken(error)),
+        ("status" | "facts" | "ping" | "pong" | "credit" | "broken" | "heads" | "cards" | "goodbye", _) => {
+            Err(broken(error))
+        }
         _ => Ok(()),
     }
 }

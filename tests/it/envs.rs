@@ -78,11 +78,6 @@ fn built(host: &Host) -> Vec<std::path::PathBuf> {
     dirs.flatten().map(|e| e.path()).collect()
 }
 
-/// Builds, as soon as the machine knows that it can: it looks what it has after its start.
-fn build_when_ready(host: &Host, name: &str) {
-    wait_until("it builds", PATIENCE, || host.homie(&["env", "build", name]).code == Some(0));
-}
-
 /// Changes what a machine has written down of something built. Its homied must not run.
 fn rewrite(dir: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let path = dir.join("built.json");
@@ -98,7 +93,7 @@ fn a_directory_whose_transfer_broke_is_gone_on_with_after_kills_on_both_sides() 
     let alice = world.host("alice");
     // Without packages nothing is fetched from anywhere.
     alice.homie(&["env", "create", "py", "--python", "3"]).code(0);
-    build_when_ready(alice, "py");
+    alice.homie(&["env", "build", "py"]).code(0);
     let dirs = built(alice);
     let [dir] = &dirs[..] else { panic!("{dirs:?}") };
     // No two chunks are alike and nothing packs them: xorshift64.
@@ -162,7 +157,7 @@ fn a_homied_that_is_killed_in_the_middle_of_a_build_leaves_nothing_and_builds_an
     let mut world = World::outward(&["alice"]);
     let alice = world.host("alice");
     alice.homie(&["env", "create", "py", "--python", "3"]).code(0);
-    build_when_ready(alice, "py");
+    alice.homie(&["env", "build", "py"]).code(0);
     alice.homie(&["env", "create", "six", "--pip", "six==1.17.0"]).code(0);
     let tmp = alice.state.canonicalize().expect("there").join("envs/tmp");
     let building = alice.homie_start(&["env", "build", "six"]);
@@ -178,7 +173,7 @@ fn a_homied_that_is_killed_in_the_middle_of_a_build_leaves_nothing_and_builds_an
     assert_eq!(built(alice).len(), 1, "half an environment is in its place");
     let view = &alice.homie(&["--json", "env", "show", "six"]).code(0).json()["envs"][0];
     assert_eq!(view["state"], "not built", "{view}");
-    build_when_ready(alice, "six");
+    alice.homie(&["env", "build", "six"]).code(0);
     alice.homie(&["run", "--local", "--env", "six", "-c", "import six; print(six.__version__)"]).code(0).says("1.17.0");
 }
 
@@ -189,7 +184,7 @@ fn the_longest_unused_environment_goes_when_the_quota_is_full_and_never_one_in_u
     // Three recipes of the same nothing; what they take is written down below.
     for (name, python) in [("oldest", "3"), ("older", ">=3.5"), ("newest", ">=3.6")] {
         alice.homie(&["env", "create", name, "--python", python]).code(0);
-        build_when_ready(alice, name);
+        alice.homie(&["env", "build", name]).code(0);
     }
     for (name, python) in [("last", ">=3.7"), ("final", ">=3.8")] {
         alice.homie(&["env", "create", name, "--python", python]).code(0);
@@ -215,7 +210,7 @@ fn the_longest_unused_environment_goes_when_the_quota_is_full_and_never_one_in_u
     using.wait_for("in use");
     let left = |limit: &str, build: &str| -> Vec<String> {
         alice.homie(&["config", "set", "env_limit", limit]).code(0);
-        build_when_ready(alice, build);
+        alice.homie(&["env", "build", build]).code(0);
         let rows = alice.homie(&["--json", "env", "list"]).code(0).json()["envs"].clone();
         let rows = rows.as_array().cloned().unwrap_or_default();
         let named = rows.iter().filter(|r| r["env"] != "base" && r["state"] == "ready");

@@ -82,6 +82,28 @@ fn who_was_away_gets_the_new_secret_later_even_from_a_homied_that_was_killed() {
 }
 
 #[test]
+fn a_homied_that_is_killed_between_writing_the_new_secret_down_and_telling_of_it_goes_on() {
+    let mut world = World::started(&["alice", "bob", "carol"]);
+    let alice = world.host("alice");
+    let written = alice.state.join("group.json");
+    assert!(!written.exists(), "nobody was put out yet");
+    let kicking = alice.homie_start(&["kick", "bob"]);
+    wait_until("it is written down", PATIENCE, || written.exists());
+    world.host_mut("alice").crash();
+    // Perhaps everybody was told in that moment; then this is the test above.
+    kicking.finish();
+    world.host_mut("alice").start();
+    let (alice, bob, carol) = (world.host("alice"), world.host("bob"), world.host("carol"));
+    alice.wait_sees("carol");
+    carol.wait_sees("alice");
+    for host in [alice, carol] {
+        host.wait_misses("bob");
+    }
+    carol.run_text(&["--peer", "alice"], "echo on").code(0).says("[alice] on");
+    bob.run_text(&["--remote"], "echo never").code(69);
+}
+
+#[test]
 fn two_who_put_out_two_at_once_come_to_the_same_end() {
     let world = World::started(&["alice", "bob", "carol", "dave"]);
     let (alice, bob) = (world.host("alice"), world.host("bob"));

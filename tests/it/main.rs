@@ -30,6 +30,7 @@ mod placement;
 mod proxies;
 mod refusals;
 mod reload;
+mod roster;
 mod soak;
 mod survival;
 mod transfers;

@@ -5,12 +5,12 @@ use tokio::sync::{oneshot, watch};
 
 use super::keeper::{Ask, Keeper};
 use super::read::{Reading, read, write};
-use crate::model::{BuildFailure, BuildProgress, EngineKind, EnvView, FailedBuild, WantedEnv};
+use crate::model::{BuildFailure, BuildProgress, EnvView, FailedBuild, WantedEnv};
 use crate::sandbox::SandboxActor;
 use crate::sandbox::messages::{
     BuildEnv, CreateEnv, EnvBuilding, EnvHeld, EnvText, FindEnv, ListEnvs, RemoveEnv, ShowEnv, WishEnv,
 };
-use crate::wire::env::EnvCreated;
+use crate::wire::env::{EnvBuild, EnvCreated};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 impl Handler<ListEnvs> for SandboxActor {
@@ -58,17 +58,10 @@ impl Handler<BuildEnv> for SandboxActor {
         let keeper = self.keeper().clone();
         // Refuses a name that nobody knows before anything begins.
         keeper.show(&m.order.name)?;
-        let engine = match m.order.engine {
-            Some(engine) => engine,
-            None => *keeper.engines().first().ok_or_else(|| {
-                Refusal::new(RefusalKind::NoEngine, "nothing can be built here: no engine is ready for it")
-                    .hint("`homie status` tells why; a Docker needs `homie env build base` first")
-            })?,
-        };
         let (progress_tx, progress) = watch::channel(BuildProgress::default());
         let (mut end_tx, end) = oneshot::channel();
         self.builds().spawn(async move {
-            let built = build(&keeper, m.order.name, engine, m.order.again, &progress_tx);
+            let built = build(&keeper, m.order, &progress_tx);
             tokio::select! {
                 ended = built => drop(end_tx.send(ended)),
                 // Whoever asked has gone.
@@ -82,11 +75,11 @@ impl Handler<BuildEnv> for SandboxActor {
 
 async fn build(
     keeper: &Keeper,
-    name: String,
-    engine: EngineKind,
-    again: bool,
+    order: EnvBuild,
     progress: &watch::Sender<BuildProgress>,
 ) -> Result<EnvView, BuildFailure> {
+    let EnvBuild { name, engine, again } = order;
+    let engine = keeper.engine(engine).await?;
     let wish = keeper.wish(&name).await;
     // Anew means with today's versions.
     let wish = wish.map(|wish| WantedEnv { lock: wish.lock.filter(|_| !again), ..wish });

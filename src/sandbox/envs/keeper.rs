@@ -137,13 +137,9 @@ impl Keeper {
 
     /// Looks what can be built, and whether what engines hold is still there.
     pub(in crate::sandbox) async fn refresh(&self) {
-        let engines = preferred(self.0.settings.borrow().engine);
-        let builders = self.0.builder.offers(&engines).await;
-        let in_engines: Vec<EnvBuilt> = {
-            let mut books = self.0.books();
-            books.builders = builders;
-            books.stored.values().map(|s| &s.built).filter(|b| b.image.is_some()).cloned().collect()
-        };
+        self.look().await;
+        let in_engines: Vec<EnvBuilt> =
+            self.0.books().stored.values().map(|s| &s.built).filter(|b| b.image.is_some()).cloned().collect();
         for built in in_engines {
             if !self.0.builder.present(&built).await {
                 tracing::info!(digest = %built.digest, "the image of an environment was removed from its engine");
@@ -152,6 +148,38 @@ impl Keeper {
         }
         self.make_room(None).await;
         self.tell();
+    }
+
+    async fn look(&self) {
+        let engines = preferred(self.0.settings.borrow().engine);
+        let builders = self.0.builder.offers(&engines).await;
+        self.0.books().builders = builders;
+    }
+
+    /// With which engine to build here: `wanted`, else the preferred one. The engines are looked at regularly; whoever
+    /// asks right after the start, or after an engine was installed, has them looked at now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) async fn engine(&self, wanted: Option<EngineKind>) -> Result<EngineKind, BuildFailure> {
+        let ready = || {
+            let books = self.0.books();
+            books.builders.iter().map(|b| b.engine).find(|engine| wanted.is_none_or(|wanted| wanted == *engine))
+        };
+        if let Some(engine) = ready() {
+            return Ok(engine);
+        }
+        self.look().await;
+        ready().ok_or_else(|| {
+            let text = match wanted {
+                Some(engine) => {
+                    format!("nothing can be built with the {} engine here: it is not ready", engine.as_str())
+                }
+                None => "nothing can be built here: no engine is ready for it".to_owned(),
+            };
+            let hint = "`homie status` tells why; a Docker needs `homie env build base` first";
+            BuildFailure::new(FailedBuild::Cannot, text).hint(hint)
+        })
     }
 
     pub(super) fn allowed(&self, ask: &Ask) -> AllowBuilds {

@@ -3,7 +3,7 @@
 use super::books::{Entry, Key, Stored};
 use super::keeper::Keeper;
 use crate::clock::wall_ms;
-use crate::model::{Digest, EngineKind, EnvDetail, EnvView, Lock, Recipe};
+use crate::model::{Digest, EnvDetail, EnvView, Lock, Recipe};
 use crate::sandbox::SandboxError;
 use crate::sandbox::life::blocking;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -117,11 +117,6 @@ impl Keeper {
         }
         self.tell();
         Ok(())
-    }
-
-    /// Engines a name can be built with here, the preferred first.
-    pub(in crate::sandbox) fn engines(&self) -> Vec<EngineKind> {
-        self.0.books().builders.iter().map(|b| b.engine).collect()
     }
 }
 
