@@ -75,6 +75,8 @@ answers! {
     registry::ListPeers => Vec<PeerView>: Vec::new();
     registry::PathsOf => Vec<(Way, Learned)>: Vec::new();
     registry::PathTried => (): ();
+    registry::PeerIntroduced => (): ();
+    registry::OnAir => Vec<PeerId>: Vec::new();
     registry::ListPins => Vec<Pin>: Vec::new();
     registry::RolesOf => Roles: Roles::default();
 }

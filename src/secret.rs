@@ -114,6 +114,15 @@ impl GroupKeys {
         [full[0], full[1], full[2], full[3]]
     }
 
+    /// 16 bytes that name this secret of the group and say nothing else about it. A message of the proof key that no
+    /// HELLO can have: theirs begin with a role.
+    pub fn generation(&self) -> [u8; 16] {
+        let full = mac(&self.proof, &[b"generation"]);
+        let mut id = [0; 16];
+        id.copy_from_slice(&full[..16]);
+        id
+    }
+
     /// The code that opens the gate, over these parts in order.
     pub fn gate_mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         mac(&self.gate, parts)
@@ -173,6 +182,7 @@ mod tests {
             assert_eq!(HEXLOWER.encode(&code), wanted);
         }
         assert_eq!(HEXLOWER.encode(&keys.beat_key_id()), "097099c5");
+        assert_eq!(HEXLOWER.encode(&keys.generation()), "c85c3769d3353a454e9c030521732a21");
         assert!(keys.verify_beat(message, &keys.beat_mac(message)));
         assert!(!keys.verify_beat(message, &keys.proof_mac(&[message])));
         assert!(!keys.verify_beat(message, &keys.beat_mac(message)[..31]));

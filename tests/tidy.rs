@@ -28,6 +28,8 @@ const PURE: &[&str] = &[
     "link/greet",
     "link/handshake",
     "link/links",
+    "link/roster/cards",
+    "link/roster/introductions",
     "link/tickets",
     "monitor/smoothing",
     "registry/liveness",

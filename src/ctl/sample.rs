@@ -63,6 +63,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         heard_ms_ago: 800,
         clock_skew_ms: Some(12),
         roles: crate::model::Roles::default(),
+        introduced_by: None,
         paths: Vec::new(),
         facts: facts(),
     };
@@ -75,6 +76,7 @@ pub(crate) fn peers() -> Vec<PeerView> {
         linked: false,
         clock_skew_ms: None,
         roles: crate::model::Roles::default(),
+        introduced_by: None,
         paths: Vec::new(),
         facts: Facts {
             cores: 4,

@@ -196,6 +196,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         peers: registry.clone().recipient(),
         add_direct: link.clone().recipient(),
         remove_direct: link.clone().recipient(),
+        forget_introduced: link.clone().recipient(),
         direct: link.clone().recipient(),
         listening: link.clone().recipient(),
         listening_at: link.clone().recipient(),

@@ -12,7 +12,7 @@ use super::outlets::IpcParts;
 use super::reload::Standing;
 use super::session::{self, Shared};
 use crate::config::{self, ConfigError, Loaded};
-use crate::link::messages::{AddDirect, RemoveDirect};
+use crate::link::messages::{AddDirect, ForgetIntroduced, RemoveDirect};
 use crate::mailbox::{Door, MAILBOX, ask_outlet};
 use crate::wire::ipc::{ConfigRow, DirectPeer};
 use crate::wire::refusal::Refusal;
@@ -153,14 +153,23 @@ impl Handler<RemoveDirectPeer> for IpcActor {
     fn handle(&mut self, message: RemoveDirectPeer, _: &mut Self::Context) -> Self::Result {
         let shared = self.shared.clone();
         let which = message.peer.which;
+        let introduced = ForgetIntroduced { which: which.clone() };
         let changing = self.change(move |places| config::remove_direct(places, &which));
         let work = async move {
-            let Changed { edited: (address, _), gone, .. } = changing.await?;
+            let outlets = &shared.parts.outlets;
+            let Changed { edited: (address, _), gone, .. } = match changing.await {
+                Ok(changed) => changed,
+                // Perhaps one that others told of, which is in no file of the owner's.
+                Err(refusal) => {
+                    let asked = ask_outlet(&outlets.forget_introduced, introduced, session::ROOM).await;
+                    return session::answer(asked)?.unwrap_or(Err(refusal));
+                }
+            };
             if let Some(peer) = gone.into_iter().find(|peer| peer.address == address) {
                 return Ok(peer);
             }
             let remove = RemoveDirect { which: address };
-            session::answer(ask_outlet(&shared.parts.outlets.remove_direct, remove, session::ROOM).await)?
+            session::answer(ask_outlet(&outlets.remove_direct, remove, session::ROOM).await)?
         };
         Box::pin(work.into_actor(self))
     }

@@ -10,7 +10,8 @@ use crate::config::{Loaded, Settings};
 use crate::discovery::messages::{DiscoveryError, ListStrangers, StartDiscovery, StopDiscovery};
 use crate::history::messages::{FindJob, FindPlaced, GetRecord, PutRecord, QueryRecords, QueryStats, RememberPlaced};
 use crate::link::messages::{
-    AddDirect, ChangeSelf, Greet, JoinGroup, KickPeer, ListDirect, Listening, ListeningAt, OpenInvite, RemoveDirect,
+    AddDirect, ChangeSelf, ForgetIntroduced, Greet, JoinGroup, KickPeer, ListDirect, Listening, ListeningAt,
+    OpenInvite, RemoveDirect,
 };
 use crate::mailbox::Outlet;
 use crate::model::{Facts, PeerId};
@@ -45,6 +46,8 @@ pub struct Outlets {
     pub add_direct: Outlet<AddDirect>,
     /// Link.
     pub remove_direct: Outlet<RemoveDirect>,
+    /// Link.
+    pub forget_introduced: Outlet<ForgetIntroduced>,
     /// Link.
     pub direct: Outlet<ListDirect>,
     /// Link.

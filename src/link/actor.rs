@@ -20,6 +20,7 @@ use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
 use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock, shutting_down};
+use super::roster;
 use super::rotate;
 use super::secure::Member;
 use super::table::{Change, LinkTable};
@@ -80,6 +81,7 @@ impl Actor for PeerLinkActor {
         ctx.set_mailbox_capacity(MAILBOX);
         self.resume_rotation();
         self.listen();
+        self.room.spawn(roster::run(self.room.clone()));
         self.look(ctx);
     }
 }
@@ -280,6 +282,7 @@ impl Handler<Dialled> for PeerLinkActor {
                 self.mark_kept();
                 self.look(ctx);
             }
+            Cause::Introduced(peer) => roster::dialled(&self.room, peer, &message.result),
             Cause::Peer(peer) | Cause::Greeting(peer, _) => {
                 if let Cause::Greeting(_, addr) = message.why {
                     self.greetings.dialled(addr, message.result.is_ok());
@@ -364,6 +367,13 @@ impl Handler<RemoveDirect> for PeerLinkActor {
     }
 }
 
+impl Handler<ForgetIntroduced> for PeerLinkActor {
+    type Result = MessageResult<ForgetIntroduced>;
+    fn handle(&mut self, message: ForgetIntroduced, _: &mut Self::Context) -> Self::Result {
+        MessageResult(roster::remove(&self.room, &message.which))
+    }
+}
+
 impl Handler<ListDirect> for PeerLinkActor {
     type Result = Vec<DirectPeer>;
     fn handle(&mut self, _: ListDirect, _: &mut Self::Context) -> Self::Result {
@@ -398,6 +408,8 @@ impl Handler<ChangeSelf> for PeerLinkActor {
         self.room.me.send_replace(Arc::new(Me { member, name, boot }));
         *lock(&self.room.tickets) = Tickets::default();
         lock(&self.room.invites).void();
+        *lock(&self.room.wish) = listen;
+        roster::renew(&self.room, same_group);
         self.resume_rotation();
         if self.port != worker_port || self.wish != listen || was_alone != self.is_alone() {
             (self.port, self.wish) = (worker_port, listen);

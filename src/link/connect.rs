@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
@@ -13,13 +14,14 @@ use super::handle::{Ending, Link, Outgoing};
 use super::messages::{Cause, Dialled, LinkDown, LinkUp};
 use super::race;
 use super::room::{Me, ROOM_LIMIT, Room, ask, renewed, shutting_down};
+use super::roster;
 use super::secure::{Frames, Member, Secured};
 use super::session;
 use crate::mailbox::{ask_outlet, tell_outlet};
 use crate::model::{PeerId, Via};
 use crate::registry::messages::{PathTried, PeerLinked, Tried};
 use crate::wire::frame::FrameCodec;
-use crate::wire::link::Purpose;
+use crate::wire::link::{Purpose, ROSTER};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Bytes in flight between the two ends of the loopback's control connection.
@@ -171,6 +173,7 @@ async fn admit(
         return Err(refusal);
     }
     let (link, outgoing) = Link::new(secured.peer, hello.name.clone(), hello.boot, me.boot, false, dialled);
+    link.knows_cards.store(hello.features.iter().any(|f| f == ROSTER), Ordering::Relaxed);
     Ok((link, secured.control(), outgoing))
 }
 
@@ -179,7 +182,9 @@ async fn announce(room: &Room, link: &Arc<Link>) {
 }
 
 async fn conduct(room: Arc<Room>, link: Arc<Link>, frames: Frames, outgoing: Outgoing) {
+    roster::linked(&room, &link);
     let ending = session::run(room.clone(), link.clone(), frames, outgoing).await;
+    roster::unlinked(&room, &link);
     tracing::debug!(peer = ?link.peer, name = link.name, ?ending, "link ended");
     link.is_over();
     let _ = ask_outlet(&room.actor.down, LinkDown { link, ending }, ROOM_LIMIT).await;

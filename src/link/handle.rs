@@ -93,6 +93,10 @@ pub(super) struct Link {
     pub(super) dialled: Option<Target>,
     /// It stays when idle.
     pub(super) kept: AtomicBool,
+    /// The same, because nothing else would tell of a member that others introduced.
+    pub(super) introduced: AtomicBool,
+    /// The other end understands cards.
+    pub(super) knows_cards: AtomicBool,
     /// Another one took its place: it closes as soon as nobody uses it.
     retired: AtomicBool,
     retiring: Notify,
@@ -157,6 +161,8 @@ impl Link {
             own,
             dialled,
             kept: AtomicBool::new(own),
+            introduced: AtomicBool::new(false),
+            knows_cards: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             retiring: Notify::new(),
             start: Instant::now(),
@@ -223,7 +229,8 @@ impl Link {
             return (idle >= LINGER).then_some(Ending::Replaced);
         }
         // Only the side that dialled closes for idleness: it can dial again.
-        let dispensable = self.dialled.is_some() && !self.kept.load(Ordering::Relaxed);
+        let stays = self.kept.load(Ordering::Relaxed) || self.introduced.load(Ordering::Relaxed);
+        let dispensable = self.dialled.is_some() && !stays;
         (dispensable && idle >= IDLE_AFTER).then_some(Ending::Idle)
     }
 

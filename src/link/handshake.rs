@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 
 use crate::model::{BootId, PeerId, visible_controls};
 use crate::secret::GroupKeys;
-use crate::wire::link::{Hello, Purpose};
+use crate::wire::link::{Hello, Purpose, ROSTER};
 use crate::wire::version::{LINK, RELEASE, VersionMismatch, negotiate};
 
 /// Bytes that TLS exports for the proof.
@@ -92,6 +92,7 @@ pub(super) fn hello(keys: &GroupKeys, channel: &Channel, me: Introduction) -> He
         purpose: me.purpose,
         now_ms: me.now_ms,
         proof: HEXLOWER.encode(&proof),
+        features: vec![ROSTER.to_owned()],
     }
 }
 

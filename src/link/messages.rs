@@ -175,6 +175,14 @@ pub struct RemoveDirect {
     pub which: String,
 }
 
+/// Forgets a machine that others told of and that is not there, by its name; `None` if there is none of that name.
+#[derive(Debug, Word)]
+#[rtype(result = "Option<Result<DirectPeer, Refusal>>")]
+pub struct ForgetIntroduced {
+    /// The name.
+    pub which: String,
+}
+
 /// Lists such addresses and how they stand.
 #[derive(Debug, Word)]
 #[rtype(result = "Vec<DirectPeer>")]
@@ -300,6 +308,8 @@ pub(super) enum Cause {
     Greeting(PeerId, std::net::SocketAddr),
     /// The user added this address.
     Direct(String),
+    /// Others tell of this peer.
+    Introduced(PeerId),
 }
 
 /// A dial has come to an end: a link is up (and was announced before), or there is none.

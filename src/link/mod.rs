@@ -33,6 +33,7 @@ mod pace;
 mod parts;
 mod race;
 mod room;
+mod roster;
 mod rotate;
 mod secure;
 mod serve;

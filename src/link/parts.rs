@@ -12,6 +12,7 @@ use super::dialer::Routes;
 use super::direct::{DirectPeers, parse_address};
 use super::pace::Pace;
 use super::room::{Me, NO_GROUP, Own, RegistryOutlets, Room, SandboxOutlets};
+use super::roster::Roster;
 use super::secure::Member;
 use super::tickets::Tickets;
 use super::tls::Tls;
@@ -74,8 +75,10 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         back: OnceLock::new(),
         listening: Mutex::new(Err(NO_GROUP.into())),
         places: Mutex::default(),
+        wish: Mutex::new(parts.listen),
         tickets: Mutex::new(Tickets::default()),
         invites: Mutex::default(),
+        roster: Roster::new(parts.identity),
         state: parts.state,
         rotating: Mutex::default(),
         rotation_change: tokio::sync::Mutex::default(),

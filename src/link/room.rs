@@ -15,16 +15,19 @@ use super::invites::Invites;
 use super::listener::Places;
 use super::messages::{Dialled, LinkDown, LinkUp, Reach};
 use super::pace::Pace;
+use super::roster::Roster;
 use super::rotate::Rotating;
 use super::secure::{Frames, Member};
 use super::tickets::{TicketId, Tickets};
 use super::tls::Tls;
 use crate::blobs::BlobStore;
+use crate::config::Listen;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
 use crate::registry::messages::{
-    ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerLinked, PeerUnlinked, RolesOf,
+    ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked,
+    RolesOf,
 };
 use crate::sandbox::messages::{
     AdmitJob, EnvHeld, FindEnv, ForgetJob, HostedJobs, OpenResults, StartJob, StopJob, WatchJob,
@@ -87,6 +90,8 @@ pub struct RegistryOutlets {
     pub(super) pins: Outlet<ListPins>,
     pub(super) forget: Outlet<ForgetPeer>,
     pub(super) roles: Outlet<RolesOf>,
+    pub(super) introduced: Outlet<PeerIntroduced>,
+    pub(super) on_air: Outlet<OnAir>,
 }
 
 impl RegistryOutlets {
@@ -102,7 +107,9 @@ impl RegistryOutlets {
             + Into<Outlet<PathTried>>
             + Into<Outlet<ListPins>>
             + Into<Outlet<ForgetPeer>>
-            + Into<Outlet<RolesOf>>,
+            + Into<Outlet<RolesOf>>
+            + Into<Outlet<PeerIntroduced>>
+            + Into<Outlet<OnAir>>,
     {
         Self {
             linked: door.clone().into(),
@@ -112,6 +119,8 @@ impl RegistryOutlets {
             paths: door.clone().into(),
             tried: door.clone().into(),
             roles: door.clone().into(),
+            introduced: door.clone().into(),
+            on_air: door.clone().into(),
             pins: door.clone().into(),
             forget: door.clone().into(),
         }
@@ -172,9 +181,13 @@ pub(super) struct Room {
     /// The port we listen on, or why we do not.
     pub(super) listening: Mutex<Result<u16, String>>,
     pub(super) places: Mutex<Places>,
+    /// On which addresses the owner wants to be reached.
+    pub(super) wish: Mutex<Listen>,
     pub(super) tickets: Mutex<Tickets<Errand>>,
     /// Who was invited.
     pub(super) invites: Mutex<Invites>,
+    /// Whom members tell of.
+    pub(super) roster: Roster,
     pub(super) tls: Tls,
     pub(super) state: PathBuf,
     /// What follows from somebody having been put out of the group.

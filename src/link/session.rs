@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::handle::{Ending, Link, Outgoing};
 use super::handshake::difference_ms;
 use super::room::Room;
+use super::roster;
 use super::secure::{Frames, now_ms};
 use super::serve::serve;
 use crate::mailbox::tell_outlet;
@@ -188,6 +189,12 @@ fn take(room: &Arc<Room>, link: &Arc<Link>, message: LinkFrame, served: &mut Joi
                 credit.break_off();
             }
         }
+        LinkFrame::Heads { heads } if !link.own => roster::heard_heads(room, link, heads),
+        LinkFrame::Cards { cards } if !link.own && served.len() < MAX_SERVED => {
+            let (room, link) = (room.clone(), link.clone());
+            served.spawn(async move { roster::hear(&room, &link, cards).await });
+        }
+        LinkFrame::Heads { .. } | LinkFrame::Cards { .. } => {}
         LinkFrame::Goodbye { restart } => return Err(Ending::Goodbye { restart }),
     }
     Ok(())
@@ -249,7 +256,7 @@ fn strange(link: &Arc<Link>, frame: &Frame, error: &FrameError, served: &mut Joi
             link.replied(id, Err(refusal));
             Ok(())
         }
-        ("status" | "facts" | "credit" | "broken" | "goodbye", _) => Err(broken(error)),
+        ("status" | "facts" | "credit" | "broken" | "heads" | "cards" | "goodbye", _) => Err(broken(error)),
         _ => Ok(()),
     }
 }

@@ -75,6 +75,9 @@ pub struct PeerView {
     /// What it may do here.
     #[serde(default)]
     pub roles: Roles,
+    /// The name of the member that told us of it; `None` where nobody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introduced_by: Option<String>,
     /// The ways to it, best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<PathView>,

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use super::claims::Claims;
 use super::error::RegistryError;
+use super::introductions::Introducers;
 use super::messages::{
-    ChangeSelf, ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerHeard, PeerLinked, PeerUnlinked,
-    RolesOf, SetRoles, TrustNewKey,
+    ChangeSelf, ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerHeard, PeerIntroduced,
+    PeerLinked, PeerUnlinked, RolesOf, SetRoles, TrustNewKey,
 };
 use super::pins::Pins;
 use super::pins_file::PinsFile;
@@ -50,6 +51,7 @@ pub struct PeerRegistryActor {
     table: Table,
     pins: Pins,
     claims: Claims,
+    introducers: Introducers,
     file: PinsFile,
 }
 
@@ -69,6 +71,7 @@ pub fn start(parts: RegistryParts) -> Result<Door<PeerRegistryActor>, RegistryEr
         table: Table::new(id),
         pins,
         claims: Claims::default(),
+        introducers: Introducers::default(),
         file,
     }
     .start())
@@ -177,7 +180,24 @@ impl Handler<ChangeSelf> for PeerRegistryActor {
         self.addr.set_port(worker_port);
         if !same_group {
             self.table = Table::new(self.id);
+            self.introducers = Introducers::default();
         }
+    }
+}
+
+impl Handler<PeerIntroduced> for PeerRegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, word: PeerIntroduced, _: &mut Self::Context) {
+        self.introducers.note(word.peer, word.by);
+    }
+}
+
+impl Handler<OnAir> for PeerRegistryActor {
+    type Result = MessageResult<OnAir>;
+
+    fn handle(&mut self, _: OnAir, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.table.on_air(now()))
     }
 }
 
@@ -185,6 +205,7 @@ impl Handler<ForgetPeer> for PeerRegistryActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, word: ForgetPeer, _: &mut Self::Context) -> Self::Result {
+        self.introducers.note(word.peer, None);
         self.pinning(|table, pins| {
             table.forget(word.peer);
             pins.forget(word.peer);
@@ -199,7 +220,11 @@ impl Handler<ListPeers> for PeerRegistryActor {
         let facts = self.own_facts.borrow().clone();
         let own = own_view(self.id, &self.name, self.addr, self.boot, RELEASE, facts);
         let others = self.table.list(&self.name, word.offline, now());
-        let others = others.into_iter().map(|view| PeerView { roles: self.pins.roles_of(view.id), ..view });
+        let others = others.into_iter().map(|view| PeerView {
+            roles: self.pins.roles_of(view.id),
+            introduced_by: self.introducers.of(&view),
+            ..view
+        });
         std::iter::once(own).chain(others).collect()
     }
 }

@@ -129,6 +129,21 @@ pub struct SetRoles {
     pub roles: Roles,
 }
 
+/// Who told us of a peer to which a link is up.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub struct PeerIntroduced {
+    /// Who.
+    pub peer: PeerId,
+    /// The name of the member that told us; `None` if nobody had to.
+    pub by: Option<String>,
+}
+
+/// Peers whose heartbeats come here now: those are seen without a link.
+#[derive(Debug, Word)]
+#[rtype(result = "Vec<PeerId>")]
+pub struct OnAir;
+
 /// A machine was put out of the group: its names are free, and it is not listed.
 #[derive(Debug, Word)]
 #[rtype(result = "()")]

@@ -8,6 +8,7 @@
 mod actor;
 mod claims;
 mod error;
+mod introductions;
 mod liveness;
 pub mod messages;
 mod paths;

@@ -36,6 +36,8 @@ struct Row {
     /// Sequence number of its latest beat.
     seq: u64,
     addr: SocketAddr,
+    /// When a beat last came from anywhere.
+    beat_heard: Option<Instant>,
     /// When a beat last came from `addr`.
     addr_heard: Option<Instant>,
     paths: Paths,
@@ -116,6 +118,7 @@ impl Table {
             boot: link.boot,
             seq: 0,
             addr: link.addr,
+            beat_heard: rumour.as_ref().map(|r| r.heard),
             addr_heard: None,
             via: link.via,
             version: link.version.clone(),
@@ -230,6 +233,13 @@ impl Table {
         views
     }
 
+    /// Whose beats are heard.
+    pub(super) fn on_air(&self, now: Instant) -> Vec<PeerId> {
+        let rows =
+            self.rows.iter().filter(|(_, r)| r.beat_heard.is_some_and(|at| is_fresh(at, now))).map(|(id, _)| *id);
+        rows.chain(self.rumours.iter().filter(|(_, r)| is_fresh(r.heard, now)).map(|(id, _)| *id)).collect()
+    }
+
     /// Drops the row that was silent longest, if there are too many.
     fn make_room(&mut self, now: Instant) {
         if self.rows.len() < MAX_PEERS {
@@ -254,6 +264,7 @@ impl Row {
             return false;
         }
         self.life = Life::heard_at(now);
+        self.beat_heard = Some(now);
         self.via = Via::Broadcast;
         if !self.facts_linked.is_some_and(|at| is_fresh(at, now)) {
             self.take_facts(beat.facts);
@@ -347,6 +358,7 @@ impl Row {
             heard_ms_ago: u64::try_from(self.life.silence(now).as_millis()).unwrap_or(u64::MAX),
             clock_skew_ms: Some(self.clock_skew_ms),
             roles: Roles::default(),
+            introduced_by: None,
             paths: self.paths.view(now),
             facts: self.facts.clone(),
         }
@@ -371,6 +383,7 @@ impl Rumour {
             heard_ms_ago: u64::try_from(now.saturating_duration_since(self.heard).as_millis()).unwrap_or(u64::MAX),
             clock_skew_ms: None,
             roles: Roles::default(),
+            introduced_by: None,
             paths: Vec::new(),
             facts: self.beat.facts.clone(),
         }
@@ -398,6 +411,7 @@ pub(super) fn own_view(
         heard_ms_ago: 0,
         clock_skew_ms: Some(0),
         roles: Roles::default(),
+        introduced_by: None,
         paths: Vec::new(),
         facts,
     }

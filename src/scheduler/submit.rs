@@ -125,6 +125,7 @@ mod tests {
             heard_ms_ago: 0,
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
+            introduced_by: None,
             paths: Vec::new(),
             facts: Facts::default(),
         }

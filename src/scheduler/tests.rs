@@ -53,6 +53,7 @@ fn peer(id: PeerId, name: &str, cores: u16) -> PeerView {
         heard_ms_ago: 0,
         clock_skew_ms: None,
         roles: crate::model::Roles::default(),
+        introduced_by: None,
         paths: Vec::new(),
         facts,
     }

@@ -6,6 +6,8 @@
 //! Everything is idempotent by (job, epoch), and every report carries whole state, so a broken link and a restarted
 //! homied are the same case: connect, ask, go on.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
@@ -13,6 +15,9 @@ use crate::model::{BootId, Digest, EngineKind, Epoch, Facts, HostedStatus, JobId
 
 /// Bytes of an output log that may be in flight on one stream before the receiver has written them down.
 pub const OUTPUT_WINDOW: u64 = 1 << 20;
+
+/// What a [`Hello`] says under `features` if its sender understands cards (see [`super::roster`]).
+pub const ROSTER: &str = "roster";
 
 /// The first message each way, under [`super::frame::MAX_JSON_PRE_HELLO`]. The accepting side sends its own only
 /// after it has checked the dialler's proof.
@@ -34,6 +39,9 @@ pub struct Hello {
     pub now_ms: u64,
     /// Hex of HMAC(proof key, role || TLS exporter || own key hash || peer key hash).
     pub proof: String,
+    /// What it understands beyond its version; what the other side does not know means nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
 }
 
 /// What a connection is for.
@@ -117,6 +125,17 @@ pub enum LinkFrame {
         stream: u32,
         /// Why.
         refusal: Refusal,
+    },
+    /// Which cards the sender has: hex of the first 8 bytes of a peer id, and the sequence number. Said once, first. Only to
+    /// whoever understands [`ROSTER`], as the next one.
+    Heads {
+        /// Of each peer.
+        heads: BTreeMap<String, u64>,
+    },
+    /// Cards that the other side has not, or older: all that its `heads` lacked, then whatever is new.
+    Cards {
+        /// Base64 of each (RFC 4648, with padding), at most [`super::roster::MAX_IN_FRAME`].
+        cards: Vec<String>,
     },
     /// The sender closes in order.
     Goodbye {

@@ -12,4 +12,5 @@ pub mod ipc;
 pub mod link;
 pub mod output;
 pub mod refusal;
+pub mod roster;
 pub mod version;

@@ -21,6 +21,7 @@ use homie::wire::ipc::{Greeting, Reply, Request, Submit};
 use homie::wire::link::{Hello, LinkFrame, LinkReply, LinkRequest, Purpose, Transfer};
 use homie::wire::output::{self, RecordReader, Source};
 use homie::wire::refusal::{Refusal, RefusalKind};
+use homie::wire::roster::{self, Card, Generation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::codec::{Decoder, Encoder};
@@ -156,6 +157,7 @@ fn peers_speak_as_before() {
         purpose: Purpose::Bulk { ticket: "00ff".repeat(8) },
         now_ms: 1_700_000_000_000,
         proof: "ab".repeat(32),
+        features: vec![],
     };
     json("link-hello.json", &hello);
     let offer = Offer {
@@ -231,6 +233,30 @@ fn a_heartbeat_looks_as_before() {
     if let Some(text) = same("heartbeat.hex", &HEXLOWER.encode(&signed)) {
         assert_eq!(heartbeat::decode(&HEXLOWER.decode(text.as_bytes()).expect("hex")).expect("read"), beat);
     }
+}
+
+/// A card whole, with the signature of a known key (RFC 8032 §7.1, test 1): Ed25519 always makes the same one.
+#[test]
+fn a_card_looks_as_before() {
+    let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+    let seed = HEXLOWER.decode(seed.as_bytes()).expect("hex");
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed");
+    let key = ring::signature::KeyPair::public_key(&pair).as_ref().try_into().expect("32 bytes");
+    let addresses = vec!["100.64.1.2".parse().expect("v4"), "fd7a:115c:a1e0::7".parse().expect("v6")];
+    let (generation, name) = (Generation([0x9e; 16]), "raj".to_owned());
+    let card = Card { generation, key, seq: 7, port: 5556, name, addresses };
+    let signed = roster::encode(&card);
+    let signature = pair.sign(&[roster::CONTEXT, &signed].concat());
+    let whole = [&signed[..], signature.as_ref()].concat();
+    if let Some(text) = same("card.hex", &HEXLOWER.encode(&whole)) {
+        let bytes = HEXLOWER.decode(text.as_bytes()).expect("hex");
+        let read = roster::open(&bytes).expect("a card");
+        assert_eq!(read.card, card);
+        assert!(homie::identity::verify(&key, roster::CONTEXT, read.signed, read.signature));
+    }
+    let heads = BTreeMap::from([("0011223344556677".to_owned(), 7)]);
+    json("link-heads.json", &LinkFrame::Heads { heads });
+    json("link-cards.json", &LinkFrame::Cards { cards: vec![data_encoding::BASE64.encode(&whole)] });
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod placement;
 mod proxies;
 mod refusals;
 mod reload;
+mod roster;
 mod soak;
 mod survival;
 mod transfers;

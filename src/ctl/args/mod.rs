@@ -80,7 +80,7 @@ pub enum Command {
     History(HistoryArgs),
     /// Add a machine that broadcasts do not reach, by its address
     Add(AddArgs),
-    /// Remove a machine that was added
+    /// Remove a machine that was added, or that others introduced and that is gone
     Remove(RemoveArgs),
     /// List the machines that were added
     ListDirect(ListDirectArgs),

@@ -33,6 +33,7 @@ pub async fn run(ctx: &Context, args: AddArgs) -> Result<ExitCode, CtlError> {
     if !peer.linked {
         ctx.note("It is dialled from now on; `homie list-direct` shows whether it answers.");
     }
+    ctx.note("The machines it knows appear in `homie peers` by themselves: members introduce each other.");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! `homie peers`: who is there, how busy, and what they have.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -71,6 +72,20 @@ fn note_exceptions(ctx: &Context, peers: &[PeerView]) {
     for text in skews.chain(roles) {
         ctx.note(&format!("{} {text}", ctx.err.yellow("!")));
     }
+    for (by, names) in introductions(peers) {
+        ctx.note(&format!("{} {by} introduced {}", ctx.err.pick("•", "-"), names.join(", ")));
+    }
+}
+
+/// Who told of whom.
+fn introductions(peers: &[PeerView]) -> BTreeMap<String, Vec<String>> {
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for peer in peers {
+        if let Some(by) = &peer.introduced_by {
+            told.entry(clean(by)).or_default().push(clean(&peer.name));
+        }
+    }
+    told
 }
 
 /// Without this machine, those that can take a job first, then by name.
@@ -145,6 +160,7 @@ pub struct PeerRow<'a> {
     addr: std::net::SocketAddr,
     status: PeerStatus,
     via: Via,
+    introduced_by: Option<&'a str>,
     linked: bool,
     version: Option<&'a str>,
     heard_ms_ago: u64,
@@ -225,6 +241,7 @@ impl<'a> PeerRow<'a> {
             addr: peer.addr,
             status: peer.status,
             via: peer.via,
+            introduced_by: peer.introduced_by.as_deref(),
             linked: peer.linked,
             version: Some(peer.version.as_str()).filter(|v| !v.is_empty()),
             heard_ms_ago: peer.heard_ms_ago,
@@ -275,6 +292,18 @@ mod tests {
         peers.rotate_left(2);
         let names: Vec<String> = others(peers).into_iter().map(|p| p.name).collect();
         assert_eq!(names, ["mike", "bob-in-new-york-city"]);
+    }
+
+    #[test]
+    fn who_told_of_whom_is_one_line_for_each_who_told() {
+        let mut peers = sample::peers();
+        assert!(introductions(&peers).is_empty());
+        peers[0].introduced_by = Some("alice\u{7}".into());
+        peers[1].introduced_by = Some("alice\u{7}".into());
+        let told = introductions(&peers);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (by, names) = told.first_key_value().expect("one");
+        assert!(!by.contains('\u{7}') && names.len() == 2, "{told:?}");
     }
 
     #[test]

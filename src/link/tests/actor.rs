@@ -14,7 +14,8 @@ use crate::model::{
 };
 use crate::pipe::{LogState, OutputLog};
 use crate::registry::messages::{
-    ForgetPeer, ListPeers, ListPins, PathTried, PathsOf, PeerFacts, PeerLinked, PeerUnlinked, RolesOf,
+    ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked,
+    RolesOf,
 };
 use crate::sandbox::messages::{
     AdmitJob, FindEnv, ForgetJob, HostedFeed, HostedJobs, HostedResults, OpenResults, StartJob, StopJob, WatchJob,
@@ -191,10 +192,25 @@ impl Handler<ListPeers> for Probe {
             heard_ms_ago: 0,
             clock_skew_ms: None,
             roles: crate::model::Roles::default(),
+            introduced_by: None,
             paths: Vec::new(),
             facts: Facts::default(),
         };
         seen.addresses.iter().map(row).collect()
+    }
+}
+
+impl Handler<PeerIntroduced> for Probe {
+    type Result = ();
+    fn handle(&mut self, word: PeerIntroduced, _: &mut Self::Context) {
+        self.seen.lock().expect("lock").introduced.push((word.peer, word.by));
+    }
+}
+
+impl Handler<OnAir> for Probe {
+    type Result = Vec<PeerId>;
+    fn handle(&mut self, _: OnAir, _: &mut Self::Context) -> Self::Result {
+        Vec::new()
     }
 }
 

@@ -35,7 +35,7 @@ async fn by_hand(machine: &Machine) -> (PeerId, Frames) {
     by_hand_as(&Identity::ephemeral().expect("key"), 1, machine).await
 }
 
-async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine) -> (PeerId, Frames) {
+pub(super) async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine) -> (PeerId, Frames) {
     let member =
         Member::new(Tls::new(identity).expect("TLS"), identity.peer(), OURS.clone(), "hand".into(), BootId([boot; 16]));
     let stream = TcpStream::connect(machine.addr()).await.expect("connect");
@@ -43,7 +43,7 @@ async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine) -> (PeerId
     (identity.peer(), secured.control())
 }
 
-async fn say(frames: &mut Frames, frame: &LinkFrame) {
+pub(super) async fn say(frames: &mut Frames, frame: &LinkFrame) {
     frames.send(Frame::json(frame).expect("fits")).await.expect("sent");
 }
 

@@ -6,6 +6,7 @@ mod edges;
 mod paths;
 mod renewal;
 mod road;
+mod roster;
 mod strangers;
 mod time;
 
@@ -69,6 +70,7 @@ struct Seen {
     unlinked: Vec<PeerUnlinked>,
     reports: Vec<(PeerId, HostedStatus)>,
     changes: Vec<(PeerId, bool)>,
+    introduced: Vec<(PeerId, Option<String>)>,
 }
 
 /// One machine of the group.

@@ -31,8 +31,10 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
         back: std::sync::OnceLock::new(),
         listening: Mutex::new(Ok(5556)),
         places: Mutex::default(),
+        wish: Mutex::default(),
         tickets: Mutex::new(Tickets::default()),
         invites: Mutex::default(),
+        roster: super::super::roster::Roster::new(crate::identity::Identity::ephemeral().expect("key")),
         tls: super::super::tls::Tls::new(&crate::identity::Identity::ephemeral().expect("key")).expect("TLS"),
         state: std::path::PathBuf::new(),
         rotating: Mutex::default(),
@@ -110,6 +112,8 @@ fn a_link_that_is_kept_or_used_stays() {
     run_held(async {
         let keep = |link: &Arc<Link>| link.kept.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(tokio::time::timeout(Duration::from_secs(600), session(true, true, keep)).await.is_err());
+        let only_way = |link: &Arc<Link>| link.introduced.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(tokio::time::timeout(Duration::from_secs(600), session(true, true, only_way)).await.is_err());
         let mut used = None;
         let using = session(true, true, |link| used = Some(link.in_use()));
         assert!(tokio::time::timeout(Duration::from_secs(600), using).await.is_err());

@@ -34,6 +34,7 @@ fn candidate(id: PeerId, name: &str, score: Option<f64>, status: PeerStatus, why
         heard_ms_ago: 0,
         clock_skew_ms: None,
         roles: crate::model::Roles::default(),
+        introduced_by: None,
         paths: Vec::new(),
         facts: Facts::default(),
     };
