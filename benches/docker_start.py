@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a container costs a job: docker_start.py [--rounds N] [--bin DIR]
 
-In turns, on this machine: the bare API sequence create-attach-start-wait with Homie's own limits, a supervisor that starts
-the same job cold, and `homie run --local` cold and with a container of the warm pool. Nothing is asserted. Needs root, an
-engine with the image homie-base, and a release build. `make bench` runs it.
+In turns, on this machine: the program itself without any container, the bare API sequence create-attach-start-wait with
+Homie's own limits, what the engine takes to rename a container (which a waiting one needs to become a job's), a supervisor
+that starts the same job cold, and `homie run --local` cold and with a container of the warm pool. Nothing is asserted. Needs
+root, an engine with the image homie-base, and a release build. `make bench` runs it.
 """
 
 import argparse
@@ -63,6 +64,25 @@ def bare(engine, body):
     return (first - began) * 1000, (whole - began) * 1000
 
 
+def alone(program):
+    """Milliseconds to the first byte and to the end of a program that nothing holds."""
+    began = time.perf_counter()
+    with subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as job:
+        assert job.stdout.readline()
+        first = time.perf_counter()
+    return (first - began) * 1000, (time.perf_counter() - began) * 1000
+
+
+def renamed(engine, body):
+    """Milliseconds that the renaming of a container takes."""
+    made = engine.call("POST", "/v1.41/containers/create", body)["Id"]
+    began = time.perf_counter()
+    engine.call("POST", f"/v1.41/containers/{made}/rename?name=homie-bench-{os.getpid()}")
+    took = (time.perf_counter() - began) * 1000
+    engine.call("DELETE", f"/v1.41/containers/{made}?force=1")
+    return took, took
+
+
 def waiting(node):
     """How many containers of this homied wait for a job; other homied may use the same engine."""
     argv = ["docker", "ps", "--filter", f"label=homie.node={node}", "--format", "{{.Names}}"]
@@ -107,6 +127,8 @@ def main():
             },
         }
         rows = {
+            "python3 alone, no container": lambda n: alone(["/usr/bin/python3", "-c", "print(1)"]),
+            "a container's renaming alone": lambda n: renamed(engine, body),
             "bare API: create, attach, start, wait": lambda n: bare(engine, body),
             "a supervisor, cold": lambda n: supervised(args.bin, launch, base, n),
             "homie run --local, cold": lambda n: cold.run("print(1)"),

@@ -2,8 +2,9 @@
 """What a jail costs a job: native_start.py [--rounds N] [--bin DIR]
 
 In turns, on this machine: the least a jail can be (bare_jail.c: namespaces, a root, control groups) with an overlay and
-without, bubblewrap with the same namespaces, a supervisor with the native engine, and `homie run --local`; each with `true`
-and with `python3 -c pass`. Nothing is asserted. Needs root, cc, bwrap and a release build. `make bench` runs it.
+without, homied's program doing nothing (what loading it costs before the first line of a supervisor), bubblewrap with the
+same namespaces, a supervisor with the native engine, and `homie run --local`; each with `true` and with `python3 -c pass`.
+Nothing is asserted. Needs root, cc, bwrap and a release build. `make bench` runs it.
 """
 
 import argparse
@@ -26,7 +27,7 @@ BWRAP = (
 def timed(*argv):
     """Milliseconds from the start of a program to its end."""
     began = time.perf_counter()
-    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     return ((time.perf_counter() - began) * 1000,)
 
 
@@ -68,6 +69,7 @@ def main():
                 "no jail": lambda n: timed(*program),
                 "bare jail: namespaces, overlay, groups": lambda n: timed(bare, "overlay", layers, groups(), *program),
                 "bare jail without the overlay": lambda n: timed(bare, "bind", layers, groups(), *program),
+                "homied loaded, doing nothing": lambda n: timed(args.bin / "homied", "--version"),
                 "bwrap --unshare-all (no groups)": lambda n: timed(*BWRAP, *program),
                 "Homie's supervisor": lambda n: supervised(args.bin, launch, base, n, program),
             }

@@ -84,6 +84,13 @@ impl Room {
     }
 
     async fn open_with(state: &Path, exe: PathBuf) -> Self {
+        // Rooms that run at the same time are different machines, or they would sweep up after each other; rooms on
+        // one state are the same.
+        let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
+        Self::open_as(state, exe, node, sandbox::Lookout::default()).await
+    }
+
+    async fn open_as(state: &Path, exe: PathBuf, node: PeerId, lookout: sandbox::Lookout) -> Self {
         use actix::Actor;
         let limits = Limits { memory_bytes: 512 << 20, ..Limits::default() };
         let settings = Settings {
@@ -96,9 +103,6 @@ impl Room {
         let history = history::start(&state.join("homie.db")).expect("history");
         let monitor = Monitor.start();
         let (settings, settings_rx) = watch::channel(settings);
-        // Rooms that run at the same time are different machines, or they would sweep up after each other; rooms on
-        // one state are the same.
-        let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
         let (facts, facts_rx) = watch::channel(Facts::default());
         let builder = HostBuilder::new(HostBuilderParts {
             exe: exe.clone(),
@@ -108,7 +112,7 @@ impl Room {
             limits: limits.clone(),
             blobs: blobs.clone(),
             link: Arc::default(),
-            lookout: sandbox::Lookout::default(),
+            lookout: lookout.clone(),
         })
         .expect("builder");
         let door = sandbox::start(SandboxParts {
@@ -129,7 +133,7 @@ impl Room {
             builder: std::sync::Arc::new(builder),
             facts: facts_rx,
             gpus: watch::channel(vec![]).1,
-            lookout: sandbox::Lookout::default(),
+            lookout,
         })
         .await
         .expect("started");
@@ -440,6 +444,41 @@ fn a_later_room_adopts_what_an_earlier_one_left() {
         assert_eq!((text.as_str(), names), ("one\ntwo\n", vec!["go".to_owned(), "result".to_owned()]));
         offer
     }));
+}
+
+/// A build is a jail of this machine whose directory is not among those of jobs, as is a job of another room with the same
+/// name.
+#[test]
+fn an_engine_that_comes_back_sweeps_away_what_nobody_looks_at_and_nothing_else() {
+    in_room(|state| async move {
+        let exe = || PathBuf::from(env!("CARGO_BIN_EXE_homied"));
+        let node = PeerId(Digest::of(state.as_os_str().as_encoded_bytes()).0);
+        let open = async |name: &str, lookout: &sandbox::Lookout| {
+            let place = state.join(name);
+            std::fs::create_dir(&place).expect("made");
+            (Room::open_as(&place, exe(), node, lookout.clone()).await, place)
+        };
+        let lookout = sandbox::Lookout::default();
+        let (first, place) = open("first", &lookout).await;
+        let offer = first.offer(&["sh", "-c", "until [ -e go ]; do sleep 0.01; done"], &[], Needs::default());
+        first.begin(&offer).await;
+        first.until(&offer, |s| s.state == HostedState::Running).await;
+
+        let (second, _) = open("second", &lookout).await;
+        // Its sweep is over before a job of its own is, as a rule.
+        let other = second.offer(&["true"], &[], Needs::default());
+        second.begin(&other).await;
+        assert_eq!(second.done(&other).await.outcome, Some(Outcome::Exited { code: 0 }));
+        assert_eq!(first.until(&offer, |_| true).await.state, HostedState::Running);
+
+        // An ordinary user often has no control groups, by which alone leftovers are known.
+        if nix::unistd::geteuid().is_root() {
+            let _third = open("third", &sandbox::Lookout::default()).await;
+        } else {
+            std::fs::write(place.join("jobs").join(format!("{}-1", offer.job)).join("work/go"), "").expect("written");
+        }
+        first.done(&offer).await;
+    });
 }
 
 async fn limit(room: &Room, job: &str, change: LimitChange) -> Result<LimitedJob, Refusal> {

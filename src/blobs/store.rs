@@ -198,6 +198,26 @@ impl BlobStore {
         self.inner.dir.join("pins").join(owner)
     }
 
+    /// Makes the manifest and everything it lists survive a power cut. A few files are synced one by one: syncfs would wait
+    /// for whatever else the machine's programs have just written, seconds of it while one of them copies or compiles.
+    ///
+    /// # Errors
+    /// One of them is missing, or the disk refuses.
+    pub fn sync_of(&self, manifest: &Manifest) -> Result<(), BlobError> {
+        /// An fsync takes 0.1 ms on a good disk, a syncfs of ten thousand small files some hundred.
+        const FEW: usize = 16;
+        let chunks = crate::transfer::chunks(manifest).map(|chunk| chunk.digest);
+        let files: HashSet<PathBuf> =
+            chunks.chain([Digest::of(&manifest.encode())]).map(|digest| self.path(&digest)).collect();
+        if files.len() > FEW {
+            return self.sync();
+        }
+        // Their names, and those of the directories that were made for them.
+        let dirs: HashSet<&Path> = files.iter().flat_map(|path| path.ancestors().skip(1).take(2)).collect();
+        let all = files.iter().map(PathBuf::as_path).chain(dirs);
+        all.into_iter().try_for_each(|path| File::open(path).and_then(|file| file.sync_all()).map_err(io("sync", path)))
+    }
+
     /// Makes everything put so far survive a power cut: one syncfs instead of an fsync for each of 10,000 files.
     ///
     /// # Errors
@@ -306,6 +326,25 @@ mod tests {
         store.put(&digest, b"hello").expect("again");
         assert_eq!(store.get(&digest, 5).expect("get"), b"hello");
         assert_eq!(store.used_bytes(), 5);
+    }
+
+    #[test]
+    fn what_a_manifest_lists_is_synced_be_it_little_or_much() {
+        let (_dir, store) = store(1 << 20);
+        let entry = |n: u32| {
+            let bytes = n.to_le_bytes();
+            let path = CleanPath::new(format!("f{n}")).expect("clean");
+            store.put(&Digest::of(&bytes), &bytes).expect("put");
+            FileEntry { path, size: 4, exec: false, hash: Digest::of(&bytes), chunks: vec![], lengths: vec![] }
+        };
+        for count in [0, 1, 15, 16, 200] {
+            let manifest = Manifest::new((0..count).map(entry).collect()).expect("valid");
+            store.put_manifest(&manifest).expect("put");
+            store.sync_of(&manifest).expect("synced");
+        }
+        let lost = manifest_of(b"never put");
+        store.put_manifest(&lost).expect("put");
+        assert!(store.sync_of(&lost).is_err(), "one that is not there cannot be kept");
     }
 
     #[test]

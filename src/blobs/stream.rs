@@ -149,8 +149,8 @@ impl ChunkSink for StoreSink {
         if !self.durable {
             return Ok(());
         }
-        let store = self.store.clone();
-        blocking(move || store.sync()).await
+        let (store, manifest) = (self.store.clone(), manifest.clone());
+        blocking(move || store.sync_of(&manifest)).await
     }
 }
 

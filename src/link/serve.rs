@@ -25,6 +25,8 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// Offers whose inputs are remembered. An offer that was forgotten only loses an early check: the sandbox starts no job
 /// whose own manifest is not complete.
 const MAX_EXPECTED: usize = 4096;
+/// Bytes of a log that are read at once: a read is a turn of another thread, which costs as much as the bytes do.
+const LOG_PIECE: usize = 8 * MAX_RAW_CONTROL;
 
 /// What goes on after the answer was sent.
 pub(super) type After = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -196,12 +198,21 @@ async fn push_status(link: &Link, mut status: tokio::sync::watch::Receiver<crate
     }
 }
 
+/// Sends a piece of a log in as many frames as it takes; logs of other jobs come in between.
+async fn send_piece(link: &Link, stream: u32, mut data: Bytes) -> Result<(), Refusal> {
+    while !data.is_empty() {
+        let data = data.split_to(data.len().min(MAX_RAW_CONTROL));
+        link.send_log(Frame::Raw { stream, data }).await?;
+    }
+    Ok(())
+}
+
 /// Sends a log from `from` on as it grows, never more than the receiver has credit for.
 async fn push_log(link: &Link, log: &OutputLog, from: u64, stream: u32, credit: &Credit) {
     let mut cursor = log.cursor(from);
     let last = loop {
         let Some(left) = credit.wait().await else { break None };
-        let most = left.min(MAX_RAW_CONTROL as u64) as usize;
+        let most = left.min(LOG_PIECE as u64) as usize;
         let next = tokio::select! {
             next = cursor.next(most) => next,
             () = credit.over() => break None,
@@ -209,7 +220,7 @@ async fn push_log(link: &Link, log: &OutputLog, from: u64, stream: u32, credit: 
         match next {
             Ok(Some(data)) => {
                 credit.spend(data.len() as u64);
-                if link.send_log(Frame::Raw { stream, data }).await.is_err() {
+                if send_piece(link, stream, data).await.is_err() {
                     break None;
                 }
             }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::engine::docker::{DockerEngine, Surroundings};
 use super::engine::native::NativeEngine;
 use super::engine::{Engine, EngineError, Ready, job_name};
+use super::lookout::Lookout;
 use super::supervisor::{EXIT, try_lock};
 use super::warm::PREFIX;
 use crate::config::EngineChoice;
@@ -127,8 +128,9 @@ impl Engines {
     }
 
     /// Removes what engines hold of jobs of this node that nobody stands by: those without a directory, and those that have
-    /// ended without their supervisor being able to clear up. An engine that does not answer holds it until it is back.
-    pub(super) async fn sweep(&self, node: &str, jobs_dir: &Path, survey: &Survey) {
+    /// ended without their supervisor being able to clear up. Builds have their directories elsewhere, but `lookout` sees
+    /// those that go on. An engine that does not answer holds it until it is back.
+    pub(super) async fn sweep(&self, node: &str, jobs_dir: &Path, survey: &Survey, lookout: &Lookout) {
         for offer in &survey.offers {
             let left = match offer.kind {
                 EngineKind::Docker => {
@@ -138,7 +140,7 @@ impl Engines {
                 EngineKind::Native => self.native.leftovers(node).await,
             };
             for (job, epoch) in left.unwrap_or_default() {
-                if is_orphan(&jobs_dir.join(job_name(job, epoch))) {
+                if !lookout.sees(job, epoch) && is_orphan(&jobs_dir.join(job_name(job, epoch))) {
                     tracing::info!(%job, %epoch, engine = offer.kind.as_str(), "removing an orphan");
                     self.remove(offer.kind, node, job, epoch).await;
                 }

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::engine::ExitReport;
 use super::engine::native::sys;
@@ -25,6 +25,7 @@ use super::supervisor::{
     read_json, start_ticks, try_lock,
 };
 use crate::pipe::LogAnnouncer;
+use crate::wire::output::MAX_RECORD;
 
 /// From being told to stop until a supervisor must be gone: it kills for 30 s at most, then reads out the pipes. One that
 /// takes longer is killed, and its job with it.
@@ -33,6 +34,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks whether it is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Output that grows by as much as a supervisor reads at once comes faster than anybody reads along ...
+const TORRENT: u64 = MAX_RECORD as u64;
+/// ... so it is told of in larger pieces: each costs a dozen wake-ups on its way to the submitter, and a processor that is
+/// busy with those is missing for the job.
+const GATHER: Duration = Duration::from_millis(2);
 /// Variables by which a Docker engine is found; a supervisor gets no others of homied's.
 const PASSED_ON: [&str; 6] = ["HOME", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "PATH", "LANG"];
 
@@ -165,7 +171,7 @@ pub(super) async fn follow(
             }
         }
         tokio::select! {
-            () = changed(&eyes, || announce.grown(output_len(dir))) => {}
+            () = changed(&eyes, dir, announce) => {}
             () = ended(supervisor.as_ref()) => gone = true,
             changed = orders.changed() => if changed.is_err() {
                 // homied is on its way down; the supervisor goes on.
@@ -207,9 +213,13 @@ pub(super) async fn end_unfollowed(dir: &Path, child: &mut Option<Child>) {
 
 /// Resolves when something has changed that is more than the output, and tells of that in between: thousands of times a
 /// second in a job that says much, so no other file is looked at.
-async fn changed(eyes: &Eyes, mut output: impl FnMut()) {
+async fn changed(eyes: &Eyes, dir: &Path, announce: &LogAnnouncer) {
     while !eyes.changed().await {
-        output();
+        let before = announce.state().len;
+        announce.grown(output_len(dir));
+        if announce.state().len - before >= TORRENT {
+            sleep(GATHER).await;
+        }
     }
 }
 

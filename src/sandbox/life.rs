@@ -200,7 +200,7 @@ impl Life {
         let mut eyes = None;
         if !self.dir.join(SUPERVISOR).exists() {
             self.set(HostedState::Starting);
-            eyes = Some(self.shared.lookout.open(&self.dir)?);
+            eyes = Some(self.shared.lookout.open(&self.dir, (self.base.id, self.base.epoch))?);
             child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
         }
         let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
@@ -239,7 +239,8 @@ impl Life {
                 }
             };
             let gpu_memory = watch_gpu_memory(self.base.id, &self.grant, status, self.shared.gpus.clone());
-            let error = match eyes.take().map_or_else(|| self.shared.lookout.open(&self.dir), Ok) {
+            let open = || self.shared.lookout.open(&self.dir, (self.base.id, self.base.epoch));
+            let error = match eyes.take().map_or_else(open, Ok) {
                 Ok(eyes) => {
                     let followed = follow(&self.dir, eyes, &self.announce, &mut self.orders, &mut child, hear);
                     let followed = tokio::select! {

@@ -4,7 +4,7 @@
 //! some: a machine with room for two hundred small jobs would follow half. Watches are plenty (65,536 at the least), and
 //! each job needs one. A task hands the events out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -17,14 +17,19 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDe
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::engine::native::sys;
 use super::error::SandboxError;
 use super::supervisor::OUTPUT;
+use crate::model::{Epoch, JobId};
 
 /// Where the kernel gives no watch, files are looked at this often: quick enough for a person who reads along, and a
 /// hundred jobs cost a per cent of a processor.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Between two reads while a job writes as fast as it can: no other job's line waits longer for it.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// Looks at directories, on behalf of a whole room. Cheap to clone; what is opened from one and its clones shares one
 /// inotify instance, which is had when it is first needed.
@@ -36,6 +41,8 @@ struct Shared {
     instance: Option<Instance>,
     /// That there is none was said.
     complained: bool,
+    /// What is looked at.
+    seen: HashSet<(JobId, Epoch)>,
 }
 
 #[derive(Debug)]
@@ -57,11 +64,14 @@ struct Seat {
     more: AtomicBool,
 }
 
-/// Eyes on the directory of a job. Opened before its supervisor is started, so that nothing is missed.
+/// Eyes on the directory of a job or build. Opened before its supervisor is started, so that nothing is missed.
 #[derive(Debug)]
 pub(super) struct Eyes {
     /// `None`: the kernel gave no watch, so they open now and then.
     watch: Option<Watch>,
+    whose: (JobId, Epoch),
+    /// The instance lives as long as anybody looks through it.
+    lookout: Lookout,
 }
 
 #[derive(Debug)]
@@ -70,19 +80,17 @@ struct Watch {
     number: WatchDescriptor,
     inotify: Arc<Inotify>,
     seats: Arc<Mutex<Seats>>,
-    /// The instance lives as long as anybody looks through it.
-    _lookout: Lookout,
 }
 
 impl Lookout {
-    /// Looks at `dir` from now on. Must be called within the runtime.
+    /// Looks at `dir` from now on, on behalf of the job or build `whose`. Must be called within the runtime.
     ///
     /// # Errors
     /// There is no such directory, or it may not be read. That the kernel has no watch left is none: then it is looked at
     /// now and then.
-    pub(super) fn open(&self, dir: &Path) -> Result<Eyes, SandboxError> {
+    pub(super) fn open(&self, dir: &Path, whose: (JobId, Epoch)) -> Result<Eyes, SandboxError> {
         let mut shared = lock(&self.0);
-        let watch = match shared.watch(dir, self) {
+        let watch = match shared.watch(dir) {
             Ok(watch) => Some(watch),
             Err(e) if is_exhausted(&e) && dir.is_dir() => {
                 if !std::mem::replace(&mut shared.complained, true) {
@@ -96,12 +104,18 @@ impl Lookout {
             }
             Err(e) => return Err(SandboxError::io("watch", dir)(e)),
         };
-        Ok(Eyes { watch })
+        shared.seen.insert(whose);
+        Ok(Eyes { watch, whose, lookout: self.clone() })
+    }
+
+    /// Whether somebody looks at it, so that it is nobody's leftover, wherever its directory is.
+    pub(super) fn sees(&self, job: JobId, epoch: Epoch) -> bool {
+        lock(&self.0).seen.contains(&(job, epoch))
     }
 }
 
 impl Shared {
-    fn watch(&mut self, dir: &Path, lookout: &Lookout) -> io::Result<Watch> {
+    fn watch(&mut self, dir: &Path) -> io::Result<Watch> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(Instance::open()?),
@@ -113,7 +127,7 @@ impl Shared {
         seats.entry(number).or_default().push(Arc::clone(&seat));
         drop(seats);
         let (inotify, seats) = (Arc::clone(&instance.inotify), Arc::clone(&instance.seats));
-        Ok(Watch { seat, number, inotify, seats, _lookout: lookout.clone() })
+        Ok(Watch { seat, number, inotify, seats })
     }
 }
 
@@ -130,10 +144,16 @@ impl Instance {
 
 /// Hands events out for as long as it is let.
 async fn read(inotify: Arc<Inotify>, ready: AsyncFd<OwnedFd>, seats: Arc<Mutex<Seats>>) {
+    let mut pace = Pace { since: Instant::now(), reads: 0, busy: false };
     loop {
         let Ok(mut guard) = ready.readable().await else { return };
         match inotify.read_events() {
-            Ok(events) => hand_out(&events, &mut lock(&seats)),
+            Ok(events) => {
+                hand_out(&events, &mut lock(&seats));
+                if pace.is_busy(Instant::now()) {
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
             Err(Errno::EAGAIN) => guard.clear_ready(),
             Err(Errno::EINTR) => {}
             Err(error) => {
@@ -142,6 +162,31 @@ async fn read(inotify: Arc<Inotify>, ready: AsyncFd<OwnedFd>, seats: Arc<Mutex<S
                 return;
             }
         }
+    }
+}
+
+/// Whether events come one by one faster than they are worth: the kernel makes one of those that wait and say the same.
+struct Pace {
+    since: Instant,
+    reads: u32,
+    busy: bool,
+}
+
+impl Pace {
+    /// Counts a read of events.
+    fn is_busy(&mut self, now: Instant) -> bool {
+        /// A job's start or end is a dozen.
+        const MANY: u32 = 20;
+        /// As many as there are when a [`BREATH`] is taken after each.
+        const STILL_MANY: u32 = 4;
+        const WINDOW: Duration = Duration::from_millis(10);
+        self.reads += 1;
+        let past = now.duration_since(self.since);
+        if past >= WINDOW {
+            self.busy = WINDOW * self.reads >= past * if self.busy { STILL_MANY } else { MANY };
+            (self.since, self.reads) = (now, 0);
+        }
+        self.busy
     }
 }
 
@@ -176,6 +221,12 @@ impl Eyes {
         };
         seat.wake.notified().await;
         seat.more.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Eyes {
+    fn drop(&mut self) {
+        lock(&self.lookout.0).seen.remove(&self.whose);
     }
 }
 
@@ -215,6 +266,8 @@ mod tests {
     /// Tells a test that it was started again in a user namespace with limits of its own.
     const INSIDE: &str = "HOMIE_TEST_FEW_WATCHES";
 
+    const WHOSE: (JobId, Epoch) = (JobId([0; 16]), Epoch(1));
+
     fn place() -> TempDir {
         tempfile::tempdir().expect("tempdir")
     }
@@ -233,7 +286,7 @@ mod tests {
         let limit: usize = limit.trim().parse().expect("a number");
         let lookout = Lookout::default();
         let places: Vec<TempDir> = (0..limit.min(1000) + 22).map(|_| place()).collect();
-        let eyes: Vec<Eyes> = places.iter().map(|p| lookout.clone().open(p.path()).expect("opened")).collect();
+        let eyes: Vec<Eyes> = places.iter().map(|p| lookout.clone().open(p.path(), WHOSE).expect("opened")).collect();
         let instance = |eyes: &Eyes| Arc::as_ptr(&eyes.watch.as_ref().expect("watched").inotify);
         assert!(eyes.iter().all(|e| instance(e) == instance(&eyes[0])));
         for (place, eyes) in places.iter().zip(&eyes) {
@@ -250,8 +303,8 @@ mod tests {
     async fn each_sees_its_own_and_those_who_look_at_the_same_all_see_it() {
         let (here, there) = (place(), place());
         let lookout = Lookout::default();
-        let [first, second] = [0, 1].map(|_| lookout.open(here.path()).expect("opened"));
-        let other = lookout.open(there.path()).expect("opened");
+        let [first, second] = [0, 1].map(|_| lookout.open(here.path(), WHOSE).expect("opened"));
+        let other = lookout.open(there.path(), WHOSE).expect("opened");
         let change = |dir: &TempDir| fs::write(dir.path().join("file"), "x").expect("written");
         change(&here);
         assert!(more(&first).await && more(&second).await);
@@ -267,8 +320,19 @@ mod tests {
         assert!(more(&other).await, "a directory that goes is a change");
         drop((second, other));
         assert!(lock(&seats).is_empty());
-        let gone = lookout.open(&path).expect_err("it is not there");
+        let gone = lookout.open(&path, WHOSE).expect_err("it is not there");
         assert!(gone.to_string().contains(&path.display().to_string()), "{gone}");
+    }
+
+    #[test]
+    fn a_job_that_writes_without_end_is_looked_at_less_often_until_it_stops() {
+        let start = Instant::now();
+        let mut pace = Pace { since: start, reads: 0, busy: false };
+        let mut at = |us: u64| pace.is_busy(start + Duration::from_micros(us));
+        assert!(!(0..15).any(|n| at(n * 700)), "a job's start");
+        assert_ne!((0..200).filter(|n| at(11_000 + n * 200)).count(), 0, "5,000 writes a second");
+        assert!((1..20).all(|n| at(51_000 + n * 2_000)), "seen through the pauses");
+        assert!(!at(200_000), "it was quiet in between");
     }
 
     /// A user namespace has limits of its own below those of the user, so nobody else's are used up.
@@ -295,8 +359,8 @@ mod tests {
     async fn with_few_watches() {
         let places: Vec<TempDir> = (0..4).map(|_| place()).collect();
         let (lookout, late) = (Lookout::default(), Lookout::default());
-        let mut eyes: Vec<Eyes> = places[..3].iter().map(|p| lookout.open(p.path()).expect("opened")).collect();
-        eyes.push(late.open(places[3].path()).expect("opened"));
+        let mut eyes: Vec<Eyes> = places[..3].iter().map(|p| lookout.open(p.path(), WHOSE).expect("opened")).collect();
+        eyes.push(late.open(places[3].path(), WHOSE).expect("opened"));
         assert_eq!(eyes.iter().map(is_watched).collect::<Vec<_>>(), [true, true, false, false]);
         assert!(lock(&lookout.0).complained && lock(&late.0).complained);
         for (place, eyes) in places.iter().zip(&eyes) {
@@ -304,7 +368,10 @@ mod tests {
             assert!(more(eyes).await);
         }
         drop(eyes.swap_remove(0));
-        assert!(is_watched(&lookout.open(places[0].path()).expect("opened")), "what was given back can be had again");
-        assert!(lookout.open(&places[0].path().join("missing")).is_err());
+        assert!(
+            is_watched(&lookout.open(places[0].path(), WHOSE).expect("opened")),
+            "what was given back can be had again"
+        );
+        assert!(lookout.open(&places[0].path().join("missing"), WHOSE).is_err());
     }
 }

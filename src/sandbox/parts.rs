@@ -182,7 +182,7 @@ async fn look_after_engines(
         // At the start, and for every engine that is back: it may hold what nobody could remove meanwhile.
         let ready: Vec<EngineKind> = survey.offers.iter().map(|offer| offer.kind).collect();
         if ready.iter().any(|kind| !swept.contains(kind)) {
-            engines.sweep(&node, &parts.dir, &survey).await;
+            engines.sweep(&node, &parts.dir, &survey, &parts.lookout).await;
         }
         swept = ready;
         // After the engines are known: this may take longer, and a machine without it still lends `base`.

@@ -222,12 +222,12 @@ impl Cards {
         self.held.iter().filter(|(_, h)| !h.past).map(|(peer, held)| (short(*peer), held.card.seq)).collect()
     }
 
-    /// What the other end of a link has.
-    pub(super) fn heard_heads(&mut self, serial: u64, heads: impl Iterator<Item = (u64, u64)>) {
-        if let Some(known) = self.links.get_mut(&serial).filter(|known| !known.ready) {
-            known.seqs.extend(heads.take(2 * MAX_CARDS));
-            known.ready = true;
-        }
+    /// What the other end of a link has. It says so once; whether this was it.
+    pub(super) fn heard_heads(&mut self, serial: u64, heads: impl Iterator<Item = (u64, u64)>) -> bool {
+        let Some(known) = self.links.get_mut(&serial).filter(|known| !known.ready) else { return false };
+        known.seqs.extend(heads.take(2 * MAX_CARDS));
+        known.ready = true;
+        true
     }
 
     fn note(&mut self, serial: u64, peer: PeerId, seq: u64) {

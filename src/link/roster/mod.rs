@@ -124,8 +124,9 @@ pub(super) fn heard_heads(room: &Room, link: &Link, heads: impl IntoIterator<Ite
         let bytes = HEXLOWER.decode(short.as_bytes()).ok()?;
         Some((u64::from_be_bytes(bytes.try_into().ok()?), seq))
     };
-    lock(&room.roster.state).cards.heard_heads(link.serial, heads.into_iter().filter_map(number));
-    room.roster.wake.notify_one();
+    if lock(&room.roster.state).cards.heard_heads(link.serial, heads.into_iter().filter_map(number)) {
+        room.roster.wake.notify_one();
+    }
 }
 
 /// Cards came.
@@ -133,6 +134,9 @@ pub(super) async fn hear(room: &Arc<Room>, link: &Arc<Link>, texts: Vec<String>)
     let granted = lock(&room.roster.state).cards.budget(link.serial, texts.len(), Instant::now());
     if granted < texts.len() {
         tracing::debug!(peer = ?link.peer, name = link.name, came = texts.len(), granted, "too many cards at once");
+    }
+    if granted == 0 {
+        return;
     }
     // Names as they are pinned now; without an answer homied is on its way down.
     let Ok(pins) = ask(&room.registry.pins, ListPins).await else { return };

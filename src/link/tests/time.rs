@@ -121,6 +121,8 @@ fn a_link_that_is_kept_or_used_stays() {
     run_held(async {
         let keep = |link: &Arc<Link>| link.kept.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(tokio::time::timeout(Duration::from_secs(600), session(true, true, keep)).await.is_err());
+        let only_way = |link: &Arc<Link>| link.introduced.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(tokio::time::timeout(Duration::from_secs(600), session(true, true, only_way)).await.is_err());
         let mut used = None;
         let using = session(true, true, |link| used = Some(link.in_use()));
         assert!(tokio::time::timeout(Duration::from_secs(600), using).await.is_err());

@@ -217,9 +217,16 @@ impl Watchdog {
     }
 }
 
+impl Watchdog {
+    /// It need not look any more; it ends while other things are done.
+    pub(super) fn stop(&mut self) {
+        self.stop = None;
+    }
+}
+
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        self.stop = None;
+        self.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

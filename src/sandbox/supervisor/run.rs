@@ -104,7 +104,7 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let holders = job.roster().map_or(Holders::Below, Holders::Listed);
     let watchdog = Watchdog::start(launch.work_dir(), before, launch.limits.disk_bytes, holders);
-    let (_watchdog, mut disk) = watchdog.map_err(text)?;
+    let (mut watchdog, mut disk) = watchdog.map_err(text)?;
     let mut copier = Copier::new(stdout, stderr, log);
 
     let mut over_cap = pin!(sleep_until(began));
@@ -142,6 +142,7 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
         Ok(ended) => (ended, None),
         Err(reason) => (end(&mut job, &mut copier).await, Some(reason)),
     };
+    watchdog.stop();
     let wall_ms = began.elapsed().as_millis() as u64;
     // What was written before the end is still in the pipes.
     let mut reason = reason;

@@ -118,8 +118,7 @@ impl Engine for DockerEngine {
     }
 
     async fn start(&self, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
-        let client = connect(&self.env).await?;
-        run::start(&client, launch).await
+        run::start(&self.env, launch).await
     }
 }
 

@@ -18,8 +18,9 @@ use tokio::time::{sleep, timeout};
 
 use super::cgroup::{Cgroup, Sample};
 use super::compare::differences;
-use super::connect::Client;
+use super::connect::{Client, connect};
 use super::error::{asked, gone, is_status, spawn_problem, words};
+use super::find::Surroundings;
 use super::follower::{Follower, emptied};
 use super::init::{Line, NoAnswer, Order, furnish};
 use super::template::{self, Flavour, Shape};
@@ -53,19 +54,34 @@ pub struct DockerJob {
 }
 
 /// Starts `launch`; see [`crate::sandbox::engine::Engine::start`].
-pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
+///
+/// A container that waits for this very job is given it while the engine is still being found: it need not be asked.
+pub(super) async fn start(env: &Surroundings, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
     let image = image_of(launch)?;
     let ctl = template::control_dir(&launch.job_dir);
+    let (ready, client) = match &launch.warm {
+        Some(waiting) => tokio::join!(enter_ready(launch, waiting, &ctl), connect(env)),
+        None => (Entered::AskFirst, connect(env).await),
+    };
+    // A program that runs without an engine to look after it is not kept: its pipes are dropped here, and it ends.
+    let client = &client?;
     if let Some(waiting) = &launch.warm {
-        match enter_waiting(client, launch, waiting, image, &ctl).await {
-            Ok((cgroup, line)) => {
+        let entered = match ready {
+            Entered::AskFirst => match enter_waiting(client, launch, waiting, image, &ctl).await {
+                Ok((cgroup, line)) => Ok(hand_over(launch, cgroup, line).await.map(Box::new)),
+                Err(e) => Err(e),
+            },
+            Entered::Silent(e) => Err(e),
+            Entered::Given(run) => Ok(run),
+        };
+        match entered {
+            Ok(run) => {
                 // From here on its program may have run, so there is no second attempt.
-                let started = hand_over(client, launch, &waiting.container, cgroup, line).await;
-                if started.is_err() {
+                if run.is_err() {
                     // Best effort: what is left is found again by its name.
                     let _ = remove_container(&client.docker, &waiting.container).await;
                 }
-                return started;
+                return run.map(|run| follow(client, &waiting.container, *run));
             }
             Err(e) => {
                 eprintln!("the container that was started ahead is not used: {e}");
@@ -88,13 +104,13 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
         ErrorKind::AlreadyExists => EngineError::Failed(format!("{} was started before: {e}", launch.name())),
         _ => EngineError::Failed(format!("the container's own files: {e}")),
     })?;
-    let mut line = Line::open(&ctl).map_err(|e| EngineError::Failed(format!("{}: {e}", ctl.display())))?;
+    let mut line = open_line(&ctl)?;
     let id = create(&client.docker, launch, &shape, &flavour).await?;
     let begun = async {
         client.docker.start_container(&id, None).await.map_err(|e| asked("start the container", &e))?;
         let name = template::container_name(launch.job, launch.epoch);
         let cgroup = enter(client, &id, &name, &shape, &flavour, &mut line, &ctl).await?;
-        hand_over(client, launch, &id, cgroup, line).await
+        Ok(follow(client, &id, hand_over(launch, cgroup, line).await?))
     };
     match begun.await {
         Ok(started) => Ok(started),
@@ -106,10 +122,42 @@ pub(super) async fn start(client: &Client, launch: &JobLaunch) -> Result<Started
     }
 }
 
-/// Calls the init of a container that was started ahead, with the job's limits in place.
+/// Whether a container that was started ahead has its job.
+enum Entered {
+    /// The engine has something to do first.
+    AskFirst,
+    /// It does not answer; nothing of the job has begun.
+    Silent(EngineError),
+    /// It was given its job.
+    Given(Result<Box<Running>, EngineError>),
+}
+
+/// Gives the job to a container that was started ahead, if the limits of that need no change.
 ///
 /// The container was compared with its template when it was started. It is still that one if the init seen then lives in
-/// the control group of that name, so where nothing is to be changed the engine is not asked again.
+/// the control group of that name, so nobody is asked.
+async fn enter_ready(launch: &JobLaunch, waiting: &Warm, ctl: &Path) -> Entered {
+    let cgroup = waiting.checked.and_then(|init| Cgroup::of(init, &waiting.container));
+    if cgroup.is_none() || !warm::has_limits(launch, waiting) {
+        return Entered::AskFirst;
+    }
+    let called = async {
+        let mut line = open_line(ctl)?;
+        line.call(ctl).await.map_err(unreachable)?;
+        Ok(line)
+    };
+    match called.await {
+        Ok(line) => Entered::Given(hand_over(launch, cgroup, line).await.map(Box::new)),
+        Err(e) => Entered::Silent(e),
+    }
+}
+
+fn open_line(ctl: &Path) -> Result<Line, EngineError> {
+    Line::open(ctl).map_err(|e| EngineError::Failed(format!("{}: {e}", ctl.display())))
+}
+
+/// Calls the init of a container that was started ahead, with the job's limits in place, and looks whether it is still
+/// what it should be.
 async fn enter_waiting(
     client: &Client,
     launch: &JobLaunch,
@@ -120,12 +168,7 @@ async fn enter_waiting(
     let shape = warm::shape(launch, waiting, image);
     let flavour = flavour(client, &template::control_dir(&waiting.made_in));
     let name = template::container_name(launch.job, launch.epoch);
-    let mut line = Line::open(ctl).map_err(|e| EngineError::Failed(format!("{}: {e}", ctl.display())))?;
-    let cgroup = waiting.checked.and_then(|init| Cgroup::of(init, &waiting.container));
-    if cgroup.is_some() && warm::has_limits(launch, waiting) {
-        line.call(ctl).await.map_err(unreachable)?;
-        return Ok((cgroup, line));
-    }
+    let mut line = open_line(ctl)?;
     warm::set_limits(client, launch, waiting).await?;
     let cgroup = enter(client, &waiting.container, &name, &shape, &flavour, &mut line, ctl).await?;
     Ok((cgroup, line))
@@ -196,14 +239,16 @@ fn unreachable(e: NoAnswer) -> EngineError {
     }
 }
 
-/// Makes the job's program run in a container whose init waits.
-async fn hand_over(
-    client: &Client,
-    launch: &JobLaunch,
-    id: &str,
+/// A program that runs in its container.
+struct Running {
+    line: Line,
     cgroup: Option<Cgroup>,
-    mut line: Line,
-) -> Result<Started<DockerJob>, EngineError> {
+    /// Processor time that was used before.
+    before: u64,
+}
+
+/// Makes the job's program run in a container whose init waits.
+async fn hand_over(launch: &JobLaunch, cgroup: Option<Cgroup>, mut line: Line) -> Result<Running, EngineError> {
     // What the engine needed for the start is not the job's doing.
     let before = cgroup.as_ref().map(Cgroup::sample).unwrap_or_default().usage.cpu_ms;
     let order = Order {
@@ -217,6 +262,11 @@ async fn hand_over(
         }
         NoAnswer::Silent(why) => EngineError::Failed(format!("the container's init did not start the job: {why}")),
     })?;
+    Ok(Running { line, cgroup, before })
+}
+
+/// Follows a program to its end.
+fn follow(client: &Client, id: &str, Running { line, cgroup, before }: Running) -> Started<DockerJob> {
     let Line { order, status, stdout, stderr } = line;
     let sample = Arc::new(Mutex::new(Sample::default()));
     let killed = Arc::new(AtomicBool::new(false));
@@ -238,7 +288,7 @@ async fn hand_over(
         follower: tokio::spawn(follower.run(status)),
         ended: None,
     };
-    Ok(Started { stdout: Box::new(stdout), stderr: Box::new(stderr), job })
+    Started { stdout: Box::new(stdout), stderr: Box::new(stderr), job }
 }
 
 /// Makes the container and gives its id. From here on it is named by that: the name may pass to another one.

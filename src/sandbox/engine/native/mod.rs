@@ -37,8 +37,9 @@ pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
 
 /// Building a jail takes a few milliseconds; a machine that swaps may need seconds, never this long.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Reads of 64 KiB want a pipe that holds several of them, so that job and supervisor need not take turns.
-const PIPE_BYTES: i32 = 256 << 10;
+/// What an ordinary user may have (pipe(7)). Reads of 64 KiB want a pipe that holds many of them, so that job and
+/// supervisor need not take turns.
+const PIPE_BYTES: i32 = 1 << 20;
 
 /// The embedded Linux engine.
 #[derive(Debug, Clone)]

@@ -189,7 +189,7 @@ impl Jail {
             Some(egress) => Some(Proxy::start(&socket, egress).map_err(io("open the road of a build"))?),
             None => None,
         };
-        let eyes = host.lookout.open(&self.dir).map_err(|e| internal(&e))?;
+        let eyes = host.lookout.open(&self.dir, (launch.job, launch.epoch)).map_err(|e| internal(&e))?;
         let child = supervise(&host.exe, &self.dir, host.docker_host.as_deref()).map_err(|e| internal(&e))?;
         if child.is_none() {
             return Err(internal(&format!("another build stands in {}", self.dir.display())));
