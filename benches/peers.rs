@@ -155,6 +155,7 @@ impl Sitting {
         worker_port: u16,
     ) -> anyhow::Result<Addr<PeerLinkActor>> {
         Ok(homie::link::start(LinkParts {
+            networks: homie::networks::Networks::still(),
             identity: identity.clone(),
             keys: Some(self.keys.clone()),
             name: name.to_owned(),
@@ -188,6 +189,7 @@ impl Sitting {
             listen: Listen::All,
         };
         let heard = DiscoveryParts {
+            networks: homie::networks::Networks::still(),
             says,
             id: identity.peer(),
             facts: self.facts.clone(),

@@ -33,6 +33,8 @@ pub mod monitor;
 #[cfg(feature = "daemon")]
 pub mod net;
 #[cfg(feature = "daemon")]
+pub mod networks;
+#[cfg(feature = "daemon")]
 pub mod pipe;
 #[cfg(feature = "daemon")]
 pub mod registry;

@@ -37,6 +37,8 @@ pub struct OwnAddress {
     pub scope: u32,
     /// Its interface was made by a container engine or hypervisor.
     pub of_engine: bool,
+    /// Its interface is plugged in, as far as the system can tell.
+    pub live: bool,
 }
 
 /// Whether only a private network, a tailnet or this machine itself can reach the address.
@@ -59,7 +61,9 @@ pub fn own_addresses() -> io::Result<Vec<OwnAddress>> {
             let local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
             let scope = if local { interface.index.unwrap_or(0) } else { 0 };
             let of_engine = OF_ENGINES.iter().any(|start| interface.name.starts_with(start));
-            OwnAddress { ip, scope, of_engine }
+            // A cable that is out, a Wi-Fi without a network; a tunnel or the loopback says nothing of the kind.
+            let live = !matches!(interface.oper_status, IfOperStatus::LowerLayerDown | IfOperStatus::NotPresent);
+            OwnAddress { ip, scope, of_engine, live }
         })
         .collect();
     found.sort_unstable();

@@ -3,7 +3,7 @@
 use super::args::{Cli, Command, RunArgs};
 use crate::model::{
     BootId, Delivery, Digest, EngineKind, EngineOffer, Epoch, Facts, Gpu, Isolation, JobId, JobRecord, JobSpec,
-    JobState, Outcome, PeerId, PeerStatus, PeerView, Role, Totals, Usage, Via,
+    JobState, Learned, Outcome, PathView, PeerId, PeerStatus, PeerView, Role, Totals, Usage, Via,
 };
 use crate::wire::ipc::StatusView;
 
@@ -64,7 +64,35 @@ pub(crate) fn peers() -> Vec<PeerView> {
         clock_skew_ms: Some(12),
         roles: crate::model::Roles::default(),
         introduced_by: None,
-        paths: Vec::new(),
+        paths: vec![
+            PathView {
+                address: "192.168.1.42:5556".into(),
+                learned: Learned::Beat,
+                in_use: true,
+                works: Some(true),
+                rtt_us: Some(412),
+                worked_ms_ago: Some(800),
+                failed_ms_ago: None,
+            },
+            PathView {
+                address: "raj.tail1234.ts.net:5556".into(),
+                learned: Learned::Direct,
+                in_use: false,
+                works: Some(false),
+                rtt_us: Some(23_800),
+                worked_ms_ago: Some(3_600_000),
+                failed_ms_ago: Some(62_000),
+            },
+            PathView {
+                address: "10.8.0.7:5556".into(),
+                learned: Learned::Introduced,
+                in_use: false,
+                works: None,
+                rtt_us: None,
+                worked_ms_ago: None,
+                failed_ms_ago: None,
+            },
+        ],
         facts: facts(),
     };
     let mike = PeerView {

@@ -19,6 +19,7 @@ use crate::identity::Identity;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{Door, ask};
 use crate::model::BootId;
+use crate::networks::Networks;
 use crate::paths::Places;
 use crate::registry::PeerRegistryActor;
 use crate::registry::messages::ListPeers;
@@ -85,6 +86,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         disk: places.state.clone(),
         nvml: std::env::var_os("HOMIE_NVML").map(Into::into),
     })?;
+    let networks = Networks::follow();
     let registry = registry::start(registry::RegistryParts {
         id: identity.peer(),
         name: settings.name.clone(),
@@ -137,6 +139,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         direct: settings.direct.clone(),
         state: places.state.clone(),
         listen: settings.listen,
+        networks: networks.clone(),
         proxy: settings.proxy.clone(),
         proxy_rules: settings.proxy_rules.clone(),
         bandwidth: settings.bandwidth_bytes,
@@ -183,6 +186,7 @@ async fn up(options: &mut Options) -> anyhow::Result<()> {
         },
         id: identity.peer(),
         facts: facts.clone(),
+        networks,
         registry: registry.clone().recipient(),
         link: link.clone().recipient(),
     });

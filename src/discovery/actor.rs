@@ -21,6 +21,7 @@ use super::{herald, listen};
 use crate::link::messages::Greet;
 use crate::mailbox::{Door, MAILBOX, Outlet};
 use crate::model::{Facts, PeerId};
+use crate::networks::Networks;
 use crate::registry::messages::PeerHeard;
 use crate::wire::heartbeat::KeyId;
 use crate::wire::ipc::Stranger;
@@ -41,6 +42,8 @@ pub struct DiscoveryParts {
     pub id: PeerId,
     /// Its load.
     pub facts: watch::Receiver<Facts>,
+    /// Its addresses: a change is a reason to beat at once.
+    pub networks: Networks,
     /// Who is told what was heard.
     pub registry: Outlet<PeerHeard>,
     /// Who is asked to make sure of a new peer.
@@ -127,7 +130,7 @@ async fn run(
     trouble: watch::Sender<Option<String>>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let DiscoveryParts { says, id, facts, registry, link } = parts;
+    let DiscoveryParts { says, id, facts, networks, registry, link } = parts;
     let Some(keys) = says.keys else {
         trouble.send_replace(Some(SilenceError::NoGroup.to_string()));
         let _ = stop.await;
@@ -160,7 +163,9 @@ async fn run(
     tasks.spawn(herald::tell(heard, Arc::clone(&soon), registry, link));
     if says.broadcast {
         let beacon = Beacon { peer: id, boot: says.boot, name: says.name, worker_port: says.worker_port, key, seq: 0 };
-        Voice { network, socket, port, listen: says.listen, keys, beacon, facts, soon, trouble }.run(stop).await;
+        Voice { network, socket, port, listen: says.listen, keys, beacon, facts, networks, soon, trouble }
+            .run(stop)
+            .await;
     } else {
         trouble.send_replace(Some(SilenceError::SwitchedOff.to_string()));
         let _ = stop.await;
@@ -296,7 +301,14 @@ mod tests {
                 broadcast: true,
                 listen: crate::config::Listen::Private,
             };
-            let discovery = start(DiscoveryParts { says, id, facts, registry: registry.clone().recipient(), link });
+            let discovery = start(DiscoveryParts {
+                says,
+                id,
+                facts,
+                networks: Networks::still(),
+                registry: registry.clone().recipient(),
+                link,
+            });
             Self { number, registry, discovery, greets, _facts: facts_tx, _state: state }
         }
 

@@ -1,7 +1,7 @@
 //! Where a beat must be sent so that everybody hears it: the broadcast address of each usable interface.
 //!
 //! The list is made anew for every beat (a netlink dump of some 50 us), so that a new address, another Wi-Fi or a
-//! laptop that wakes up elsewhere is followed within one beat, without a watcher that could miss something.
+//! laptop that wakes up elsewhere is followed within one beat, whatever a watcher may have missed.
 
 use std::io;
 use std::net::Ipv4Addr;

@@ -13,6 +13,7 @@ use super::network::{Datagrams, Network};
 use crate::config::Listen;
 use crate::model::Facts;
 use crate::net::is_inside;
+use crate::networks::Networks;
 use crate::secret::GroupKeys;
 
 /// What the voice needs.
@@ -25,6 +26,8 @@ pub(super) struct Voice<N: Network> {
     pub(super) keys: GroupKeys,
     pub(super) beacon: Beacon,
     pub(super) facts: watch::Receiver<Facts>,
+    /// The addresses of this machine.
+    pub(super) networks: Networks,
     /// Somebody is new.
     pub(super) soon: Arc<Notify>,
     /// Why nobody hears us; `None` while somebody may.
@@ -35,11 +38,16 @@ impl<N: Network> Voice<N> {
     /// Beats until `stop`, then says goodbye.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         let mut rhythm = Rhythm::new(Instant::now().into_std());
+        let mut own = self.networks.now();
         loop {
             tokio::select! {
                 biased;
                 _ = &mut stop => break,
                 () = self.soon.notified() => rhythm.bring_forward(Instant::now().into_std()),
+                now = self.networks.changed() => if now != own {
+                    own = now;
+                    rhythm.bring_forward(Instant::now().into_std());
+                },
                 () = tokio::time::sleep_until(rhythm.next().into()) => {
                     self.beat(false).await;
                     rhythm.beaten(Instant::now().into_std(), self.beacon.chance());

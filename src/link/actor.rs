@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use super::calls;
 use super::connect::{self, Wanted};
 use super::dialer::Target;
-use super::direct::{DirectPeers, Entry, parse_address};
+use super::direct::{DirectPeers, parse_address};
 use super::error::LinkError;
 use super::find;
 use super::greet::{Greetings, Need};
@@ -28,8 +28,8 @@ use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::config::Listen;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
-use crate::model::{Digest, HostedStatus, PeerId, Totals, Via};
-use crate::registry::messages::PeerUnlinked;
+use crate::model::{Digest, HostedStatus, PeerId, Totals, Via, Way};
+use crate::registry::messages::{PathTried, PeerUnlinked, Tried};
 use crate::scheduler::messages::LinkChanged;
 use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
@@ -49,7 +49,14 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
     let (port, wish) = (parts.worker_port, parts.listen);
     Ok(PeerLinkActor::create(|ctx| {
         let me = ctx.address();
-        let own = Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() };
+        let own = Own {
+            up: me.clone().into(),
+            down: me.clone().into(),
+            dialled: me.clone().into(),
+            reach: me.clone().into(),
+            doubted: me.clone().into(),
+            addresses: me.into(),
+        };
         let (room, direct) = assemble(parts, &tls, own);
         let (table, greetings) = (LinkTable::default(), Greetings::default());
         PeerLinkActor { room, port, wish, listener: None, table, direct, greetings, next_look: None }
@@ -80,6 +87,7 @@ impl Actor for PeerLinkActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.resume_rotation();
+        self.room.spawn(listener::watch_addresses(self.room.clone()));
         self.listen();
         self.room.spawn(roster::run(self.room.clone()));
         self.look(ctx);
@@ -141,22 +149,38 @@ impl PeerLinkActor {
         }
         let up: HashSet<PeerId> = self.table.peers().collect();
         for address in self.direct.due(now, |p| up.contains(&p)) {
-            self.dial(Target::Name(address.clone()), None, Via::Direct, Cause::Direct(address));
+            let at = vec![(Target::Name(address.clone()), Via::Direct)];
+            self.dial(Wanted { at, expect: None, unless: None, why: Cause::Direct(address) });
         }
+        let movable: HashSet<PeerId> = self.table.movable(self.room.own).collect();
         let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
+            (true, _) if movable.contains(&p) => Need::Now,
             (true, _) => Need::NoMore,
             (false, true) => Need::Perhaps,
             (false, false) => Need::Now,
         });
         for (addr, peer) in due {
-            self.table.expect(peer);
-            self.dial(Target::Addr(addr), Some(peer), Via::Broadcast, Cause::Greeting(peer, addr));
+            let (at, unless) = (vec![(Target::Addr(addr), Via::Broadcast)], self.table.get(peer).cloned());
+            if unless.is_none() {
+                self.table.expect(peer);
+            }
+            self.dial(Wanted { at, expect: Some(peer), unless, why: Cause::Greeting(peer, addr) });
         }
     }
 
-    fn dial(&self, target: Target, expect: Option<PeerId>, via: Via, why: Cause) {
-        let wanted = Wanted { at: vec![(target, via)], expect, why };
+    fn dial(&self, wanted: Wanted) {
         self.room.spawn(connect::dial(self.room.clone(), wanted));
+    }
+
+    /// Looks for another link in the place of one that may be dead.
+    fn doubt(&mut self, link: Arc<Link>) {
+        let peer = link.peer;
+        if self.is_closing() || !self.table.counts(&link) || self.table.is_awaited(peer) {
+            return;
+        }
+        self.table.expect(peer);
+        let given = self.direct.addresses_of(peer).map(str::to_owned).collect();
+        self.room.spawn(find::find_elsewhere(self.room.clone(), link, given));
     }
 
     /// A link to `peer`, now or when it was dialled.
@@ -204,6 +228,9 @@ impl PeerLinkActor {
         rotate::met(&self.room, peer);
         let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
         let change = self.table.put(link, self.room.own);
+        if let Some(way) = self.table.get(peer).and_then(|link| link.road.way.clone()) {
+            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried: Tried::InUse });
+        }
         self.mark_kept();
         if change == Change::Anew {
             self.changed(peer, false, before);
@@ -222,17 +249,6 @@ impl PeerLinkActor {
             tell_outlet(&back.changed, LinkChanged { peer, up, silent });
         }
     }
-
-    fn view(&self, entry: &Entry) -> DirectPeer {
-        let link = entry.peer.and_then(|p| self.table.get(p));
-        DirectPeer {
-            address: entry.address.clone(),
-            name: entry.label.clone().or(link.map(|l| l.name.clone())),
-            linked: link.is_some(),
-            error: entry.error.clone().filter(|_| link.is_none()),
-            heard_ms_ago: link.map(|l| u64::try_from(l.silent_for().as_millis()).unwrap_or(u64::MAX)),
-        }
-    }
 }
 
 impl Handler<Reach> for PeerLinkActor {
@@ -249,6 +265,22 @@ impl Handler<LinkUp> for PeerLinkActor {
     }
 }
 
+impl Handler<LinkDoubted> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: LinkDoubted, _: &mut Self::Context) {
+        self.doubt(message.link);
+    }
+}
+
+impl Handler<AddressesChanged> for PeerLinkActor {
+    type Result = ();
+    fn handle(&mut self, message: AddressesChanged, _: &mut Self::Context) {
+        for link in self.table.cut_off(|ip| message.own.contains(&ip)) {
+            self.doubt(link);
+        }
+    }
+}
+
 impl Handler<LinkDown> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: LinkDown, ctx: &mut Self::Context) {
@@ -257,7 +289,11 @@ impl Handler<LinkDown> for PeerLinkActor {
         if let Ending::Refused(refusal) = &message.ending {
             self.direct.refused(peer, &refusal.message, Instant::now());
         }
-        if !self.table.remove(&link) {
+        let counted = self.table.remove(&link);
+        if let Some(way) = self.table.lost_way(&link, &message.ending) {
+            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried: Tried::Failed });
+        }
+        if !counted {
             return;
         }
         if !link.own {
@@ -283,7 +319,7 @@ impl Handler<Dialled> for PeerLinkActor {
                 self.look(ctx);
             }
             Cause::Introduced(peer) => roster::dialled(&self.room, peer, &message.result),
-            Cause::Peer(peer) | Cause::Greeting(peer, _) => {
+            Cause::Peer(peer) | Cause::Greeting(peer, _) | Cause::Doubt(peer) => {
                 if let Cause::Greeting(_, addr) = message.why {
                     self.greetings.dialled(addr, message.result.is_ok());
                 }
@@ -321,7 +357,8 @@ impl Handler<ConnectIpc> for PeerLinkActor {
 impl Handler<Greet> for PeerLinkActor {
     type Result = ();
     fn handle(&mut self, message: Greet, ctx: &mut Self::Context) {
-        if self.is_up(message.peer) || self.is_alone() {
+        let (peer, way) = (message.peer, Way::Straight(message.addr));
+        if self.is_alone() || !self.table.is_of_use(peer, &way, self.room.own) {
             return;
         }
         let now = Instant::now();
@@ -331,30 +368,13 @@ impl Handler<Greet> for PeerLinkActor {
     }
 }
 
-impl Handler<Meet> for PeerLinkActor {
-    type Result = ();
-    fn handle(&mut self, message: Meet, _: &mut Self::Context) {
-        let peer = message.peer;
-        if peer == self.room.own
-            || self.is_alone()
-            || self.is_closing()
-            || self.is_up(peer)
-            || self.table.is_awaited(peer)
-        {
-            return;
-        }
-        self.table.expect(peer);
-        self.call(peer);
-    }
-}
-
 impl Handler<AddDirect> for PeerLinkActor {
     type Result = Result<DirectPeer, Refusal>;
     fn handle(&mut self, message: AddDirect, ctx: &mut Self::Context) -> Self::Result {
         let now = Instant::now();
         let entry = self.direct.add(parse_address(&message.address)?, message.name, now)?.clone();
         self.look(ctx);
-        Ok(self.view(&entry))
+        Ok(self.table.view(&entry))
     }
 }
 
@@ -363,7 +383,7 @@ impl Handler<RemoveDirect> for PeerLinkActor {
     fn handle(&mut self, message: RemoveDirect, _: &mut Self::Context) -> Self::Result {
         let entry = self.direct.remove(&message.which)?;
         self.mark_kept();
-        Ok(self.view(&entry))
+        Ok(self.table.view(&entry))
     }
 }
 
@@ -377,7 +397,7 @@ impl Handler<ForgetIntroduced> for PeerLinkActor {
 impl Handler<ListDirect> for PeerLinkActor {
     type Result = Vec<DirectPeer>;
     fn handle(&mut self, _: ListDirect, _: &mut Self::Context) -> Self::Result {
-        self.direct.list().iter().map(|entry| self.view(entry)).collect()
+        self.direct.list().iter().map(|entry| self.table.view(entry)).collect()
     }
 }
 

@@ -107,7 +107,19 @@ async fn as_long_as_we_are_we<T>(
     link: &Link,
     transfer: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
-    if link.own { transfer.await } else { room.as_long_as(&room.me(), transfer).await? }
+    if link.own {
+        return transfer.await;
+    }
+    let transfer = async {
+        tokio::select! {
+            done = transfer => done,
+            // Its own connection would notice later; there is a link on another way already.
+            () = link.moved() => {
+                Err(Refusal::new(RefusalKind::Unreachable, "the way to the other machine was lost; there is another"))
+            }
+        }
+    };
+    room.as_long_as(&room.me(), transfer).await?
 }
 
 /// See [`FollowOutput`].

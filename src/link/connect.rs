@@ -1,6 +1,6 @@
 //! From a friend's connection to a link: the registry accepts it, the actor hears of it, the session runs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use tokio_util::codec::Framed;
 
 use super::dialer::{Dialled as Dial, Routes, Target};
 use super::error::LinkError;
-use super::handle::{Ending, Link, Outgoing};
+use super::handle::{Ending, Link, Outgoing, Road};
 use super::messages::{Cause, Dialled, LinkDown, LinkUp};
 use super::race;
 use super::room::{Me, ROOM_LIMIT, Room, ask, renewed, shutting_down};
@@ -18,7 +18,7 @@ use super::roster;
 use super::secure::{Frames, Member, Secured};
 use super::session;
 use crate::mailbox::{ask_outlet, tell_outlet};
-use crate::model::{PeerId, Via};
+use crate::model::{PeerId, Via, Way, is_clearly_shorter};
 use crate::registry::messages::{PathTried, PeerLinked, Tried};
 use crate::wire::frame::FrameCodec;
 use crate::wire::link::{Purpose, ROSTER};
@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) at: Vec<(Target, Via)>,
     /// Whose key must be shown; `None` for whoever lives there.
     pub(super) expect: Option<PeerId>,
+    /// A link that works: another one is made only if it is clearly shorter.
+    pub(super) unless: Option<Arc<Link>>,
     pub(super) why: Cause,
 }
 
@@ -43,6 +45,7 @@ struct Met {
     addr: SocketAddr,
     target: Target,
     via: Via,
+    from: Option<IpAddr>,
 }
 
 /// Dials, tells the actor how it went, and runs the session to its end.
@@ -56,8 +59,9 @@ pub(super) async fn dial(room: Arc<Room>, wanted: Wanted) {
         _ = closing.wait_for(|c| *c) => Err(LinkError::Refused(shutting_down())),
     };
     let dialled = match met {
-        Ok(Met { secured, addr, target, via }) => {
-            admit(&room, &me, secured, addr, via, Some(target)).await.map_err(LinkError::Refused)
+        Ok(Met { secured, addr, target, via, from }) => {
+            let road = Road { way: target.way(), local: from };
+            admit(&room, &me, secured, addr, via, Some(target), road).await.map_err(LinkError::Refused)
         }
         Err(error) => Err(error),
     };
@@ -80,7 +84,8 @@ pub(super) async fn dial(room: Arc<Room>, wanted: Wanted) {
 /// The first of the places at which the one that is wanted answers.
 async fn meet(room: &Room, me: &Me, wanted: &Wanted) -> Result<Met, LinkError> {
     let member = me.member.as_ref().ok_or(LinkError::NoGroup)?;
-    let search = Search { room, member, expect: wanted.expect, turn: Semaphore::new(1) };
+    let unless = wanted.unless.as_deref();
+    let search = Search { room, member, expect: wanted.expect, unless, turn: Semaphore::new(1) };
     let tries: Vec<_> = wanted.at.iter().map(|(target, via)| search.at(target, *via).boxed()).collect();
     let nowhere = || Err(LinkError::Refused(Refusal::new(RefusalKind::UnknownPeer, "nobody here knows where it is")));
     race::first(tries).await.unwrap_or_else(nowhere)
@@ -91,6 +96,7 @@ struct Search<'a> {
     room: &'a Room,
     member: &'a Member,
     expect: Option<PeerId>,
+    unless: Option<&'a Link>,
     /// One HELLO at a time: the other side takes it for a link, so only the winner of the race may say it.
     turn: Semaphore,
 }
@@ -99,8 +105,8 @@ impl Search<'_> {
     /// One place, which may be several addresses.
     async fn at(&self, target: &Target, via: Via) -> Result<Met, LinkError> {
         let met = self.one_of(target, via).await;
-        if let (Err(_), Some(peer), Some(way)) = (&met, self.expect, target.way()) {
-            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried: Tried::Failed });
+        if met.as_ref().is_err_and(|error| !matches!(error, LinkError::NotNeeded)) {
+            self.tell(target, Tried::Failed);
         }
         met
     }
@@ -119,24 +125,40 @@ impl Search<'_> {
     }
 
     async fn hello(&self, target: &Target, via: Via, dialled: Dial) -> Result<Met, LinkError> {
+        let rtt_us = dialled.rtt_us;
         let check = |found: PeerId| async move {
-            match self.expect {
-                Some(wanted) if wanted != found => Err(LinkError::Stranger { at: target.to_string(), wanted, found }),
-                _ => Ok(self.turn.acquire().await),
+            if let Some(wanted) = self.expect.filter(|wanted| *wanted != found) {
+                return Err(LinkError::Stranger { at: target.to_string(), wanted, found });
             }
+            if let Some(link) = self.unless.filter(|link| !link.is_closed()) {
+                self.tell(target, Tried::Answered(rtt_us));
+                let shorter = link.rtt_us().zip(rtt_us).is_some_and(|(old, new)| is_clearly_shorter(new, old));
+                if !shorter {
+                    return Err(LinkError::NotNeeded);
+                }
+            }
+            Ok(self.turn.acquire().await)
         };
         let said = self.member.dial_checked(dialled.stream, self.room.worker_port(), Purpose::Control, check);
         let secured = said.await?;
         let via = if self.room.routes.proxy(target).is_some() { Via::Proxy } else { via };
-        Ok(Met { secured, addr: dialled.addr, target: target.clone(), via })
+        Ok(Met { secured, addr: dialled.addr, target: target.clone(), via, from: dialled.from })
+    }
+
+    /// Tells the registry what came of a way to the peer that is looked for.
+    fn tell(&self, target: &Target, tried: Tried) {
+        if let (Some(peer), Some(way)) = (self.expect, target.way()) {
+            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried });
+        }
     }
 }
 
 /// A friend dialled us: run the session to its end.
-pub(super) async fn welcome(room: Arc<Room>, me: &Me, secured: Secured, from: SocketAddr) {
+pub(super) async fn welcome(room: Arc<Room>, me: &Me, secured: Secured, from: SocketAddr, local: Option<IpAddr>) {
     let addr = SocketAddr::new(from.ip().to_canonical(), secured.hello.worker_port);
     let (peer, name) = (secured.peer, secured.hello.name.clone());
-    match admit(&room, me, secured, addr, Via::Direct, None).await {
+    let road = Road { way: (addr.port() != 0).then_some(Way::Straight(addr)), local };
+    match admit(&room, me, secured, addr, Via::Direct, None, road).await {
         Ok((link, frames, outgoing)) => {
             announce(&room, &link).await;
             conduct(room, link, frames, outgoing).await;
@@ -153,6 +175,7 @@ async fn admit(
     addr: SocketAddr,
     via: Via,
     dialled: Option<Target>,
+    road: Road,
 ) -> Result<(Arc<Link>, Frames, Outgoing), Refusal> {
     if room.me().boot != me.boot {
         return Err(renewed());
@@ -172,7 +195,7 @@ async fn admit(
         session::turn_away(secured.control(), &refusal).await;
         return Err(refusal);
     }
-    let (link, outgoing) = Link::new(secured.peer, hello.name.clone(), hello.boot, me.boot, false, dialled);
+    let (link, outgoing) = Link::new(secured.peer, hello.name.clone(), hello.boot, me.boot, false, dialled, road);
     link.knows_cards.store(hello.features.iter().any(|f| f == ROSTER), Ordering::Relaxed);
     Ok((link, secured.control(), outgoing))
 }
@@ -196,7 +219,7 @@ pub(super) fn loopback(room: &Arc<Room>) -> Arc<Link> {
     let me = room.me();
     let end = |stream, dialled| {
         let frames: Frames = Framed::new(Box::new(stream), FrameCodec::control());
-        let (link, outgoing) = Link::new(room.own, me.name.clone(), me.boot, me.boot, true, dialled);
+        let (link, outgoing) = Link::new(room.own, me.name.clone(), me.boot, me.boot, true, dialled, Road::default());
         (link, frames, outgoing)
     };
     let (link, frames, outgoing) = end(near, Some(Target::Loopback));

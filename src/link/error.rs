@@ -70,6 +70,9 @@ pub enum LinkError {
     /// One of the two sides does not accept the other.
     #[error("{0}")]
     Refused(Refusal),
+    /// A link that works is as short.
+    #[error("the link that is up is as short")]
+    NotNeeded,
     /// There is no group secret, so there is nobody to talk to.
     #[error("this machine is in no group yet")]
     NoGroup,
@@ -101,7 +104,7 @@ impl LinkError {
             Self::Stranger { .. } => {
                 unreachable("its address changed hands; it is found again with its next heartbeat")
             }
-            Self::Tls(_) | Self::NoHello | Self::Hello(_) | Self::Myself | Self::Frame(_) => {
+            Self::Tls(_) | Self::NoHello | Self::Hello(_) | Self::Myself | Self::NotNeeded | Self::Frame(_) => {
                 Refusal::new(RefusalKind::Unreachable, text)
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::connect::{self, Wanted};
 use super::dialer::Target;
+use super::handle::Link;
 use super::messages::{Cause, Dialled};
 use super::room::{Room, ask};
 use crate::model::{Learned, PeerId, Via, Way};
@@ -21,7 +22,22 @@ pub(super) async fn find_and_dial(room: Arc<Room>, peer: PeerId, given: Vec<Stri
         true => Err(Refusal::new(RefusalKind::UnknownPeer, format!("nobody here knows where {} is", peer.short()))),
     });
     match found {
-        Ok(at) => connect::dial(room, Wanted { at, expect: Some(peer), why }).await,
+        Ok(at) => connect::dial(room, Wanted { at, expect: Some(peer), unless: None, why }).await,
+        Err(refusal) => {
+            let _ = ask(&room.actor.dialled, Dialled { why, ours, result: Err(refusal) }).await;
+        }
+    }
+}
+
+/// Dials the peer of a link of which nothing is heard: the other ways first, then the same one anew, since the address at
+/// this end may be another by now.
+pub(super) async fn find_elsewhere(room: Arc<Room>, link: Arc<Link>, given: Vec<String>) {
+    let (why, ours) = (Cause::Doubt(link.peer), room.me().boot);
+    match places(&room, link.peer, given).await {
+        Ok(mut at) => {
+            at.sort_by_key(|(target, _)| target.way() == link.road.way);
+            connect::dial(room, Wanted { at, expect: Some(link.peer), unless: None, why }).await;
+        }
         Err(refusal) => {
             let _ = ask(&room.actor.dialled, Dialled { why, ours, result: Err(refusal) }).await;
         }

@@ -1,7 +1,8 @@
 //! A control connection as the rest of the room holds it: ask, stream, close. [`super::session`] moves its frames.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::dialer::Target;
 use super::room::lock;
 use super::streams::{Credit, Inbox};
-use crate::model::{BootId, PeerId};
+use crate::model::{BootId, PeerId, Way};
 use crate::wire::frame::Frame;
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -52,6 +53,8 @@ pub(super) enum Ending {
     Idle,
     /// Another link to the same peer stays instead.
     Replaced,
+    /// Another link to the same peer stays instead, because the way of this one leads nowhere any more.
+    Moved,
     /// One side does not accept the other.
     Refused(Refusal),
     /// The connection broke, or nonsense came.
@@ -68,10 +71,20 @@ impl Ending {
             Self::Renewed { .. } => return super::room::renewed(),
             Self::Dead => "nothing was heard of the other machine for 45 s".to_owned(),
             Self::Idle | Self::Replaced => "the link was closed".to_owned(),
+            Self::Moved => "the way to the other machine was lost; there is another".to_owned(),
             Self::Broken(why) => format!("the link broke: {why}"),
         };
         Refusal::new(RefusalKind::Unreachable, text)
     }
+}
+
+/// Which way a link goes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Road {
+    /// As the registry knows it; of a peer that dialled us, where it would be dialled.
+    pub(super) way: Option<Way>,
+    /// The address of this machine at its near end.
+    pub(super) local: Option<IpAddr>,
 }
 
 /// A live control connection.
@@ -91,6 +104,12 @@ pub(super) struct Link {
     pub(super) own: bool,
     /// Where we dialled; `None` when we were dialled.
     pub(super) dialled: Option<Target>,
+    /// Which way it goes.
+    pub(super) road: Road,
+    /// Its near end is an address that this machine has no more.
+    cut: AtomicBool,
+    /// Shortest round trip so far in microseconds; 0 before the first.
+    rtt_us: AtomicU32,
     /// It stays when idle.
     pub(super) kept: AtomicBool,
     /// The same, because nothing else would tell of a member that others introduced.
@@ -149,6 +168,7 @@ impl Link {
         ours: BootId,
         own: bool,
         dialled: Option<Target>,
+        road: Road,
     ) -> (Arc<Self>, Outgoing) {
         let (urgent, urgent_rx) = mpsc::channel(URGENT_QUEUE);
         let (logs, logs_rx) = mpsc::channel(LOG_QUEUE);
@@ -160,6 +180,9 @@ impl Link {
             ours,
             own,
             dialled,
+            road,
+            cut: AtomicBool::new(false),
+            rtt_us: AtomicU32::new(0),
             kept: AtomicBool::new(own),
             introduced: AtomicBool::new(false),
             knows_cards: AtomicBool::new(false),
@@ -182,9 +205,45 @@ impl Link {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Microseconds since it is up: what a ping carries.
+    pub(super) fn age_us(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// A frame came.
     pub(super) fn heard(&self) {
         self.heard_ms.store(self.age_ms(), Ordering::Relaxed);
+        self.cut.store(false, Ordering::Relaxed);
+    }
+
+    /// The answer to a ping came; gives its round trip. The shortest one is kept: the way is never faster than it is, and
+    /// often looks slower, when one of the two machines is busy.
+    pub(super) fn ponged(&self, at_us: u64) -> Option<u32> {
+        let rtt = self.age_us().checked_sub(at_us).and_then(|us| u32::try_from(us).ok())?.max(1);
+        let _ = self
+            .rtt_us
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |best| (best == 0 || rtt < best).then_some(rtt));
+        Some(rtt)
+    }
+
+    /// Its shortest round trip in microseconds.
+    pub(super) fn rtt_us(&self) -> Option<u32> {
+        Some(self.rtt_us.load(Ordering::Relaxed)).filter(|rtt| *rtt > 0)
+    }
+
+    /// This machine has lost the address of its near end.
+    pub(super) fn is_cut_off(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was lost, and nothing was heard since.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Whether it gave way to another.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// How long ago the last frame came.
@@ -271,6 +330,11 @@ impl Link {
         let frame = Frame::json(frame)
             .map_err(|e| Refusal::new(RefusalKind::BadRequest, format!("the message cannot be sent: {e}")))?;
         self.urgent.send(frame).await.map_err(|_| self.ending())
+    }
+
+    /// Queues a message if there is room: one that is no loss.
+    pub(super) fn offer(&self, frame: &LinkFrame) {
+        let _ = Frame::json(frame).map(|frame| self.urgent.try_send(frame));
     }
 
     /// Queues a piece of a log.
@@ -366,6 +430,13 @@ impl Link {
             if ended.changed().await.is_err() {
                 return Ending::Broken("it was dropped".into());
             }
+        }
+    }
+
+    /// Waits until its way is known to lead nowhere; for ever if it ends otherwise.
+    pub(super) async fn moved(&self) {
+        if self.closed().await != Ending::Moved {
+            std::future::pending::<()>().await;
         }
     }
 

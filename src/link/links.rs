@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A link that was silent for so long may be dead without anybody knowing: then a new one is believed over it. Facts
 /// come every 2 s, so two were missed.
-const FRESH: Duration = Duration::from_secs(5);
+pub(super) const FRESH: Duration = Duration::from_secs(5);
 
 /// What counts about a link to a peer when another one comes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) struct Contender {
     pub(super) boot: [u8; 16],
     /// How long nothing was heard on it.
     pub(super) silent_for: Duration,
+    /// This machine has lost the address at its near end.
+    pub(super) cut: bool,
 }
 
 /// What becomes of two links to one peer.
@@ -32,7 +34,7 @@ pub(super) enum Verdict {
 ///
 /// When both sides dialled at the same moment, both come to the same answer: what the lower id dialled stays.
 pub(super) fn judge(old: Contender, new: Contender, lower: bool) -> Verdict {
-    if old.boot != new.boot || old.silent_for > FRESH {
+    if old.boot != new.boot || old.cut || old.silent_for >= FRESH {
         Verdict::OldIsDead
     } else if old.ours == new.ours || new.ours == lower {
         // The same side dialled again: it has its reasons.
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     fn link(ours: bool, boot: u8, silent: u64) -> Contender {
-        Contender { ours, boot: [boot; 16], silent_for: Duration::from_secs(silent) }
+        Contender { ours, boot: [boot; 16], silent_for: Duration::from_secs(silent), cut: false }
     }
 
     #[test]
@@ -73,6 +75,8 @@ mod tests {
         for lower in [true, false] {
             assert_eq!(judge(link(lower, 1, 0), link(!lower, 2, 0), lower), Verdict::OldIsDead, "restarted");
             assert_eq!(judge(link(lower, 1, 9), link(!lower, 1, 0), lower), Verdict::OldIsDead, "silent");
+            let cut = Contender { cut: true, ..link(lower, 1, 0) };
+            assert_eq!(judge(cut, link(!lower, 1, 0), lower), Verdict::OldIsDead, "its address is gone");
             assert_eq!(judge(link(true, 1, 0), link(true, 1, 0), lower), Verdict::NewStays, "dialled again");
             assert_eq!(judge(link(false, 1, 0), link(false, 1, 0), lower), Verdict::NewStays, "dialled us again");
         }

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 
 use super::bulk;
 use super::connect;
 use super::dialer::tune;
 use super::gate::Waiting;
 use super::join;
+use super::messages::AddressesChanged;
 use super::room::{Room, lock};
 use super::rotate;
 use super::secure::{Gate, Pass, Secured};
 use crate::config::Listen;
+use crate::mailbox::tell_outlet;
 use crate::net::{self, OwnAddress};
 use crate::wire::link::Purpose;
 
@@ -27,8 +29,6 @@ use crate::wire::link::Purpose;
 const BACKLOG: i32 = 1024;
 /// After a failed bind or accept (port taken, no descriptors left), so long until the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Every so often the addresses of this machine are looked at again: as often as a heartbeat looks.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Addresses at most; each is a descriptor, and a machine with more has them from an engine.
 const MOST_ADDRESSES: usize = 64;
 
@@ -163,10 +163,23 @@ fn is_shut(room: &Room, port: u16, error: &io::Error) {
     *lock(&room.places) = Places::default();
 }
 
+/// Tells the actor when this machine loses or gets an address, until the room closes.
+pub(super) async fn watch_addresses(room: Arc<Room>) {
+    let mut closing = room.closing.subscribe();
+    let mut networks = room.networks.clone();
+    loop {
+        let own = tokio::select! {
+            _ = closing.wait_for(|c| *c) => return,
+            own = networks.changed() => own,
+        };
+        let own = own.into_iter().filter(|own| own.live).map(|own| own.ip.to_canonical()).collect();
+        tell_outlet(&room.actor.addresses, AddressesChanged { own });
+    }
+}
+
 /// Takes connections in and follows the addresses of this machine, until the port is no longer ours.
 async fn serve(room: &Arc<Room>, mut ears: Ears, waiting: &Arc<Mutex<Waiting>>) {
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut networks = room.networks.clone();
     loop {
         let accepted = {
             // A machine without any such address has nobody to wait for.
@@ -179,7 +192,7 @@ async fn serve(room: &Arc<Room>, mut ears: Ears, waiting: &Arc<Mutex<Waiting>>) 
             };
             tokio::select! {
                 accepted = accepting => Some(accepted),
-                _ = look.tick() => None,
+                _ = networks.changed() => None,
             }
         };
         match accepted {
@@ -215,6 +228,7 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
         let me = room.me();
         let Some(member) = &me.member else { return };
         tune(&stream);
+        let local = stream.local_addr().ok().map(|at| at.ip().to_canonical());
         let mut errand = None;
         let takes = |peer, purpose: &Purpose, pass: Pass| match (purpose, pass) {
             (Purpose::Control, Pass::Group) | (Purpose::Join, Pass::Invite(_)) => true,
@@ -240,7 +254,7 @@ fn take_in(room: &Arc<Room>, stream: TcpStream, from: SocketAddr, waiting: &Arc<
                     tracing::info!(?peer, "a transfer was broken off: this machine is in another group now");
                 }
             }
-            (Ok(secured), None) => connect::welcome(room.clone(), &me, secured, from).await,
+            (Ok(secured), None) => connect::welcome(room.clone(), &me, secured, from, local).await,
             (Err(error), _) => tracing::debug!(%from, %error, "a connection was not taken in"),
         }
     });

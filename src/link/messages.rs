@@ -148,15 +148,6 @@ pub struct Greet {
     pub peer: PeerId,
 }
 
-/// Makes a link to a peer, if none is up, wherever the registry says that it may be. How often that is worth trying is the
-/// caller's to decide.
-#[derive(Debug, Word)]
-#[rtype(result = "()")]
-pub struct Meet {
-    /// Whom.
-    pub peer: PeerId,
-}
-
 /// Adds an address to be dialled and kept up. Persisting it is the caller's.
 #[derive(Debug, Word)]
 #[rtype(result = "Result<DirectPeer, Refusal>")]
@@ -299,6 +290,20 @@ pub(super) struct LinkDown {
     pub(super) ending: Ending,
 }
 
+/// Nothing is heard on a link: it may be that its way leads nowhere any more.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct LinkDoubted {
+    pub(super) link: Arc<Link>,
+}
+
+/// This machine has these addresses from here on.
+#[derive(Debug, Word)]
+#[rtype(result = "()")]
+pub(super) struct AddressesChanged {
+    pub(super) own: Vec<IpAddr>,
+}
+
 /// Why a dial was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -306,6 +311,8 @@ pub(super) enum Cause {
     Peer(PeerId),
     /// It was just discovered, at this address.
     Greeting(PeerId, std::net::SocketAddr),
+    /// The link to it may be dead.
+    Doubt(PeerId),
     /// The user added this address.
     Direct(String),
     /// Others tell of this peer.

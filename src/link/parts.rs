@@ -20,6 +20,7 @@ use crate::blobs::BlobStore;
 use crate::config::{Listen, ProxyChoice, ProxyRule};
 use crate::identity::Identity;
 use crate::model::{BootId, Facts};
+use crate::networks::Networks;
 use crate::secret::GroupKeys;
 
 /// Everything the room needs to start.
@@ -41,6 +42,8 @@ pub struct LinkParts {
     pub direct: Vec<(String, Option<String>)>,
     /// The state directory, where `group.json` lives.
     pub state: PathBuf,
+    /// The addresses of this machine.
+    pub networks: Networks,
     /// How named peers are dialled where no rule says otherwise.
     pub proxy: ProxyChoice,
     /// How certain peers are dialled.
@@ -65,6 +68,7 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
     let room = Room {
         me: watch::Sender::new(Arc::new(Me { member, name, boot })),
         own,
+        networks: parts.networks,
         routes: Routes::new(&parts.proxy, parts.proxy_rules, |name| std::env::var(name).ok()),
         sandbox: parts.sandbox,
         registry: parts.registry,

@@ -13,7 +13,7 @@ use super::dialer::Routes;
 use super::handle::Link;
 use super::invites::Invites;
 use super::listener::Places;
-use super::messages::{Dialled, LinkDown, LinkUp, Reach};
+use super::messages::{AddressesChanged, Dialled, LinkDoubted, LinkDown, LinkUp, Reach};
 use super::pace::Pace;
 use super::roster::Roster;
 use super::rotate::Rotating;
@@ -25,6 +25,7 @@ use crate::config::Listen;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
 use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
+use crate::networks::Networks;
 use crate::registry::messages::{
     ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked,
     RolesOf,
@@ -141,6 +142,8 @@ pub(super) struct Own {
     pub(super) down: Outlet<LinkDown>,
     pub(super) dialled: Outlet<Dialled>,
     pub(super) reach: Outlet<Reach>,
+    pub(super) doubted: Outlet<LinkDoubted>,
+    pub(super) addresses: Outlet<AddressesChanged>,
 }
 
 /// What a ticket is good for.
@@ -170,6 +173,8 @@ pub(super) struct Room {
     pub(super) me: watch::Sender<Arc<Me>>,
     pub(super) own: PeerId,
     pub(super) routes: Routes,
+    /// The addresses of this machine.
+    pub(super) networks: Networks,
     pub(super) sandbox: SandboxOutlets,
     pub(super) registry: RegistryOutlets,
     pub(super) blobs: BlobStore,

@@ -68,10 +68,13 @@ pub(super) async fn serve(
             let work = bulk::do_errand(room.clone(), from, errand, frames);
             // The transfer belongs to the room: should this link break, the job must still be started.
             let after: After = Box::pin({
-                let (room, used) = (room.clone(), link.in_use());
+                let (room, used, link) = (room.clone(), link.in_use(), link.clone());
                 async move {
                     room.spawn(async move {
-                        work.await;
+                        tokio::select! {
+                            () = work => {}
+                            () = link.moved() => {}
+                        }
                         drop(used);
                     });
                 }

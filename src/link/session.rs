@@ -14,12 +14,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::handle::{Ending, Link, Outgoing};
 use super::handshake::difference_ms;
+use super::links::FRESH;
+use super::messages::LinkDoubted;
 use super::room::Room;
 use super::roster;
 use super::secure::{Frames, now_ms};
 use super::serve::serve;
 use crate::mailbox::tell_outlet;
-use crate::registry::messages::PeerFacts;
+use crate::registry::messages::{PathTried, PeerFacts, Tried};
 use crate::wire::frame::{Frame, FrameError};
 use crate::wire::link::{LinkFrame, LinkRequest};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -39,7 +41,7 @@ pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, outgoi
     let mut served = JoinSet::new();
     let ending = tokio::select! {
         ending = read(&room, &link, &mut stream, &mut served) => ending,
-        error = write(&room, &mut sink, outgoing) => broken(&error),
+        error = write(&room, &link, &mut sink, outgoing) => broken(&error),
         ending = link.closed() => ending,
         ending = watch_idleness(&link) => ending,
     };
@@ -84,7 +86,7 @@ async fn watch_idleness(link: &Link) -> Ending {
     }
 }
 
-async fn write(room: &Room, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoing) -> FrameError {
+async fn write(room: &Room, link: &Link, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoing) -> FrameError {
     let mut beat = interval(FACTS_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut news = room.facts.clone();
@@ -94,7 +96,16 @@ async fn write(room: &Room, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoi
             biased;
             Some(frame) = out.urgent.recv() => frame,
             // At once when they change (an engine came, a slot was taken): the other side ranks by them.
-            _ = async { tokio::select! { _ = beat.tick() => (), Ok(()) = news.changed() => () } } => match facts(room) {
+            _ = beat.tick() => {
+                if !link.own {
+                    link.offer(&LinkFrame::Ping { at_us: link.age_us() });
+                }
+                match facts(room) {
+                    Ok(frame) => frame,
+                    Err(error) => return error,
+                }
+            }
+            Ok(()) = news.changed() => match facts(room) {
                 Ok(frame) => frame,
                 Err(error) => return error,
             },
@@ -130,8 +141,14 @@ async fn read(
     served: &mut JoinSet<()>,
 ) -> Ending {
     loop {
-        let frame = match timeout(DEAD_AFTER, stream.next()).await {
-            Err(_) => return Ending::Dead,
+        let frame = match timeout(FRESH, stream.next()).await {
+            Err(_) if link.silent_for() >= DEAD_AFTER => return Ending::Dead,
+            // Another link is up already; whoever still uses this one goes on there.
+            Err(_) if link.is_retired() => return Ending::Moved,
+            Err(_) => {
+                tell_outlet(&room.actor.doubted, LinkDoubted { link: link.clone() });
+                continue;
+            }
             Ok(None) => return Ending::Broken("the other side closed it".into()),
             Ok(Some(Err(error))) => return broken(&error),
             Ok(Some(Ok(frame))) => frame,
@@ -173,6 +190,13 @@ fn take(room: &Arc<Room>, link: &Arc<Link>, message: LinkFrame, served: &mut Joi
                     &room.registry.facts,
                     PeerFacts { peer: link.peer, name: link.name.clone(), facts, clock_skew_ms },
                 );
+            }
+        }
+        LinkFrame::Ping { at_us } => link.offer(&LinkFrame::Pong { at_us }),
+        LinkFrame::Pong { at_us } => {
+            if let (Some(rtt_us), Some(way)) = (link.ponged(at_us), link.road.way.clone()) {
+                let tried = Tried::Answered(Some(rtt_us));
+                tell_outlet(&room.registry.tried, PathTried { peer: link.peer, way, tried });
             }
         }
         LinkFrame::Credit { stream, bytes } => {
@@ -256,7 +280,9 @@ fn strange(link: &Arc<Link>, frame: &Frame, error: &FrameError, served: &mut Joi
             link.replied(id, Err(refusal));
             Ok(())
         }
-        ("status" | "facts" | "credit" | "broken" | "heads" | "cards" | "goodbye", _) => Err(broken(error)),
+        ("status" | "facts" | "ping" | "pong" | "credit" | "broken" | "heads" | "cards" | "goodbye", _) => {
+            Err(broken(error))
+        }
         _ => Ok(()),
     }
 }

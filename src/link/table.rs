@@ -1,14 +1,17 @@
 //! Which links there are and who waits for one.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
+use super::direct::Entry;
 use super::handle::{Ending, Link};
 use super::links::{Contender, Verdict, judge};
-use crate::model::PeerId;
+use crate::model::{PeerId, Way};
+use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::Refusal;
 
 /// Replaced links of one peer that may still be in use: more than two dials at once ever leave.
@@ -75,7 +78,12 @@ impl LinkTable {
     /// stays. `own` is our id.
     pub(super) fn put(&mut self, link: Arc<Link>, own: PeerId) -> Change {
         let peer = link.peer;
-        let contender = |l: &Link| Contender { ours: l.dialled.is_some(), boot: l.boot.0, silent_for: l.silent_for() };
+        let contender = |l: &Link| Contender {
+            ours: l.dialled.is_some(),
+            boot: l.boot.0,
+            silent_for: l.silent_for(),
+            cut: l.is_cut(),
+        };
         let old = self.get(peer).cloned();
         let verdict = old.map(|old| (judge(contender(&old), contender(&link), own < peer), old));
         let change = match verdict {
@@ -93,7 +101,9 @@ impl LinkTable {
                 Change::None
             }
             Some((Verdict::OldIsDead, old)) => {
-                old.close(Ending::Replaced);
+                // A transfer over the same way may still get through; over another it is begun again there.
+                let same_way = old.road.way == link.road.way && !old.is_cut();
+                old.close(if same_way || old.boot != link.boot { Ending::Replaced } else { Ending::Moved });
                 self.links.insert(peer, link);
                 Change::Anew
             }
@@ -116,6 +126,49 @@ impl LinkTable {
             self.retired.remove(oldest).close(Ending::Replaced);
         }
         self.retired.push(link);
+    }
+
+    /// This machine has these addresses from now on. Gives the links that went out from another one.
+    pub(super) fn cut_off(&self, has: impl Fn(IpAddr) -> bool) -> Vec<Arc<Link>> {
+        let lost = |link: &&Arc<Link>| !link.is_closed() && link.road.local.is_some_and(|ip| !has(ip));
+        self.retired.iter().filter(lost).for_each(|link| link.close(Ending::Moved));
+        let lost: Vec<_> = self.links.values().filter(lost).cloned().collect();
+        lost.iter().for_each(|link| link.is_cut_off());
+        lost
+    }
+
+    /// Peers whose link we (`own`) may move to another way: of two that are made at once both sides must keep the same.
+    pub(super) fn movable(&self, own: PeerId) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers().filter(move |p| self.get(*p).is_some_and(|link| link.dialled.is_some() || own < *p))
+    }
+
+    /// Whether it may be of use to dial `peer` by `way`: there is no link, or one by another way that we may move.
+    pub(super) fn is_of_use(&self, peer: PeerId, way: &Way, own: PeerId) -> bool {
+        self.get(peer).is_none_or(|link| link.road.way.as_ref() != Some(way) && self.movable(own).any(|p| p == peer))
+    }
+
+    /// The way that led nowhere when a link ended, unless another link goes the same one.
+    pub(super) fn lost_way(&self, link: &Link, ending: &Ending) -> Option<Way> {
+        let used = self.get(link.peer).and_then(|now| now.road.way.as_ref());
+        let lost = matches!(ending, Ending::Dead | Ending::Moved) && link.road.way.as_ref() != used;
+        link.road.way.clone().filter(|_| lost)
+    }
+
+    /// How an address that the user gave stands.
+    pub(super) fn view(&self, entry: &Entry) -> DirectPeer {
+        let link = entry.peer.and_then(|p| self.get(p));
+        DirectPeer {
+            address: entry.address.clone(),
+            name: entry.label.clone().or(link.map(|l| l.name.clone())),
+            linked: link.is_some(),
+            error: entry.error.clone().filter(|_| link.is_none()),
+            heard_ms_ago: link.map(|l| u64::try_from(l.silent_for().as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Whether it is the link that counts.
+    pub(super) fn counts(&self, link: &Link) -> bool {
+        self.get(link.peer).is_some_and(|l| l.serial == link.serial)
     }
 
     /// A dial has failed.

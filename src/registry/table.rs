@@ -289,10 +289,12 @@ impl Row {
         let known = (!link.addr.ip().is_unspecified()).then_some(link.addr);
         let (way, learned) = match (&link.way, known) {
             (Some(way), _) => {
-                let learned = match link.via {
-                    Via::Proxy => Learned::Proxy,
-                    Via::Direct | Via::Own => Learned::Direct,
-                    Via::Broadcast => Learned::Beat,
+                let learned = match (link.via, way) {
+                    (Via::Proxy, _) => Learned::Proxy,
+                    (Via::Broadcast, _) => Learned::Beat,
+                    // What the user gives is a name, also where it is a number.
+                    (_, Way::Named(_)) => Learned::Direct,
+                    (_, Way::Straight(_)) => Learned::Introduced,
                 };
                 (way.clone(), learned)
             }

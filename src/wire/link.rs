@@ -112,6 +112,16 @@ pub enum LinkFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         now_ms: Option<u64>,
     },
+    /// Asks for [`Self::Pong`] at once, to measure the round trip. An earlier release passes over it.
+    Ping {
+        /// Any number; comes back as it was.
+        at_us: u64,
+    },
+    /// Answers [`Self::Ping`].
+    Pong {
+        /// That of the ping.
+        at_us: u64,
+    },
     /// The receiver of a log has written bytes down; as many more may be sent.
     Credit {
         /// Which stream.

@@ -143,9 +143,11 @@ fn nothing_waits_once_homied_has_stopped_or_a_killed_one_is_back() {
     fill(&world);
     world.host_mut("bob").stop();
     assert!(engine.waiting(&node).is_empty(), "{:?}", engine.waiting(&node));
-    // The job's own container is its supervisor's to remove, which outlives homied by a moment.
-    wait_until("the job's container is gone", PATIENCE, || engine.containers(&node).is_empty());
-    assert!(places(world.host("bob")).is_empty());
+    // The job's own container, and the place at which it waited, are its supervisor's to remove, which outlives homied by a
+    // moment.
+    wait_until("the job's container and its place are gone", PATIENCE, || {
+        engine.containers(&node).is_empty() && places(world.host("bob")).is_empty()
+    });
 
     world.host_mut("bob").start();
     world.wait_ready();

@@ -176,6 +176,8 @@ fn peers_speak_as_before() {
     let busy = Refusal::new(RefusalKind::Busy, "every slot of raj is taken");
     json("link-busy.json", &LinkFrame::Reply { id: 1, reply: Err(busy) });
     json("link-facts.json", &LinkFrame::Facts { facts: facts(), name: "raj".into(), now_ms: None });
+    json("link-ping.json", &LinkFrame::Ping { at_us: 1_234_567 });
+    json("link-pong.json", &LinkFrame::Pong { at_us: 1_234_567 });
     json("link-status.json", &LinkFrame::Status { status: status() });
 }
 

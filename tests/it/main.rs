@@ -25,6 +25,7 @@ mod keys;
 mod kicking;
 mod meeting;
 mod output;
+mod paths;
 mod placement;
 mod proxies;
 mod refusals;

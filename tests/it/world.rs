@@ -184,6 +184,31 @@ impl World {
         ip(&["-n", hub, "link", "set", &format!("p{at}"), "type", "bridge_slave", "isolated", "on"]);
     }
 
+    /// Gives every machine a second network: eth1 with 10.78.0.N.
+    pub fn second_network(&self) {
+        let hub = self.hub.as_ref().expect("namespaces");
+        ip(&["-n", hub, "link", "add", "lan2", "type", "bridge"]);
+        ip(&["-n", hub, "link", "set", "lan2", "up"]);
+        for (at, host) in self.hosts.iter().enumerate() {
+            let (number, space) = (at + 1, host.namespace.as_ref().expect("namespaces"));
+            let plug = format!("q{number}");
+            ip(&["-n", hub, "link", "add", &plug, "type", "veth", "peer", "name", "eth1", "netns", space]);
+            ip(&["-n", hub, "link", "set", &plug, "master", "lan2", "up"]);
+            ip(&["-n", space, "addr", "add", &format!("10.78.0.{number}/24"), "broadcast", "+", "dev", "eth1"]);
+            ip(&["-n", space, "link", "set", "eth1", "up"]);
+        }
+    }
+
+    /// Lets a whole network swallow what is sent on it, or not: nobody is told by a lost carrier. The first is `p`, the
+    /// second `q`.
+    pub fn swallow(&self, network: char, all: bool) {
+        let hub = self.hub.as_ref().expect("namespaces");
+        for number in 1..=self.hosts.len() {
+            let state = if all { "on" } else { "off" };
+            ip(&["-n", hub, "link", "set", &format!("{network}{number}"), "type", "bridge_slave", "isolated", state]);
+        }
+    }
+
     /// A machine by its name, to start or stop it.
     pub fn host_mut(&mut self, name: &str) -> &mut Host {
         self.hosts.iter_mut().find(|h| h.name == name).expect("a host of this world")
@@ -381,6 +406,12 @@ impl Host {
     pub fn pull_plug(&mut self) {
         drop(self.homied.take());
         kill_inhabitants(&self.namespace.iter().collect::<Vec<_>>(), &self.state);
+    }
+
+    /// Takes an interface of it up or down.
+    pub fn interface(&self, name: &str, up: bool) {
+        let space = self.namespace.as_ref().expect("namespaces");
+        ip(&["-n", space, "link", "set", name, if up { "up" } else { "down" }]);
     }
 
     /// Makes its way to the others slow, so that what is sent can be met on its way.

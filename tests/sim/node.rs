@@ -152,6 +152,7 @@ pub(crate) async fn run_node(node: u8, starts: Arc<Mutex<u8>>, trace: crate::Tra
             },
             id: id_of(node),
             facts,
+            networks: homie::networks::Networks::still(),
             registry: registry.clone().recipient(),
             link: link.recipient(),
         },

@@ -60,6 +60,8 @@ pub struct WhoamiArgs {}
 /// `homie peers`
 #[derive(Debug, Args)]
 pub struct PeersArgs {
+    /// One machine, with every way to it
+    pub name: Option<String>,
     /// Offline ones too
     #[arg(long, short)]
     pub all: bool,

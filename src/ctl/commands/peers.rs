@@ -13,10 +13,11 @@ use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::{Style, Table, ago, shorten};
 use crate::model::{
-    EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PeerId, PeerStatus, PeerView, Roles, Via,
+    EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack, PathView, PeerId, PeerStatus, PeerView, Roles, Via,
     describe_skew, format_bytes,
 };
 use crate::wire::ipc::{PeersParams, Stranger, method};
+use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// How often `--watch` looks again: twice per heartbeat, so that nothing is shown later than a beat after it came.
 const WATCH: Duration = Duration::from_secs(1);
@@ -28,8 +29,15 @@ const WATCH: Duration = Duration::from_secs(1);
 pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
     let mut homied = ctx.connect().await?;
     loop {
-        let peers: Vec<PeerView> = homied.call_rows(method::PEERS, &PeersParams { all: args.all }).await?;
-        let peers = others(peers);
+        let all = args.all || args.name.is_some();
+        let peers: Vec<PeerView> = homied.call_rows(method::PEERS, &PeersParams { all }).await?;
+        let mut peers = others(peers);
+        if let Some(name) = &args.name {
+            peers.retain(|p| p.name == *name);
+            if peers.is_empty() {
+                return Err(unknown(name));
+            }
+        }
         // A homied before this method has none to tell.
         let strangers: Vec<Stranger> = homied.call_rows(method::PEERS_STRANGERS, &()).await.unwrap_or_default();
         if ctx.json {
@@ -37,7 +45,10 @@ pub async fn run(ctx: &Context, args: PeersArgs) -> Result<ExitCode, CtlError> {
             ctx.print_json(&json!({ "version": 1, "peers": rows, "strangers": strangers }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let text = if peers.is_empty() { nobody(&ctx.out, args.all) } else { table(&ctx.out, &peers) };
+        let mut text = if peers.is_empty() { nobody(&ctx.out, args.all) } else { table(&ctx.out, &peers) };
+        if args.name.is_some() {
+            peers.iter().for_each(|peer| text += &ways(&ctx.out, peer));
+        }
         if !args.watch {
             ctx.print(&text)?;
             note_strangers(ctx, &strangers);
@@ -152,6 +163,29 @@ fn nobody(style: &Style, all: bool) -> String {
     )
 }
 
+fn unknown(name: &str) -> CtlError {
+    Refusal::new(RefusalKind::UnknownPeer, format!("no machine called {} is known", clean(name)))
+        .hint("`homie peers --all` lists the known ones")
+        .into()
+}
+
+/// Every way to one peer, in the order in which they are tried.
+fn ways(style: &Style, peer: &PeerView) -> String {
+    let mut table = Table::new(&["WAY", "KNOWN BY", "ROUND TRIP", "STATE"]);
+    for path in &peer.paths {
+        let state = match (path.in_use, path.works) {
+            (true, _) => "in use".to_owned(),
+            (false, Some(true)) => format!("worked {}", ago(0, path.worked_ms_ago.unwrap_or(0))),
+            (false, Some(false)) => format!("failed {}", ago(0, path.failed_ms_ago.unwrap_or(0))),
+            (false, None) => "not tried".to_owned(),
+        };
+        let rtt = path.rtt_us.map_or_else(|| "-".to_owned(), |us| format!("{}.{} ms", us / 1000, us % 1000 / 100));
+        table.row(vec![clean(&path.address), path.learned.as_str().to_owned(), rtt, state]);
+    }
+    table.align_right(2);
+    if peer.paths.is_empty() { String::new() } else { table.render(style) }
+}
+
 /// A peer in `--json`.
 #[derive(Debug, Serialize)]
 pub struct PeerRow<'a> {
@@ -166,6 +200,7 @@ pub struct PeerRow<'a> {
     heard_ms_ago: u64,
     clock_skew_ms: Option<i64>,
     roles: Roles,
+    paths: &'a [PathView],
     #[serde(flatten)]
     facts: FactsRow<'a>,
 }
@@ -247,6 +282,7 @@ impl<'a> PeerRow<'a> {
             heard_ms_ago: peer.heard_ms_ago,
             clock_skew_ms: peer.clock_skew_ms,
             roles: peer.roles,
+            paths: &peer.paths,
             facts: FactsRow::of(&peer.facts),
         }
     }
@@ -282,6 +318,7 @@ mod tests {
     #[test]
     fn peers_look_as_the_sources_draw_them() {
         golden::check_styles("peers", |style| table(style, &others(sample::peers())));
+        golden::check_styles("peers_ways", |style| ways(style, &sample::peers()[0]));
         golden::check_styles("peers_none", |style| nobody(style, false));
     }
 

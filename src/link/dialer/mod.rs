@@ -6,9 +6,10 @@
 mod routes;
 mod through;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -78,6 +79,18 @@ pub(super) struct Dialled {
     pub(super) stream: Box<dyn Wire>,
     /// The address that answered, [`NOWHERE`] if only a proxy knows it.
     pub(super) addr: SocketAddr,
+    /// The address of this machine that it goes out from.
+    pub(super) from: Option<IpAddr>,
+    /// How long the connection took in microseconds: a round trip, if it goes straight.
+    pub(super) rtt_us: Option<u32>,
+}
+
+impl Dialled {
+    fn straight((stream, addr, took): (TcpStream, SocketAddr, Duration)) -> Self {
+        let from = stream.local_addr().ok().map(|at| at.ip().to_canonical());
+        let rtt_us = u32::try_from(took.as_micros()).ok();
+        Self { stream: Box::new(stream), addr, from, rtt_us }
+    }
 }
 
 /// The address of a peer that a proxy reached by its name.
@@ -88,10 +101,7 @@ impl Routes {
     pub(super) async fn dial(&self, target: &Target) -> Result<Dialled, LinkError> {
         match self.proxy(target) {
             Some(proxy) => through::dial(&proxy, target).await,
-            None => {
-                let (stream, addr) = direct(target).await?;
-                Ok(Dialled { stream: Box::new(stream), addr })
-            }
+            None => direct(target).await.map(Dialled::straight),
         }
     }
 
@@ -106,29 +116,28 @@ impl Routes {
 
     /// A stream straight to an address that [`Self::spread`] gave.
     pub(super) async fn dial_straight(addr: SocketAddr) -> Result<Dialled, LinkError> {
-        let stream = connect(addr, &addr.to_string()).await?;
-        Ok(Dialled { stream: Box::new(stream), addr })
+        connect(addr, &addr.to_string()).await.map(Dialled::straight)
     }
 }
 
-async fn direct(target: &Target) -> Result<(TcpStream, SocketAddr), LinkError> {
+/// A connection, where it leads, and how long it took.
+async fn direct(target: &Target) -> Result<(TcpStream, SocketAddr, Duration), LinkError> {
     let addresses = match target {
         Target::Addr(addr) => vec![*addr],
         Target::Name(name) => resolve(name).await?,
         Target::Loopback => return Err(LinkError::Myself),
     };
     let shown = target.to_string();
-    let shown = shown.as_str();
-    let tries =
-        addresses.into_iter().map(|addr| async move { connect(addr, shown).await.map(|stream| (stream, addr)) });
-    race::first(tries).await.unwrap_or_else(|| Err(LinkError::Slow(target.to_string())))
+    let tries: Vec<_> = addresses.into_iter().map(|addr| connect(addr, &shown).boxed()).collect();
+    race::first(tries).await.unwrap_or_else(|| Err(LinkError::Slow(shown.clone())))
 }
 
-async fn connect(addr: SocketAddr, shown: &str) -> Result<TcpStream, LinkError> {
+async fn connect(addr: SocketAddr, shown: &str) -> Result<(TcpStream, SocketAddr, Duration), LinkError> {
+    let begun = Instant::now();
     match timeout(CONNECT_LIMIT, TcpStream::connect(addr)).await {
         Ok(Ok(stream)) => {
             tune(&stream);
-            Ok(stream)
+            Ok((stream, addr, begun.elapsed()))
         }
         Ok(Err(source)) => Err(LinkError::Connect { target: shown.to_owned(), source }),
         Err(_) => Err(LinkError::Slow(shown.to_owned())),

@@ -53,7 +53,8 @@ async fn dial_inner(proxy: &Intercept, at: &str, target: &Target) -> Result<Dial
         .authority()
         .map(|a| Target::Name(a.as_str().to_owned()))
         .ok_or_else(|| fail("it has no host".into()))?;
-    let (stream, _) = direct(&near).await.map_err(|e| fail(e.to_string()))?;
+    let (stream, ..) = direct(&near).await.map_err(|e| fail(e.to_string()))?;
+    let from = stream.local_addr().ok().map(|at| at.ip().to_canonical());
     let near = Ready(Some(stream));
     let stream = match scheme {
         Some("socks5" | "socks5h") => {
@@ -72,7 +73,7 @@ async fn dial_inner(proxy: &Intercept, at: &str, target: &Target) -> Result<Dial
         }
         other => return Err(fail(format!("{} proxies are not supported", other.unwrap_or("such")))),
     };
-    Ok(Dialled { stream: Box::new(stream.into_inner()), addr: addr.unwrap_or(NOWHERE) })
+    Ok(Dialled { stream: Box::new(stream.into_inner()), addr: addr.unwrap_or(NOWHERE), from, rtt_us: None })
 }
 
 /// The whole chain of an error in one line: the libraries' outer words alone say little.

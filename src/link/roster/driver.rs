@@ -137,7 +137,7 @@ async fn visit(room: &Arc<Room>, own: &[OwnAddress]) -> Option<Instant> {
         }
         tracing::info!(%peer, name, by, ?at, "dialling a machine that others tell of");
         let at = at.into_iter().map(|addr| (Target::Addr(addr), Via::Direct)).collect();
-        let wanted = Wanted { at, expect: Some(peer), why: Cause::Introduced(peer) };
+        let wanted = Wanted { at, expect: Some(peer), unless: None, why: Cause::Introduced(peer) };
         room.spawn(connect::dial(room.clone(), wanted));
     }
     next

@@ -71,7 +71,7 @@ mod tests {
             name: "raj".into(),
             addresses: addresses.iter().map(|text| ip(text)).collect(),
         };
-        let own = [OwnAddress { ip: ip("10.0.0.1"), scope: 0, of_engine: false }];
+        let own = [OwnAddress { ip: ip("10.0.0.1"), scope: 0, of_engine: false, live: true }];
         let leads = |addresses: &[&str], wish| leads_to(&card(addresses), &own, wish);
         for bad in [
             "127.0.0.1",
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn our_card_tells_what_others_can_use() {
-        let own = |text: &str, scope, of_engine| OwnAddress { ip: ip(text), scope, of_engine };
+        let own = |text: &str, scope, of_engine| OwnAddress { ip: ip(text), scope, of_engine, live: true };
         let all = [
             own("127.0.0.1", 0, false),
             own("172.17.0.1", 0, true),

@@ -7,7 +7,7 @@ use actix::{Actor, Addr, Context, Handler, MessageResult};
 use tokio::sync::watch;
 
 use super::super::handle::Link;
-use super::super::messages::{Dialled, LinkDown, LinkUp, Reach};
+use super::super::messages::{AddressesChanged, Dialled, LinkDoubted, LinkDown, LinkUp, Reach};
 use super::{Hosted, Seen};
 use crate::model::{
     BootId, Epoch, Facts, HostedState, HostedStatus, JobId, Learned, PeerId, PeerStatus, PeerView, Via, Way,
@@ -263,6 +263,16 @@ impl Handler<LinkUp> for Nobody {
 impl Handler<LinkDown> for Nobody {
     type Result = ();
     fn handle(&mut self, _: LinkDown, _: &mut Self::Context) {}
+}
+
+impl Handler<LinkDoubted> for Nobody {
+    type Result = ();
+    fn handle(&mut self, _: LinkDoubted, _: &mut Self::Context) {}
+}
+
+impl Handler<AddressesChanged> for Nobody {
+    type Result = ();
+    fn handle(&mut self, _: AddressesChanged, _: &mut Self::Context) {}
 }
 
 impl Handler<Dialled> for Nobody {

@@ -118,6 +118,7 @@ impl Machine {
             listen: crate::config::Listen::Private,
             direct: config.direct,
             state: dir.path().to_owned(),
+            networks: crate::networks::Networks::still(),
             // Whatever the environment of the tests says.
             proxy: ProxyChoice::Given(Exit::Direct),
             proxy_rules: Vec::new(),

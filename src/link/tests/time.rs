@@ -4,7 +4,7 @@ use futures_util::SinkExt;
 use tokio_util::codec::Framed;
 
 use super::super::dialer::{Routes, Target};
-use super::super::handle::{Ending, Link};
+use super::super::handle::{Ending, Link, Road};
 use super::super::room::{Me, Own, Room};
 use super::super::secure::Frames;
 use super::super::session;
@@ -22,12 +22,20 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
         me: watch::Sender::new(Arc::new(Me { member: None, name: "raj".into(), boot: BootId([1; 16]) })),
         own: PeerId([1; 32]),
         routes: Routes::direct(),
+        networks: crate::networks::Networks::still(),
         sandbox: SandboxOutlets::of(&sandbox),
         registry: RegistryOutlets::of(&registry),
         blobs: BlobStore::open(dir.join("blobs"), 1 << 20).expect("store"),
         pace: None,
         facts,
-        actor: Own { up: me.clone().into(), down: me.clone().into(), dialled: me.clone().into(), reach: me.into() },
+        actor: Own {
+            up: me.clone().into(),
+            down: me.clone().into(),
+            dialled: me.clone().into(),
+            reach: me.clone().into(),
+            doubted: me.clone().into(),
+            addresses: me.into(),
+        },
         back: std::sync::OnceLock::new(),
         listening: Mutex::new(Ok(5556)),
         places: Mutex::default(),
@@ -55,7 +63,8 @@ async fn session(dialled: bool, alive: bool, before: impl FnOnce(&Arc<Link>)) ->
     let (room, _seen) = room(dir.path());
     let (near, far) = tokio::io::duplex(1 << 20);
     let target = dialled.then(|| Target::Name("mike:5556".into()));
-    let (link, outgoing) = Link::new(PeerId([2; 32]), "mike".into(), BootId([2; 16]), BootId([1; 16]), false, target);
+    let (link, outgoing) =
+        Link::new(PeerId([2; 32]), "mike".into(), BootId([2; 16]), BootId([1; 16]), false, target, Road::default());
     before(&link);
     let frames: Frames = Framed::new(Box::new(near), FrameCodec::control());
     let other = tokio::spawn(async move {

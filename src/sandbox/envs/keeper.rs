@@ -156,11 +156,11 @@ impl Keeper {
         self.0.books().builders = builders;
     }
 
-    /// With which engine to build here: `wanted`, else the preferred one. The engines are looked at regularly; whoever
-    /// asks right after the start, or after an engine was installed, has them looked at now.
+    /// With which engine to make something here: `wanted`, else the preferred one. The engines are looked at regularly;
+    /// for whoever asks right after the start, or after an engine was installed, they are looked at now.
     ///
     /// # Errors
-    /// There is none.
+    /// None was asked for and none is there. One that was asked for and cannot build may still be given what a friend has.
     pub(super) async fn engine(&self, wanted: Option<EngineKind>) -> Result<EngineKind, BuildFailure> {
         let ready = || {
             let books = self.0.books();
@@ -170,15 +170,9 @@ impl Keeper {
             return Ok(engine);
         }
         self.look().await;
-        ready().ok_or_else(|| {
-            let text = match wanted {
-                Some(engine) => {
-                    format!("nothing can be built with the {} engine here: it is not ready", engine.as_str())
-                }
-                None => "nothing can be built here: no engine is ready for it".to_owned(),
-            };
+        ready().or(wanted).ok_or_else(|| {
             let hint = "`homie status` tells why; a Docker needs `homie env build base` first";
-            BuildFailure::new(FailedBuild::Cannot, text).hint(hint)
+            BuildFailure::new(FailedBuild::Cannot, "nothing can be built here: no engine is ready for it").hint(hint)
         })
     }
 

@@ -44,6 +44,8 @@ pub(super) const PREFIX: &str = "warm-";
 pub(super) struct Pool {
     shelf: Arc<Mutex<State>>,
     wake: Arc<Notify>,
+    /// Held while a container is made or destroyed on the pool's own account.
+    at_work: Arc<tokio::sync::Mutex<()>>,
     engine: DockerEngine,
     node: String,
     jobs_dir: PathBuf,
@@ -75,6 +77,7 @@ impl Pool {
         Self {
             shelf: Arc::new(Mutex::new(state)),
             wake: Arc::default(),
+            at_work: Arc::default(),
             engine,
             node,
             jobs_dir,
@@ -139,6 +142,7 @@ impl Pool {
     /// Keeps the pool filled until homied ends. What an earlier homied left goes with the other orphans.
     pub(super) async fn tend(self) {
         loop {
+            let work = self.at_work.lock().await;
             let (Next { discard, make, at }, quiet) = {
                 let caps = self.caps();
                 let mut state = self.state();
@@ -160,11 +164,13 @@ impl Pool {
                 None => match at {
                     Some(at) => (self.began + Duration::from_millis(at)).min(Instant::now() + LOOK_AGAIN),
                     None => {
+                        drop(work);
                         self.wake.notified().await;
                         continue;
                     }
                 },
             };
+            drop(work);
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = self.wake.notified() => {}
@@ -172,7 +178,7 @@ impl Pool {
         }
     }
 
-    /// Destroys everything that waits; nothing is made any more.
+    /// Destroys everything that waits, also what is being made at this moment; nothing is made any more.
     pub(super) async fn close(&self) {
         let all = {
             let mut state = self.state();
@@ -181,6 +187,8 @@ impl Pool {
         };
         self.wake.notify_one();
         futures_util::future::join_all(all.into_iter().map(|warm| self.discard(warm))).await;
+        // What is made now finds the pool closed and is destroyed by its maker.
+        drop(self.at_work.lock().await);
     }
 
     async fn make(&self, kind: Kind) -> bool {

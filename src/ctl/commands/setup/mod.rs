@@ -279,7 +279,7 @@ fn summary(style: &Style, path: &Path, wanted: &Wanted, changed: bool) -> String
             "\nThe secret of your group, shown this once:\n\n    {}\n\n\
              Give it to your friends over a channel you trust. On their machines:\n\n    \
              homie setup{group}   (choose `join` and paste it)\n    homie up\n\n\
-             Rather one line that lets one machine in, once: `homie invite`, after `homie up` here.\n\n",
+             To let one machine in, once, without it: `homie invite`, after `homie up` here.\n\n",
             style.cyan(secret)
         ));
     }

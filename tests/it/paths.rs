@@ -1,0 +1,87 @@
+//! One peer, several networks: when one dies, links and transfers go on over another.
+
+use super::process::{PATIENCE, wait_until};
+use super::world::{Host, World};
+use crate::need_root;
+
+/// alice and bob on two networks, ready for jobs, and alice knows that bob is on both.
+fn on_two_networks(more: &str) -> World {
+    let mut world = World::new(&["alice", "bob"]);
+    world.second_network();
+    world.host("alice").configure(more);
+    world.start_all();
+    world.wait_ready();
+    world
+}
+
+/// bob's ways as alice shows them: address, whether it works, whether it is in use.
+fn ways(host: &Host) -> Vec<(String, Option<bool>, bool)> {
+    let rows = host.homie(&["--json", "peers", "--all"]).json()["peers"].as_array().cloned().unwrap_or_default();
+    let paths = rows.first().and_then(|row| row["paths"].as_array().cloned()).unwrap_or_default();
+    let way = |p: &serde_json::Value| {
+        (p["address"].as_str().unwrap_or_default().to_owned(), p["works"].as_bool(), p["in_use"] == true)
+    };
+    paths.iter().map(way).collect()
+}
+
+/// The network (10.77 or 10.78) on which the link is, once it is on one that `fits`.
+#[track_caller]
+fn wait_on(host: &Host, fits: impl Fn(&str) -> bool) -> String {
+    let mut on = String::new();
+    wait_until("the link is on a network that works", PATIENCE, || {
+        on = ways(host).into_iter().find(|(_, _, used)| *used).map(|(at, ..)| at[..5].to_owned()).unwrap_or_default();
+        fits(&on)
+    });
+    on
+}
+
+const COUNT: &str = "i=1; while [ $i -le 60 ]; do echo line $i; i=$((i+1)); sleep 0.2; done";
+
+#[test]
+fn a_running_job_goes_on_when_the_interface_of_its_link_goes_and_that_is_used_again_when_it_is_back() {
+    need_root!();
+    let world = on_two_networks("");
+    // The side that may move the link is the one that looks at the other network, too.
+    let (alice, bob) = (world.host("alice"), world.host("bob"));
+    let job = alice.start_text(&["--peer", "bob"], COUNT);
+    alice.wait_job(&["running"], PATIENCE);
+    let first = wait_on(alice, |on| !on.is_empty());
+    let interface = if first == "10.77" { "eth0" } else { "eth1" };
+    alice.interface(interface, false);
+    let second = wait_on(alice, |on| !on.is_empty() && on != first);
+    let said = job.finish().code(0).out();
+    let wanted: Vec<String> = (1..=60).map(|n| format!("[bob] line {n}")).collect();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("line ")).collect();
+    assert_eq!(lines, wanted, "each line once");
+
+    alice.interface(interface, true);
+    wait_until("the first network leads to bob again", PATIENCE, || {
+        [alice, bob]
+            .iter()
+            .any(|host| ways(host).iter().any(|(at, works, _)| at.starts_with(&first) && *works == Some(true)))
+    });
+    alice.interface(if interface == "eth0" { "eth1" } else { "eth0" }, false);
+    wait_on(alice, |on| !on.is_empty() && on != second);
+    alice.run_text(&["--peer", "bob"], "echo again").code(0).says("[bob] again");
+}
+
+#[test]
+fn a_transfer_goes_on_over_the_other_network_when_one_swallows_everything() {
+    need_root!();
+    let world = on_two_networks("bandwidth_limit: 4m\n");
+    let (alice, bob) = (world.host("alice"), world.host("bob"));
+    let noise: Vec<u8> = (0..8_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    alice.write("in.bin", &noise);
+    let job = alice.start_text(&["--peer", "bob", "-f", "in.bin"], "sha256sum in.bin; cp in.bin out.bin");
+    wait_until("some of it is there", PATIENCE, || bob.stored() > 4 << 20);
+    let first = wait_on(alice, |on| !on.is_empty());
+    world.swallow(if first == "10.77" { 'p' } else { 'q' }, true);
+    wait_on(alice, |on| !on.is_empty() && on != first);
+    job.finish().code(0);
+    assert!(alice.read("out.bin") == noise, "byte for byte");
+    let log = std::fs::read_to_string(alice.log()).expect("log");
+    let sent = log.lines().rfind(|line| line.contains("inputs sent")).expect("a transfer ended well").to_owned();
+    let bytes =
+        sent.split(" bytes=").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse::<u64>().ok());
+    assert!(bytes.is_some_and(|bytes| bytes < 28 << 20), "it did not begin anew: {sent}");
+}
