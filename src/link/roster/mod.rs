@@ -2,7 +2,7 @@
 //! met by nobody is dialled.
 //!
 //! [`cards`] decides what is believed and passed on, [`introductions`] whom to dial when, [`own`] what our own card says and
-//! where cards may make us dial, [`file`] keeps it over a restart, and [`driver`] is the one task that carries it out.
+//! where cards may make us dial, [`mod@file`] keeps it over a restart, and [`driver`] is the one task that carries it out.
 
 mod cards;
 mod driver;
