@@ -156,8 +156,8 @@ impl PeerLinkActor {
         let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
             (true, _) if movable.contains(&p) => Need::Now,
             (true, _) => Need::NoMore,
-            (false, true) => Need::Perhaps,
-            (false, false) => Need::Now,
+            (false, true) if !self.table.hangs(p, now) => Need::Perhaps,
+            (false, _) => Need::Now,
         });
         for (addr, peer) in due {
             let (at, unless) = (vec![(Target::Addr(addr), Via::Broadcast)], self.table.get(peer).cloned());

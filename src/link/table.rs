@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -19,6 +20,17 @@ const MAX_RETIRED: usize = 4;
 
 /// Somebody who waits for a link.
 type Waiter = oneshot::Sender<Result<Arc<Link>, Refusal>>;
+
+/// A peer that is being dialled.
+#[derive(Debug)]
+struct Awaited {
+    since: Instant,
+    waiters: Vec<Waiter>,
+}
+
+/// A dial takes a few round trips. One that takes so long waits for the kernel to send its first packet again, after 1, 2
+/// and 4 s: whoever is heard meanwhile is reached sooner by another one.
+const HANGS: Duration = Duration::from_millis(500);
 
 /// What has changed for the rooms above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +50,7 @@ pub(super) struct LinkTable {
     /// Links that another one replaced and that are still in use.
     retired: Vec<Arc<Link>>,
     /// Peers that are being dialled, and who waits for them.
-    waiting: HashMap<PeerId, Vec<Waiter>>,
+    waiting: HashMap<PeerId, Awaited>,
 }
 
 impl LinkTable {
@@ -62,15 +74,24 @@ impl LinkTable {
         self.waiting.contains_key(&peer)
     }
 
-    /// Writes down that `peer` is being dialled.
+    /// Whether the dial of an awaited peer has been under way for so long that a second one may be quicker.
+    pub(super) fn hangs(&self, peer: PeerId, now: Instant) -> bool {
+        self.waiting.get(&peer).is_some_and(|dial| now.saturating_duration_since(dial.since) >= HANGS)
+    }
+
+    /// Writes down that `peer` is being dialled, from now on.
     pub(super) fn expect(&mut self, peer: PeerId) {
-        self.waiting.entry(peer).or_default();
+        self.awaited(peer).since = Instant::now();
+    }
+
+    fn awaited(&mut self, peer: PeerId) -> &mut Awaited {
+        self.waiting.entry(peer).or_insert_with(|| Awaited { since: Instant::now(), waiters: Vec::new() })
     }
 
     /// Waits for a link to `peer`; somebody must dial it and end with [`Self::put`] or [`Self::disappoint`].
     pub(super) fn wait(&mut self, peer: PeerId) -> oneshot::Receiver<Result<Arc<Link>, Refusal>> {
         let (tx, rx) = oneshot::channel();
-        self.waiting.entry(peer).or_default().push(tx);
+        self.awaited(peer).waiters.push(tx);
         rx
     }
 
@@ -109,7 +130,7 @@ impl LinkTable {
             }
         };
         if let Some(link) = self.links.get(&peer) {
-            for waiter in self.waiting.remove(&peer).unwrap_or_default() {
+            for waiter in self.waiting.remove(&peer).into_iter().flat_map(|dial| dial.waiters) {
                 let _ = waiter.send(Ok(link.clone()));
             }
         }
@@ -173,7 +194,7 @@ impl LinkTable {
 
     /// A dial has failed.
     pub(super) fn disappoint(&mut self, peer: PeerId, refusal: &Refusal) {
-        for waiter in self.waiting.remove(&peer).unwrap_or_default() {
+        for waiter in self.waiting.remove(&peer).into_iter().flat_map(|dial| dial.waiters) {
             let _ = waiter.send(Err(refusal.clone()));
         }
     }
@@ -211,5 +232,25 @@ impl LinkTable {
             link.close(Ending::Ours { restart });
         }
         self.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dial_that_hangs_makes_room_for_a_second_one() {
+        const RAJ: PeerId = PeerId([1; 32]);
+        let (mut table, begun) = (LinkTable::default(), Instant::now());
+        assert!(!table.hangs(RAJ, begun + HANGS * 9), "nobody dials it");
+        let waiter = table.wait(RAJ);
+        let later = Instant::now() + HANGS;
+        assert!(table.is_awaited(RAJ) && !table.hangs(RAJ, begun), "it has just begun");
+        assert!(table.hangs(RAJ, later));
+        table.expect(RAJ);
+        assert!(!table.hangs(RAJ, later), "a second one has just begun");
+        table.disappoint(RAJ, &Refusal::internal("no"));
+        assert!(!table.hangs(RAJ, later) && waiter.blocking_recv().expect("told").is_err(), "whoever waits is told");
     }
 }

@@ -22,8 +22,8 @@ use crate::registry::messages::OnAir;
 use crate::wire::link::LinkFrame;
 use crate::wire::roster::{CONTEXT, Card, MAX_IN_FRAME, encode, open};
 
-/// So often our addresses are looked at when nothing else happens.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// So often it is looked whether our card is still true when nobody tells of a change: the port may have been opened late.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// So often it is asked which links must stay: twice before an idle one closes (60 s).
 const KEEP_EVERY: Duration = Duration::from_secs(25);
 /// Least time between two writes of the file.
@@ -33,6 +33,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 pub(in crate::link) async fn run(room: Arc<Room>) {
     restore(&room).await;
     let mut closing = room.closing.subscribe();
+    let mut networks = room.networks.clone();
     let (mut saved, mut kept) = (None::<Instant>, Instant::now());
     loop {
         let mut next = Instant::now() + LOOK_EVERY;
@@ -55,6 +56,7 @@ pub(in crate::link) async fn run(room: Arc<Room>) {
         tokio::select! {
             _ = closing.wait_for(|c| *c) => break,
             () = room.roster.wake.notified() => {}
+            _ = networks.changed() => {}
             () = tokio::time::sleep(next.saturating_duration_since(Instant::now())) => {}
         }
     }
