@@ -16,7 +16,7 @@ use homie::config::{Exit, Listen, ProxyChoice};
 use homie::discovery::messages::StartDiscovery;
 use homie::discovery::{Datagrams, DiscoveryActor, DiscoveryParts, Network, start_on};
 use homie::identity::Identity;
-use homie::link::messages::{AddDirect, CloseLinks, QueryJob};
+use homie::link::messages::{AddDirect, CloseLinks, ListDirect, QueryJob};
 use homie::link::{LinkParts, PeerLinkActor, RegistryOutlets, SandboxOutlets};
 use homie::mailbox::ask;
 use homie::model::{BootId, Epoch, Facts, HostedStatus, JobId, JobRecord, Learned, PeerId, PeerView, Roles, Way};
@@ -76,7 +76,6 @@ answers! {
     registry::PathsOf => Vec<(Way, Learned)>: Vec::new();
     registry::PathTried => (): ();
     registry::PeerIntroduced => (): ();
-    registry::OnAir => Vec<PeerId>: Vec::new();
     registry::ListPins => Vec<Pin>: Vec::new();
     registry::RolesOf => Roles: Roles::default();
 }
@@ -86,6 +85,14 @@ impl Handler<registry::PeerLinked> for Nobody {
     fn handle(&mut self, word: registry::PeerLinked, _: &mut Context<Self>) -> Self::Result {
         self.linked.send_replace(Some(word.peer));
         Ok(())
+    }
+}
+
+impl Handler<registry::OnAir> for Nobody {
+    type Result = Vec<PeerId>;
+    fn handle(&mut self, _: registry::OnAir, _: &mut Context<Self>) -> Self::Result {
+        // The one machine that everybody here has a link to; heard, so that idle links close as they do on a LAN.
+        self.linked.borrow().iter().copied().collect()
     }
 }
 
@@ -154,6 +161,8 @@ impl Sitting {
         boot: BootId,
         worker_port: u16,
     ) -> anyhow::Result<Addr<PeerLinkActor>> {
+        let state = self.state.path().join(name);
+        std::fs::create_dir_all(&state)?;
         Ok(homie::link::start(LinkParts {
             networks: homie::networks::Networks::still(),
             identity: identity.clone(),
@@ -163,7 +172,7 @@ impl Sitting {
             worker_port,
             listen: Listen::All,
             direct: Vec::new(),
-            state: self.state.path().to_owned(),
+            state,
             proxy: ProxyChoice::Given(Exit::Direct),
             proxy_rules: Vec::new(),
             sandbox: SandboxOutlets::of(&self.nobody),
@@ -245,6 +254,10 @@ async fn dial(mut sitting: Sitting, at: SocketAddr, rounds: usize) -> anyhow::Re
         set_up.push(began.elapsed().as_secs_f64() * 1000.0);
         let peer = sitting.linked.borrow().context("nobody is linked")?;
         if round == rounds {
+            // The registry hears of a link a moment before the link's own room does.
+            while !ask(&link, ListDirect, PATIENCE).await?.iter().any(|peer| peer.linked) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             round_trip = questions(&link, peer, rounds).await?;
         }
         ask(&link, CloseLinks { restart: true }, PATIENCE).await?;
