@@ -58,8 +58,8 @@ pub(super) async fn places(room: &Room, peer: PeerId, given: Vec<String>) -> Res
 
 fn via(learned: Learned) -> Via {
     match learned {
-        Learned::Beat | Learned::Link | Learned::Introduced => Via::Broadcast,
-        Learned::Direct => Via::Direct,
+        Learned::Beat => Via::Broadcast,
+        Learned::Link | Learned::Introduced | Learned::Direct => Via::Direct,
         Learned::Proxy => Via::Proxy,
     }
 }

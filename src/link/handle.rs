@@ -232,7 +232,7 @@ impl Link {
     }
 
     /// This machine has lost the address of its near end.
-    pub(super) fn is_cut_off(&self) {
+    pub(super) fn cut_off(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }
 

@@ -154,7 +154,7 @@ impl LinkTable {
         let lost = |link: &&Arc<Link>| !link.is_closed() && link.road.local.is_some_and(|ip| !has(ip));
         self.retired.iter().filter(lost).for_each(|link| link.close(Ending::Moved));
         let lost: Vec<_> = self.links.values().filter(lost).cloned().collect();
-        lost.iter().for_each(|link| link.is_cut_off());
+        lost.iter().for_each(|link| link.cut_off());
         lost
     }
 

@@ -17,7 +17,7 @@ use super::introductions::{Outcome, Unmet};
 use super::{finish, own, renew, send};
 use crate::identity::{peer_id_of_key, verify};
 use crate::model::{PeerId, Via};
-use crate::net::{self, OwnAddress};
+use crate::net::OwnAddress;
 use crate::registry::messages::OnAir;
 use crate::wire::link::LinkFrame;
 use crate::wire::roster::{CONTEXT, Card, MAX_IN_FRAME, encode, open};
@@ -67,7 +67,7 @@ pub(in crate::link) async fn run(room: Arc<Room>) {
 
 /// Does what is to be done now. When there is more, as far as that is known.
 async fn pass(room: &Arc<Room>) -> Option<Instant> {
-    let own = net::own_addresses().unwrap_or_default();
+    let own = room.networks.now();
     introduce_ourselves(room, &own).await;
     let now = Instant::now();
     let (sends, later) = {
