@@ -7,7 +7,7 @@ set -euo pipefail
 # package=the command (or file) that shows it is there
 declare -A groups=(
     [demo]="iproute2=ip python3=python3"
-    [test]="iproute2=ip nftables=nft python3=python3 nodejs=node golang-go=go util-linux=setpriv debootstrap=debootstrap docker.io=dockerd tmux=tmux systemd=systemd-analyze iputils-ping=ping microsocks=microsocks tinyproxy-bin=tinyproxy faketime=faketime"
+    [test]="iproute2=ip nftables=nft python3=python3 nodejs=node golang-go=go util-linux=setpriv debootstrap=debootstrap docker.io=dockerd tmux=tmux systemd=systemd-analyze strace=strace iputils-ping=ping microsocks=microsocks tinyproxy-bin=tinyproxy faketime=faketime"
     [fuzz]="g++=g++"
     [bench]="iproute2=ip python3=python3 debootstrap=debootstrap docker.io=dockerd bubblewrap=bwrap openssh-server=sshd openssh-client=ssh rsync=rsync iperf3=iperf3"
 )

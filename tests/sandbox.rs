@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -568,6 +568,89 @@ fn a_killed_supervisor_takes_its_job_along_and_its_submitter_is_told_why() {
         let forget = ForgetJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
         ask(&room.door, forget, LONG).await.expect("answers");
         wait_until(|| !dir.exists()).await;
+    });
+}
+
+/// The names of the system calls that `systemd-analyze` says are in a group, and in the groups within it.
+fn calls_of(group: &str) -> BTreeSet<String> {
+    let out = std::process::Command::new("systemd-analyze").args(["syscall-filter", group]).output().expect("runs");
+    assert!(out.status.success(), "{group}: {}", String::from_utf8_lossy(&out.stderr));
+    let lines = String::from_utf8(out.stdout).expect("text");
+    let mut calls = BTreeSet::new();
+    for entry in lines.lines().skip(1).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if entry.starts_with('@') {
+            calls.append(&mut calls_of(entry));
+        } else {
+            calls.insert(entry.to_owned());
+        }
+    }
+    calls
+}
+
+/// What the `SystemCallFilter=` lines of the service's unit let through.
+fn calls_of_the_unit() -> BTreeSet<String> {
+    let mut calls = BTreeSet::new();
+    for line in include_str!("../systemd/system/homied.service").lines() {
+        let Some(words) = line.strip_prefix("SystemCallFilter=") else { continue };
+        let denied = words.strip_prefix('~');
+        for word in denied.unwrap_or(words).split_whitespace() {
+            let mut these = if word.starts_with('@') { calls_of(word) } else { BTreeSet::from([word.to_owned()]) };
+            match denied {
+                Some(_) => calls.retain(|call| !these.contains(call)),
+                None => calls.append(&mut these),
+            }
+        }
+    }
+    calls
+}
+
+/// Under systemd a call that the unit's filter leaves out fails, and with it every jail: here each call that a job's
+/// supervisor, its jail and a program in it make is compared with the unit.
+#[test]
+fn a_jail_is_made_with_calls_that_the_service_may_make() {
+    for tool in ["strace", "systemd-analyze"] {
+        if !["/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(tool).exists()) {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs {tool}");
+            eprintln!("left out: there is no {tool} here");
+            return;
+        }
+    }
+    in_room(|state| async move {
+        let exe = state.join("homied");
+        let homied = env!("CARGO_BIN_EXE_homied");
+        let trace = state.join("trace");
+        // -D: the supervisor stays the child of homied that it is without the tracer.
+        let traced = format!(
+            "[ \"$1\" = __supervise ] && exec strace -D -f -qq -e signal=none -o {} {homied} \"$@\"",
+            trace.display()
+        );
+        std::fs::write(&exe, format!("#!/bin/sh\n{traced}\nexec {homied} \"$@\"\n")).expect("written");
+        std::fs::set_permissions(&exe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
+        let room = Room::open_with(&state, exe).await;
+        let (status, output) = room.run("cat /proc/self/status > kept; echo ran", Needs::default()).await;
+        assert_eq!(status.outcome, Some(Outcome::Exited { code: 0 }), "{output}");
+        assert_eq!(output, "ran\n");
+
+        // A line is `123 name(arguments) = 0`, or the later half of one that was interrupted.
+        let calls_in = |text: &str| -> BTreeSet<String> {
+            text.lines()
+                .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once('('))
+                .map(|(name, _)| name.to_owned())
+                .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+                .collect()
+        };
+        let text = || std::fs::read_to_string(&trace).unwrap_or_default();
+        // The tracer writes a little after what it traces.
+        wait_until(|| text().contains("+++ exited") || calls_in(&text()).contains("exit_group")).await;
+        let made = calls_in(&text());
+        for part in ["pivot_root", "move_mount", "execve", "landlock_restrict_self", "sethostname"] {
+            assert!(made.contains(part), "the trace misses {part}: {made:?}");
+        }
+        let may = calls_of_the_unit();
+        let refused: Vec<_> = made.difference(&may).collect();
+        assert!(refused.is_empty(), "systemd/system/homied.service leaves out {refused:?}");
+        // The comparison can fail.
+        assert!(!may.contains("ptrace") && !may.contains("reboot"));
     });
 }
 

@@ -194,20 +194,20 @@ fn nobody_answers(tried: &[(PathBuf, io::Error)]) -> String {
     if let Some((socket, _)) = there.iter().find(|(_, e)| e.kind() == io::ErrorKind::PermissionDenied) {
         return format!(
             "homied may not open {}: add its user to the socket's group (usermod -aG docker USER) and start it again; until \
-             then jobs run in the native engine",
+             then only the native engine can run jobs",
             socket.display()
         );
     }
     if let Some((socket, e)) = there.first() {
         return format!(
-            "nobody answers at {} ({e}): start the engine (systemctl start docker); until then jobs run in the native engine",
+            "nobody answers at {} ({e}): start the engine (systemctl start docker); until then only the native engine can run jobs",
             socket.display()
         );
     }
     match tried {
         [(socket, _)] => format!("there is no engine at {}, the place that DOCKER_HOST or docker_host names", socket.display()),
         _ => "no Docker or Podman is installed: install one (apt install docker.io) and start it (systemctl start docker); \
-              until then jobs run in the native engine"
+              until then only the native engine can run jobs"
             .to_owned(),
     }
 }

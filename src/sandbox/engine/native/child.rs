@@ -85,13 +85,18 @@ fn tell(to: impl AsFd, report: &Report) {
 }
 
 fn prepare(launch: &JobLaunch, go: &OwnedFd) -> io::Result<BpfProgram> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
-    sys::default_signals()?;
+    fn at<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> io::Error {
+        move |e| {
+            let e = e.into();
+            io::Error::new(e.kind(), format!("{what}: {e}"))
+        }
+    }
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(at("parent's end"))?;
+    sys::default_signals().map_err(at("signals"))?;
     wait_for_byte(go)?;
-    nix::unistd::sethostname("homie")?;
-    let what = |what: &'static str| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
-    sys::loopback_up().map_err(what("loopback interface"))?;
-    root::enter(launch).map_err(what("file system"))?;
+    nix::unistd::sethostname("homie").map_err(at("host name"))?;
+    sys::loopback_up().map_err(at("loopback interface"))?;
+    root::enter(launch).map_err(at("file system"))?;
     // Making control groups and moving into them takes the kernel as long as all of the above; both went on at the same
     // time.
     let memory_is_limited = wait_for_byte(go)? == GO;
