@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::tokio::{Listener, prelude::*};
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
-use nix::unistd::{Gid, Group, Uid, chown, geteuid};
+use nix::unistd::{Gid, Group, Uid, chown, getegid, geteuid};
 
 /// Whoever is in this group may use the system's homied.
 const GROUP: &str = "homie";
@@ -43,7 +43,7 @@ pub enum SocketError {
     },
 }
 
-/// Binds the socket at `path`: 0600 for a user's own homied, 0660 and group `homie` for root's.
+/// Binds the socket at `path`: 0600 for a user's own homied, 0660 and group `homie` for the system's.
 ///
 /// # Errors
 /// Another homied is there, the directory is not ours, or the system refuses.
@@ -68,14 +68,21 @@ pub async fn bind(path: &Path) -> Result<Socket, SocketError> {
     let _ = fs::remove_file(&hidden);
     let hidden_name = hidden.as_path().to_fs_name::<GenericFilePath>().map_err(fail)?;
     let listener = ListenerOptions::new().name(hidden_name).reclaim_name(false).create_tokio().map_err(fail)?;
-    let group = geteuid().is_root().then(|| Group::from_name(GROUP).ok().flatten()).flatten();
+    let group = Group::from_name(GROUP).ok().flatten().map(|group| group.gid);
+    let group = group.filter(|group| is_shared(geteuid(), getegid(), *group));
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     fs::set_permissions(&hidden, fs::Permissions::from_mode(mode)).map_err(fail)?;
-    if let Some(group) = group {
-        chown(&hidden, None::<Uid>, Some(Gid::from_raw(group.gid.as_raw()))).map_err(|e| fail(e.into()))?;
+    if group.is_some() {
+        chown(&hidden, None::<Uid>, group).map_err(|e| fail(e.into()))?;
     }
     fs::rename(&hidden, path).map_err(fail)?;
     Ok(Socket { listener, path: path.to_owned() })
+}
+
+/// Whether the members of `group` may use the socket of a homied that runs as this user and group: the system's does as
+/// root, or under systemd as the service user, whose own group it is.
+fn is_shared(user: Uid, own: Gid, group: Gid) -> bool {
+    user.is_root() || own == group
 }
 
 enum DirError {
@@ -121,6 +128,14 @@ impl Drop for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_homied_is_shared_with_its_group_and_a_users_own_with_nobody() {
+        let homie = Gid::from_raw(990);
+        assert!(is_shared(Uid::from_raw(0), Gid::from_raw(0), homie), "started by root");
+        assert!(is_shared(Uid::from_raw(990), homie, homie), "started by systemd as its service user");
+        assert!(!is_shared(Uid::from_raw(1000), Gid::from_raw(1000), homie), "alice's own");
+    }
 
     #[tokio::test]
     async fn a_socket_is_bound_once_and_a_dead_one_is_replaced() {

@@ -105,7 +105,7 @@ impl Yard {
                 ("CANARY_UID", u64::from(nix::unistd::Uid::effective().as_raw())),
                 ("CANARY_JAILED", u64::from(jailed)),
                 // The watchdogs look once a second; outside nobody does.
-                ("CANARY_GRACE_S", if jailed { 8 } else { 0 }),
+                ("CANARY_GRACE_S", if jailed { 30 } else { 0 }),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_string())),
         );

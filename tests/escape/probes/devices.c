@@ -2,6 +2,7 @@
 #include "probe.h"
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 
@@ -178,6 +179,8 @@ static int setuid_program(void)
         nanosleep(&pause, NULL);
     }
     kill(child, SIGKILL);
+    if (euid != 0 && !jailed() && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+        return unsupported("homied itself gains no rights by any program (NoNewPrivileges)");
     return euid == 0 ? reached("%s ran as root", program) : held("%s ran as %d", program, euid);
 }
 

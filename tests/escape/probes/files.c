@@ -121,6 +121,11 @@ static int opens(const char *path, int flags)
     char byte;
     if ((flags & O_ACCMODE) == O_RDONLY && read(fd, &byte, 1) < 1)
         return refused(path);
+    /* A jail may put the device that swallows everything over what it hides. */
+    struct stat found, null;
+    if (jailed() && fstat(fd, &found) == 0 && stat("/dev/null", &null) == 0 && S_ISCHR(found.st_mode) &&
+        found.st_rdev == null.st_rdev)
+        return held("%s is covered by /dev/null", path);
     return reached("opened %s", path);
 }
 

@@ -71,7 +71,7 @@ int refused(const char *what)
         case ENOSYS: case EAFNOSUPPORT: case EPROTONOSUPPORT: case ESOCKTNOSUPPORT: case EOPNOTSUPP: case ENODEV:
         case ENXIO: case ENOENT: case EPFNOSUPPORT:
             return unsupported("this kernel has none: %s: %s", what, strerror(error));
-        case EPERM: case EACCES:
+        case EPERM: case EACCES: case EROFS:
             return unsupported("homied's user may not either: %s: %s", what, strerror(error));
         }
     }
@@ -160,6 +160,9 @@ static void attempt(const struct probe *probe)
     int status = status_of(child), verdict = HELD;
     if (WIFEXITED(status) && WEXITSTATUS(status) <= UNSUPPORTED)
         verdict = WEXITSTATUS(status);
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS && !jailed())
+        /* Under systemd with SystemCallArchitectures=native. */
+        verdict = unsupported("homied itself may not either: its own filter ends who tries");
     else if (WIFSIGNALED(status))
         held("ended by signal %d", WTERMSIG(status));
     printf("%s\t%s\t%s\n", probe->name, words[verdict], note);

@@ -71,7 +71,8 @@ static int remount(void)
 {
     if (room_for_mounts() < 0)
         return refused("remount");
-    if (!jailed() && mount("/usr", "/usr", NULL, MS_BIND, NULL) < 0)
+    /* With what is mounted in it: a user namespace may not uncover what was hidden from its maker. */
+    if (!jailed() && mount("/usr", "/usr", NULL, MS_BIND | MS_REC, NULL) < 0)
         return refused("bind");
     return verdict_of(mount(NULL, "/usr", NULL, MS_BIND | MS_REMOUNT, NULL), "remount /usr writable");
 }
