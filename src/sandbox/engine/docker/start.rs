@@ -16,16 +16,16 @@ use crate::sandbox::engine::{EngineError, JobLaunch, Started, Warm};
 
 /// Starts `launch`; see [`crate::sandbox::engine::Engine::start`].
 ///
-/// A container that waits for this very job is given it while the engine is still being found: it need not be asked.
+/// A container that waits for this very job is given it before the engine is found: it need not be asked.
 pub(super) async fn start(env: &Surroundings, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
     let image = image_of(launch)?;
     let ctl = template::control_dir(&launch.job_dir);
-    let (ready, client) = match &launch.warm {
-        Some(waiting) => tokio::join!(enter_ready(launch, waiting, &ctl), connect(env)),
-        None => (Entered::AskFirst, connect(env).await),
+    let ready = match &launch.warm {
+        Some(waiting) => enter_ready(launch, waiting, &ctl).await,
+        None => Entered::AskFirst,
     };
     // A program that runs without an engine to look after it is not kept: its pipes are dropped here, and it ends.
-    let client = &client?;
+    let client = &connect(env).await?;
     if let Some(waiting) = &launch.warm {
         let entered = match ready {
             Entered::AskFirst => match enter_waiting(client, launch, waiting, image, &ctl).await {
