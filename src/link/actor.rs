@@ -8,29 +8,25 @@ use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture
 use tokio::task::AbortHandle;
 
 use super::calls;
-use super::connect::{self, Wanted};
-use super::dialer::Target;
 use super::direct::{DirectPeers, parse_address};
 use super::error::LinkError;
-use super::find;
-use super::greet::{Greetings, Need};
+use super::greet::Greetings;
 use super::handle::{Ending, Link};
 use super::join;
 use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
-use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock, shutting_down};
+use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock};
 use super::roster;
 use super::rotate;
 use super::secure::Member;
-use super::table::{Change, LinkTable};
+use super::table::LinkTable;
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::config::Listen;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
-use crate::model::{Digest, HostedStatus, PeerId, Totals, Via, Way};
+use crate::model::{Digest, HostedStatus, PeerId, Totals, Way};
 use crate::registry::messages::{PathTried, PeerUnlinked, Tried};
-use crate::scheduler::messages::LinkChanged;
 use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -65,13 +61,13 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
 
 /// Owns the links.
 pub struct PeerLinkActor {
-    room: Arc<Room>,
+    pub(super) room: Arc<Room>,
     port: u16,
     wish: Listen,
     listener: Option<AbortHandle>,
-    table: LinkTable,
-    direct: DirectPeers,
-    greetings: Greetings,
+    pub(super) table: LinkTable,
+    pub(super) direct: DirectPeers,
+    pub(super) greetings: Greetings,
     next_look: Option<SpawnHandle>,
 }
 
@@ -114,15 +110,15 @@ impl PeerLinkActor {
     }
 
     /// Whether this machine is in no group.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.room.me().member.is_none()
     }
 
-    fn is_up(&self, peer: PeerId) -> bool {
+    pub(super) fn is_up(&self, peer: PeerId) -> bool {
         self.table.get(peer).is_some()
     }
 
-    fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         *self.room.closing.borrow()
     }
 
@@ -140,113 +136,6 @@ impl PeerLinkActor {
                 actor.next_look = None;
                 actor.look(ctx);
             }));
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        if self.is_alone() || self.is_closing() {
-            return;
-        }
-        let up: HashSet<PeerId> = self.table.peers().collect();
-        for address in self.direct.due(now, |p| up.contains(&p)) {
-            let at = vec![(Target::Name(address.clone()), Via::Direct)];
-            self.dial(Wanted { at, expect: None, unless: None, why: Cause::Direct(address) });
-        }
-        let movable: HashSet<PeerId> = self.table.movable(self.room.own).collect();
-        let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
-            (true, _) if movable.contains(&p) => Need::Now,
-            (true, _) => Need::NoMore,
-            (false, true) if !self.table.hangs(p, now) => Need::Perhaps,
-            (false, _) => Need::Now,
-        });
-        for (addr, peer) in due {
-            let (at, unless) = (vec![(Target::Addr(addr), Via::Broadcast)], self.table.get(peer).cloned());
-            if unless.is_none() {
-                self.table.expect(peer);
-            }
-            self.dial(Wanted { at, expect: Some(peer), unless, why: Cause::Greeting(peer, addr) });
-        }
-    }
-
-    fn dial(&self, wanted: Wanted) {
-        self.room.spawn(connect::dial(self.room.clone(), wanted));
-    }
-
-    /// Looks for another link in the place of one that may be dead.
-    fn doubt(&mut self, link: Arc<Link>) {
-        let peer = link.peer;
-        if self.is_closing() || !self.table.counts(&link) || self.table.is_awaited(peer) {
-            return;
-        }
-        self.table.expect(peer);
-        let given = self.direct.addresses_of(peer).map(str::to_owned).collect();
-        self.room.spawn(find::find_elsewhere(self.room.clone(), link, given));
-    }
-
-    /// A link to `peer`, now or when it was dialled.
-    fn reach(&mut self, peer: PeerId) -> ResponseFuture<Result<Arc<Link>, Refusal>> {
-        if self.is_closing() {
-            return Box::pin(async { Err(shutting_down()) });
-        }
-        if let Some(link) = self.table.get(peer).cloned() {
-            return Box::pin(async move { Ok(link) });
-        }
-        if peer == self.room.own {
-            let link = connect::loopback(&self.room);
-            self.take(link.clone());
-            return Box::pin(async move { Ok(link) });
-        }
-        let first = !self.table.is_awaited(peer);
-        let answer = self.table.wait(peer);
-        if first {
-            self.call(peer);
-        }
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(shutting_down())) })
-    }
-
-    /// Dials a peer that somebody waits for, wherever it may be.
-    fn call(&self, peer: PeerId) {
-        let given = self.direct.addresses_of(peer).map(str::to_owned).collect();
-        self.room.spawn(find::find_and_dial(self.room.clone(), peer, given));
-    }
-
-    /// A link is up.
-    fn take(&mut self, link: Arc<Link>) {
-        let peer = link.peer;
-        if self.is_closing() {
-            link.close(Ending::Ours { restart: false });
-            return;
-        }
-        if link.ours != self.room.me().boot {
-            // Made by who we were; the registry took it in as a link of ours.
-            link.close(Ending::Renewed { restart: true });
-            if !self.is_up(peer) {
-                tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye: true });
-            }
-            return;
-        }
-        rotate::met(&self.room, peer);
-        let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
-        let change = self.table.put(link, self.room.own);
-        if let Some(way) = self.table.get(peer).and_then(|link| link.road.way.clone()) {
-            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried: Tried::InUse });
-        }
-        self.mark_kept();
-        if change == Change::Anew {
-            self.changed(peer, false, before);
-        }
-        if change != Change::None {
-            self.changed(peer, true, Duration::ZERO);
-        }
-    }
-
-    fn mark_kept(&self) {
-        self.table.mark_kept(|peer| self.direct.keeps(peer));
-    }
-
-    fn changed(&self, peer: PeerId, up: bool, silent: Duration) {
-        if let Some(back) = self.room.back.get() {
-            tell_outlet(&back.changed, LinkChanged { peer, up, silent });
         }
     }
 }
