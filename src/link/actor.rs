@@ -1,6 +1,5 @@
 //! The mailbox: which links there are, which must be there, and who waits for one. It decides; tasks do the work.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -125,8 +124,8 @@ impl PeerLinkActor {
     /// Dials whom it is time to dial, and wakes when it will be time for the next: a machine at rest is not woken.
     fn look(&mut self, ctx: &mut Context<Self>) {
         self.tick(Instant::now());
-        let up: HashSet<PeerId> = self.table.peers().collect();
-        let next = [self.direct.next_due(|p| up.contains(&p)), self.greetings.next_due()].into_iter().flatten().min();
+        let direct = self.direct.next_due(|p| self.table.get(p).is_some());
+        let next = [direct, self.greetings.next_due()].into_iter().flatten().min();
         if let Some(before) = self.next_look.take() {
             ctx.cancel_future(before);
         }
@@ -209,7 +208,11 @@ impl Handler<Dialled> for PeerLinkActor {
             }
             Cause::Introduced(peer) => roster::dialled(&self.room, peer, &message.result),
             Cause::Peer(peer) | Cause::Greeting(peer, _) | Cause::Doubt(peer) => {
-                if let Cause::Greeting(_, addr) = message.why {
+                let greeted = match message.why {
+                    Cause::Greeting(_, addr) => Some(addr),
+                    _ => None,
+                };
+                if let Some(addr) = greeted {
                     self.greetings.dialled(addr, message.result.is_ok());
                 }
                 if stale && self.table.is_awaited(peer) {
@@ -221,6 +224,10 @@ impl Handler<Dialled> for PeerLinkActor {
                     Refusal::new(RefusalKind::Unreachable, "the link was closed as soon as it was up")
                 });
                 self.table.disappoint(peer, &refusal);
+                if greeted.is_some() {
+                    // It has left its place to the next.
+                    self.look(ctx);
+                }
             }
         }
     }
@@ -251,7 +258,7 @@ impl Handler<Greet> for PeerLinkActor {
             return;
         }
         let now = Instant::now();
-        if self.greetings.plan(self.room.own, message.peer, message.addr, now) {
+        if self.greetings.plan(self.room.own, message.peer, message.addr, message.friend, now) {
             self.look(ctx);
         }
     }

@@ -1,7 +1,6 @@
 //! What the words of the mailbox bring about: which links must be there, who is dialled for it, and what becomes of one that
 //! comes up or is doubted.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,16 +28,15 @@ impl PeerLinkActor {
         if self.is_alone() || self.is_closing() {
             return;
         }
-        let up: HashSet<PeerId> = self.table.peers().collect();
-        for address in self.direct.due(now, |p| up.contains(&p)) {
+        let (table, own) = (&self.table, self.room.own);
+        for address in self.direct.due(now, |p| table.get(p).is_some()) {
             let at = vec![(Target::Name(address.clone()), Via::Direct)];
             self.dial(Wanted { at, expect: None, unless: None, why: Cause::Direct(address) });
         }
-        let movable: HashSet<PeerId> = self.table.movable(self.room.own).collect();
-        let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
-            (true, _) if movable.contains(&p) => Need::Now,
+        let due = self.greetings.due(now, |p| match (table.get(p).is_some(), table.is_awaited(p)) {
+            (true, _) if table.is_movable(p, own) => Need::Now,
             (true, _) => Need::NoMore,
-            (false, true) if !self.table.hangs(p, now) => Need::Perhaps,
+            (false, true) if !table.hangs(p, now) => Need::Perhaps,
             (false, _) => Need::Now,
         });
         for (addr, peer) in due {
