@@ -210,7 +210,9 @@ impl Handler<ForgetPeer> for PeerRegistryActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, word: ForgetPeer, _: &mut Self::Context) -> Self::Result {
-        self.introducers.note(word.peer, None);
+        let names: Vec<_> =
+            self.pins.all().filter(|(_, id)| *id == word.peer).map(|(name, _)| name.to_owned()).collect();
+        self.introducers.forget(word.peer, &names);
         self.pinning(|table, pins| {
             table.forget(word.peer);
             pins.forget(word.peer);

@@ -113,9 +113,12 @@ impl Cards {
         }
         self.generation = generation;
         let own = self.own;
+        let gone: Vec<_> = self.held.iter().filter(|(p, _)| out(**p)).map(|(_, held)| held.card.name.clone()).collect();
         let spread = &mut self.spread;
         self.held.retain(|peer, held| {
             held.past = true;
+            // The word of who was put out counts for nothing.
+            held.by.take_if(|by| gone.contains(by));
             let stays = same_group && *peer != own && !out(*peer);
             if !stays {
                 spread.drop(short(*peer));

@@ -38,6 +38,7 @@ use cards::{Cards, Refused};
 use introductions::{Introductions, Outcome};
 
 pub(super) use driver::run;
+pub(super) use own::told;
 
 /// What the room knows of its members beyond its links.
 pub(super) struct Roster {
