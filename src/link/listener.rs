@@ -23,6 +23,7 @@ use crate::config::Listen;
 use crate::mailbox::tell_outlet;
 use crate::net::{self, OwnAddress};
 use crate::wire::link::Purpose;
+use crate::wire::roster::LOWEST_PORT;
 
 /// Connections the kernel may hold for us, a kilobyte each. With 128, two thousand that redial at once overflowed it, and
 /// then a member's connection waits for the kernel to send again, for seconds.
@@ -144,6 +145,13 @@ pub(super) async fn listen(room: Arc<Room>, port: u16, wish: Listen, mut bound: 
 pub(super) fn try_bind(room: &Room, port: u16, wish: Listen) -> Option<Ears> {
     match Ears::open(port, wish) {
         Ok((ears, places)) => {
+            if ears.port < LOWEST_PORT {
+                tracing::warn!(
+                    port = ears.port,
+                    "members do not introduce this machine to each other: no card leads to a port below {LOWEST_PORT}; heartbeats \
+                     and `homie add` do, or give it a higher `worker_port`"
+                );
+            }
             *lock(&room.listening) = Ok(ears.port);
             *lock(&room.places) = places;
             Some(ears)
