@@ -452,7 +452,7 @@ fn a_supervisor_that_stands_by_does_nothing_until_it_is_told() {
         let cancelled = offer("echo ran");
         room.admit(&cancelled).await.expect("admitted");
         wait_until(|| !supervisors(&first).is_empty()).await;
-        let stop = StopJob { from: FRIEND, job: cancelled.job, epoch: cancelled.epoch };
+        let stop = StopJob { from: FRIEND, job: cancelled.job, epoch: cancelled.epoch, by: "you".into() };
         ask(&room.door, stop, LONG).await.expect("answers").expect("known");
         assert!(matches!(room.done(&cancelled).await.outcome, Some(Outcome::Cancelled { .. })));
         wait_until(|| supervisors(&first).is_empty()).await;
