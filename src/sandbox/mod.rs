@@ -39,8 +39,8 @@ pub use error::SandboxError;
 pub use lookout::Lookout;
 pub use parts::{SandboxParts, start};
 
-/// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`, or of its
-/// owner: `__build-base`. `None` for every other command line. To be called before anything else: these processes must have one thread.
+/// What homied does when it was executed again on behalf of a job: `__supervise DIR` and `__probe DIR`, of its owner:
+/// `__build-base`, or of its service: `__adopt PID`. `None` for every other command line. To be called before anything else: these processes must have one thread.
 pub fn reexecuted(args: &[OsString]) -> Option<ExitCode> {
     if args.get(1).is_some_and(|word| word == engine::docker::base::command::WORD) {
         return Some(engine::docker::base::command::main(&args[2..]));
@@ -52,6 +52,7 @@ pub fn reexecuted(args: &[OsString]) -> Option<ExitCode> {
     };
     match word.to_str()? {
         supervisor::WORD => Some(supervisor::main(Path::new(dir), when_told)),
+        engine::native::ADOPT_WORD => Some(engine::native::adopt_main(dir)),
         engine::native::PROBE_WORD => Some(engine::native::probe_main(Path::new(dir))),
         _ => None,
     }

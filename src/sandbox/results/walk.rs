@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 use crate::model::{CleanPath, FileEntry, Manifest, format_bytes};
@@ -83,7 +83,35 @@ pub(super) fn open_beneath(dir: impl AsFd, name: &CStr, flags: OFlag) -> Result<
         | ResolveFlag::RESOLVE_NO_MAGICLINKS
         | ResolveFlag::RESOLVE_NO_XDEV;
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    openat2(dir, name, OpenHow::new().flags(flags).resolve(resolve))
+    match openat2(&dir, name, OpenHow::new().flags(flags).resolve(resolve)) {
+        // Filters that cannot look into its argument say that there is no such call: systemd's for RestrictSUIDSGID=,
+        // those of older container engines.
+        Err(Errno::ENOSYS) => open_by_steps(dir, name, flags),
+        opened => opened,
+    }
+}
+
+/// The same with `openat`, one name after the other: none is a link, leads up, or lies on another device than `dir`.
+fn open_by_steps(dir: impl AsFd, name: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let device = fstat(&dir)?.st_dev;
+    let mut below: Option<OwnedFd> = None;
+    let mut parts = name.to_bytes().split(|byte| *byte == b'/').peekable();
+    while let Some(part) = parts.next() {
+        if matches!(part, b"" | b"." | b"..") {
+            return Err(Errno::EXDEV);
+        }
+        let part = CString::new(part).map_err(|_| Errno::EINVAL)?;
+        // Without O_PATH the owner's right to read would be needed on the way; O_DIRECTORY refuses a link.
+        let on_the_way = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = if parts.peek().is_some() { on_the_way } else { flags };
+        let above = below.as_ref().map_or(dir.as_fd(), AsFd::as_fd);
+        let next = openat(above, part.as_c_str(), flags, Mode::empty())?;
+        if fstat(&next)?.st_dev != device {
+            return Err(Errno::EXDEV);
+        }
+        below = Some(next);
+    }
+    below.ok_or(Errno::ENOENT)
 }
 
 /// The job's directory itself; its path is ours.
@@ -302,4 +330,48 @@ fn hash_file(root: &OwnedFd, candidate: &Candidate) -> Result<FileEntry, String>
         return Err("it changed while results were listed".into());
     }
     Ok(described.entry(candidate.path.clone(), candidate.exec))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn without_openat2_the_same_is_opened_and_refused() {
+        let tree = tempfile::tempdir().expect("tempdir");
+        let at = |path: &str| tree.path().join(path);
+        std::fs::create_dir_all(at("a/b")).expect("made");
+        std::fs::write(at("a/b/file"), "here").expect("written");
+        std::fs::write(at("secret"), "outside").expect("written");
+        symlink("b", at("a/link")).expect("linked");
+        symlink("../secret", at("a/up")).expect("linked");
+        symlink("/etc/passwd", at("a/b/out")).expect("linked");
+        let root = open_root(&at("a")).expect("opened");
+        for (name, opens) in [
+            ("b/file", true),
+            ("b", true),
+            ("link", false),
+            ("link/file", false),
+            ("up", false),
+            ("b/out", false),
+            ("../secret", false),
+            ("b/../../secret", false),
+            ("/etc/passwd", false),
+            ("b/file/x", false),
+            ("nothing", false),
+            ("", false),
+        ] {
+            let name = CString::new(name).expect("no NUL");
+            let steps = open_by_steps(&root, &name, OFlag::O_RDONLY | OFlag::O_NOFOLLOW);
+            assert_eq!(steps.is_ok(), opens, "{name:?}: {steps:?}");
+            let whole = open_beneath(&root, &name, OFlag::O_RDONLY);
+            assert_eq!(whole.is_ok(), opens, "{name:?}: {whole:?}");
+        }
+        // Another file system lies below.
+        let host = open_root(Path::new("/")).expect("opened");
+        let steps = open_by_steps(&host, c"proc/self/status", OFlag::O_RDONLY);
+        assert_eq!(steps.expect_err("refused"), Errno::EXDEV);
+    }
 }

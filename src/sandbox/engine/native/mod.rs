@@ -14,9 +14,11 @@ mod seccomp;
 pub(in crate::sandbox) mod sys;
 pub(in crate::sandbox) mod watch;
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -34,6 +36,24 @@ use super::{
 use crate::model::{Epoch, JobId, Limits, Usage};
 
 pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
+
+/// The first argument of `homied __adopt PID`, which the service's unit has root run.
+pub(in crate::sandbox) const ADOPT_WORD: &str = "__adopt";
+
+/// Gives the service's main process a control group tree of its own where systemd cannot.
+pub(in crate::sandbox) fn adopt_main(pid: &OsStr) -> ExitCode {
+    let adopted = match pid.to_str().and_then(|pid| pid.parse().ok()) {
+        Some(pid) => cgroup::adopt(pid),
+        None => Err(io::Error::other("that is no process id")),
+    };
+    match adopted {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("homied: no control groups for jobs of process {}: {e}", pid.display());
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Building a jail takes a few milliseconds; a machine that swaps may need seconds, never this long.
 const START_LIMIT: Duration = Duration::from_secs(30);

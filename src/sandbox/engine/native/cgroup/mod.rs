@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Lack, Limits};
 use crate::sandbox::engine::Meter;
 
-pub(super) use place::{Hierarchies, settle};
+pub(super) use place::{Hierarchies, adopt, settle};
 
 /// Period of the processor quota in microseconds: the kernel's own default.
 const PERIOD_US: u64 = 100_000;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// homied's own group in a version 2 tree: processes may only live in leaves, so it steps aside into this one before
@@ -33,7 +35,8 @@ impl Hierarchies {
     /// Those of this process.
     pub(in crate::sandbox::engine::native) fn discover() -> Self {
         let read = |p: &str| fs::read_to_string(p).unwrap_or_default();
-        let mut found = parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+        let root = nix::unistd::Uid::effective().is_root();
+        let mut found = parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"), root);
         for base in found.bases.iter_mut().filter(|b| b.unified) {
             if base.dir.ends_with(TOP) && !base.dir.exists() {
                 // Only root may; for others the directory stays missing and with it the limits.
@@ -78,9 +81,11 @@ fn offered(dir: &Path) -> Vec<&'static str> {
 }
 
 /// Moves homied into a leaf of its own version 2 group, if it is alone there, so that jobs may get groups beside it. A
-/// machine without version 2, or a group shared with others (a login session), is left as it is. So is a service of
-/// root: its jobs get groups at the top, because systemd before 254 (which knows no DelegateSubgroup=) could not
-/// start it again in a group that has been divided while jobs run on.
+/// machine without version 2, or a group shared with others (a login session), is left as it is.
+///
+/// systemd before 254 knows no DelegateSubgroup=, and could not start a service again in a group that has been divided
+/// while jobs run on. So a service of root leaves its own as it is, its jobs get groups at the top; that of another user
+/// is moved by root ([`adopt`]); and that of a user's own systemd moves beside its group, where this user may make some.
 pub(in crate::sandbox::engine::native) fn settle() {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -94,12 +99,47 @@ pub(in crate::sandbox::engine::native) fn settle() {
     }
     let pid = std::process::id().to_string();
     if fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().trim() == pid {
-        let leaf = dir.join(LEAF);
+        let leaf = leaf_for(&dir);
         let moved = fs::create_dir_all(&leaf).and_then(|()| fs::write(leaf.join("cgroup.procs"), pid));
         if let Err(e) = moved {
-            tracing::debug!(dir = %dir.display(), error = %e, "this control group is not ours to divide");
+            tracing::debug!(dir = %leaf.display(), error = %e, "this control group is not ours to divide");
         }
     }
+}
+
+/// Where a homied that is alone in `dir` steps aside to.
+fn leaf_for(dir: &Path) -> PathBuf {
+    let beside = dir.parent().filter(|_| dir.extension().is_some_and(|kind| kind == "service"));
+    beside.map_or(dir.to_owned(), |above| above.join(TOP)).join(LEAF)
+}
+
+/// `homied __adopt PID`, for root: moves a service's main process, which runs as another user, into a leaf of a version 2
+/// tree at the top which that user may divide. Does nothing where systemd has put it into a leaf itself
+/// (DelegateSubgroup=), and where no controller is in version 2.
+///
+/// # Errors
+/// There is no such process, or this is not root.
+pub(in crate::sandbox::engine::native) fn adopt(pid: u32) -> io::Result<()> {
+    let own = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let mounts_now = fs::read_to_string("/proc/self/mountinfo")?;
+    let Some(dir) = own_unified_dir(&mounts_now, &own) else { return Ok(()) };
+    let Some((point, ..)) = mounts(&mounts_now).find(|m| m.2 == "cgroup2") else { return Ok(()) };
+    let mut base = Base { dir: Path::new(point).join(TOP), controllers: offered(Path::new(point)), unified: true };
+    if dir.ends_with(LEAF) || base.controllers.is_empty() {
+        return Ok(());
+    }
+    let user = fs::metadata(format!("/proc/{pid}"))?;
+    let leaf = base.dir.join(LEAF);
+    base.delegate(Path::new(point));
+    fs::create_dir_all(&leaf)?;
+    base.controllers = offered(&base.dir);
+    // What cgroups(7), "Delegation", says is to be given away, and no more: the files of limits stay root's.
+    for dir in [&base.dir, &leaf] {
+        for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+            std::os::unix::fs::chown(dir.join(file), Some(user.uid()), Some(user.gid()))?;
+        }
+    }
+    fs::write(leaf.join("cgroup.procs"), pid.to_string())
 }
 
 /// (mount point, root of the mount, file system, options of it) of each control group mount.
@@ -136,7 +176,7 @@ fn own_unified_dir(mountinfo: &str, own: &str) -> Option<PathBuf> {
 
 /// Version 1 mounts give one base each, below homied's own group. In a version 2 tree the base is the group above
 /// the leaf homied settled in, the top itself when homied lives there, or `homie` at the top (root without a subtree).
-fn parse(mountinfo: &str, own: &str) -> Hierarchies {
+fn parse(mountinfo: &str, own: &str, root_user: bool) -> Hierarchies {
     let mut by_dir: BTreeMap<PathBuf, Base> = BTreeMap::new();
     for (point, root, kind, options) in mounts(mountinfo) {
         if kind == "cgroup2" {
@@ -147,6 +187,8 @@ fn parse(mountinfo: &str, own: &str) -> Hierarchies {
                     let above = dir_of(point, root, path);
                     above.parent().map_or(above.clone(), Path::to_path_buf)
                 }
+                // Another user may have been given that directory, but could move no process there from elsewhere.
+                _ if !root_user => continue,
                 _ => Path::new(point).join(TOP),
             };
             by_dir.insert(dir.clone(), Base { dir, controllers: vec![], unified: true });
@@ -178,7 +220,7 @@ mod tests {
 33 25 0:28 /docker/ab /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
 34 25 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd";
         let own = "9:name=systemd:/x\n8:pids:/docker/ab\n4:memory:/svc/homied\n2:cpu,cpuacct:/";
-        let h = parse(mounts, own);
+        let h = parse(mounts, own, true);
         assert_eq!(base(&h, "/sys/fs/cgroup/memory/svc/homied").controllers, ["memory"]);
         assert_eq!(base(&h, "/sys/fs/cgroup/cpu,cpuacct").controllers, ["cpu", "cpuacct"]);
         assert_eq!(base(&h, "/sys/fs/cgroup/pids").controllers, ["pids"]);
@@ -190,15 +232,25 @@ mod tests {
         let mounts = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
         for (own, dir) in [
             ("0::/system.slice/homied.service/homied", "/sys/fs/cgroup/system.slice/homied.service"),
+            ("0::/homie/homied", "/sys/fs/cgroup/homie"),
             ("0::/", "/sys/fs/cgroup"),
             ("0::/user.slice/session-1.scope", "/sys/fs/cgroup/homie"),
         ] {
-            assert!(base(&parse(mounts, own), dir).unified, "{own}");
+            assert!(base(&parse(mounts, own, true), dir).unified, "{own}");
         }
+        let elsewhere = parse(mounts, "0::/user.slice/session-1.scope", false);
+        assert_eq!(elsewhere, Hierarchies::default(), "an ordinary user may not go to the top");
+    }
+
+    #[test]
+    fn a_users_service_steps_beside_its_group_and_others_into_it() {
+        let beside = leaf_for(Path::new("/sys/fs/cgroup/user.slice/user@1000.service/app.slice/homied.service"));
+        assert_eq!(beside, Path::new("/sys/fs/cgroup/user.slice/user@1000.service/app.slice/homie/homied"));
+        assert_eq!(leaf_for(Path::new("/sys/fs/cgroup/box")), Path::new("/sys/fs/cgroup/box/homied"));
     }
 
     #[test]
     fn nonsense_gives_nothing() {
-        assert_eq!(parse("x\n1 2 3 - cgroup", "::\n0"), Hierarchies::default());
+        assert_eq!(parse("x\n1 2 3 - cgroup", "::\n0", true), Hierarchies::default());
     }
 }
