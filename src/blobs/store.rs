@@ -473,7 +473,8 @@ mod tests {
         assert_eq!(store.manifest(&manifest.digest()).expect("readable"), Some(manifest.clone()));
         // It goes when room is needed.
         store.unpin("sent-1").expect("unpin");
-        store.reserve(1900, &HashSet::new()).expect("room");
+        // What was removed by hand is counted until the store is opened again, so there is not room for more.
+        store.reserve(1000, &HashSet::new()).expect("room");
         assert_eq!(wants(), [true]);
     }
 
