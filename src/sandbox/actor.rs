@@ -209,6 +209,7 @@ impl SandboxActor {
             orders,
             accepted: accepted_tx,
             env: held,
+            reserved: None,
             running: running_tx,
             limited: limited_tx,
         };
@@ -346,7 +347,7 @@ impl Handler<StopJob> for SandboxActor {
         if hosted.is_active() {
             hosted.orders.send_if_modified(|o| {
                 let news = o.stop.is_none();
-                o.stop.get_or_insert_with(|| "you".to_owned());
+                o.stop.get_or_insert(m.by);
                 news
             });
         }
