@@ -121,8 +121,13 @@ async fn the_steps_of_a_dockerfile_reach_allowed_hosts_and_nothing_else() {
     // What base has is asked in a container, whose files lie beside the cache: where every engine of the matrix sees them.
     let dir = tempfile::tempdir().expect("tempdir");
     let cache = dir.path().join("cache");
-    let offers = Bench::open_with(&docker, dir, cache).builder.offers(&[EngineKind::Docker]).await;
-    assert_eq!(offers.iter().map(|offer| offer.steps).collect::<Vec<_>>(), [!podman], "what is announced");
+    let asked = Bench::open_with(&docker, dir, cache);
+    // The owner may ask while homied does.
+    let ask = || asked.builder.offers(&[EngineKind::Docker]);
+    let (one, other) = tokio::join!(ask(), ask());
+    for offers in [one, other] {
+        assert_eq!(offers.iter().map(|offer| offer.steps).collect::<Vec<_>>(), [!podman], "what is announced");
+    }
     if podman {
         // Its builder cannot be kept from this machine's network, so no step is run at all.
         assert_eq!(bench.make(&recipe, AllowBuilds::All).await.expect_err("refused"), FailedBuild::Cannot);
