@@ -12,7 +12,7 @@ CARGO_FUZZ = 0.13.2
 # A checkout of github.com/rustsec/advisory-db; without one the advisory checks are left out, loudly.
 ADVISORY_DB ?= ../shared/advisory-db
 
-.PHONY: all build client demo test test-matrix test-quick lint fmt fuzz soak bench install uninstall clean help
+.PHONY: all build client demo test test-matrix test-systemd test-quick lint fmt fuzz soak bench install uninstall clean help
 
 all: build
 
@@ -46,6 +46,10 @@ test: ## Every suite, as root where it can be, and again as an ordinary user
 test-matrix: ## tests/docker against Docker 20.10, 26, 28 and Podman (what of them can be had here)
 	tests/docker/matrix.sh $(ENGINES)
 
+test-systemd: build ## The service under a real systemd with version 2 control groups, in a virtual machine (root, minutes)
+	packaging/install-deps.sh systemd
+	tests/systemd/vm.sh
+
 test-quick: ## The suites that need no engine and no root: seconds
 	$(CARGO) test --locked --lib --test tidy
 
@@ -54,7 +58,7 @@ lint: ## Formatting, clippy, docs, licences, sources, advisories
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin homie-ctl -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
-	bash -n packaging/install-deps.sh tests/run.sh tests/docker/matrix.sh .ci/run
+	bash -n packaging/install-deps.sh tests/run.sh tests/docker/matrix.sh tests/systemd/vm.sh tests/systemd/inside.sh .ci/run
 	@$(MAKE) --no-print-directory lint-deps
 
 .PHONY: lint-deps

@@ -28,6 +28,9 @@ use crate::wire::refusal::Refusal;
 /// How often engines are looked at: a Docker that was just started should be used within a minute, and asking costs a
 /// local request.
 const SURVEY_EVERY: Duration = Duration::from_secs(30);
+/// When they are looked at for the second time: as soon as homied has started, root's helper in its systemd unit gives it
+/// the control groups that the first look misses.
+const SECOND_SURVEY: Duration = Duration::from_secs(3);
 /// History reads its open records in milliseconds.
 pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(30);
 
@@ -159,6 +162,7 @@ async fn look_after_engines(
 ) {
     let mut swept: Vec<EngineKind> = Vec::new();
     let mut warned = Vec::new();
+    let mut pause = SECOND_SURVEY;
     loop {
         let choice = parts.settings.borrow().engine;
         let survey = engines.survey(choice).await;
@@ -188,7 +192,7 @@ async fn look_after_engines(
         // After the engines are known: this may take longer, and a machine without it still lends `base`.
         envs.refresh().await;
         tokio::select! {
-            () = tokio::time::sleep(SURVEY_EVERY) => {}
+            () = tokio::time::sleep(std::mem::replace(&mut pause, SURVEY_EVERY)) => {}
             () = into.closed() => return,
         }
     }

@@ -1,7 +1,7 @@
 //! Does the jail hold? Every probe of the escape suite, on both engines, and on a plain container, which must not.
 //!
-//! See `homie::sandbox::escape` for what counts. As root this is the jail of the packaged service; the pass as an ordinary
-//! user tests the other one.
+//! See `homie::sandbox::escape` for what counts. As root this is the jail of a homied that root runs; the pass as an ordinary
+//! user tests that of everybody else, the packaged service among them.
 
 // Test code: a failed expectation is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -189,8 +189,8 @@ fn shortcomings(info: &SystemInfo, own_user: bool) -> Vec<(Lack, String)> {
         (
             !own_user,
             Lack::OwnUser,
-            "jobs run as the user of homied or of the engine, not as one of their own: run both as root (the packaged \
-             service does)",
+            "jobs run as the user of homied or of the engine, not as one of their own; both would have to \
+             run as root",
         ),
     ];
     all.into_iter().filter(|(lacking, ..)| *lacking).map(|(_, lack, text)| (lack, text.to_owned())).collect()
