@@ -161,6 +161,10 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
         reason = reason.take().or(Some(Reason::Broken(e.to_string())));
         nothing()
     });
+    let afterwards = Box::pin(async move {
+        afterwards.await;
+        drop(watchdog);
+    });
     let outcome = outcome(reason, ended, launch);
     Ok((report(outcome, Usage { wall_ms, ..usage }, copier.log.len()), afterwards))
 }

@@ -26,7 +26,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 
 use self::cgroup::{Group, Hierarchies};
-use self::child::{Report, Wires};
+use self::child::{Admission, Report, Wires};
 use self::sys::Cloned;
 use super::{
     Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name,
@@ -95,8 +95,8 @@ impl Engine for NativeEngine {
         let (go, release) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe")(e.into()))?;
         let wires = Wires { go, report, stdout, stderr };
         let rootless = !nix::unistd::Uid::effective().is_root();
-        let mut namespaces =
-            libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        // The network's, which takes longest, init makes itself while we go on here.
+        let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         if rootless {
             namespaces |= libc::CLONE_NEWUSER;
         }
@@ -155,6 +155,9 @@ pub struct NativeJob {
     /// Init waits for a byte here, and takes a hang-up for our death.
     release: OwnedFd,
     group: Group,
+    /// Its mount namespace: the kernel takes it apart, for which it waits for all processors, when the last one lets go.
+    /// That is us, when the job's end is told, and not init before it.
+    mounts: Option<std::fs::File>,
     watch: watch::Watch,
     reaped: Option<sys::Reaped>,
 }
@@ -163,7 +166,9 @@ impl NativeJob {
     fn new(pid: i32, pidfd: OwnedFd, news: OwnedFd, release: OwnedFd, group: Group) -> io::Result<Self> {
         let news = BufReader::new(pipe::Receiver::from_owned_fd(news)?);
         let watch = watch::Watch::new(None);
-        Ok(Self { pid, pidfd: sys::watch(pidfd)?, news, release, group, watch, reaped: None })
+        // One that cannot be had is let go when the job ends, as it would be anyway.
+        let mounts = std::fs::File::open(format!("/proc/{pid}/ns/mnt")).ok();
+        Ok(Self { pid, pidfd: sys::watch(pidfd)?, news, release, group, mounts, watch, reaped: None })
     }
 
     async fn begin(&mut self, launch: &JobLaunch, rootless: bool, places: &Hierarchies) -> Result<(), EngineError> {
@@ -171,8 +176,9 @@ impl NativeJob {
         if rootless {
             map_ids(self.pid, launch).map_err(failed("user namespace"))?;
         }
-        let go = |release: &OwnedFd, byte| nix::unistd::write(release, &[byte]).map_err(|e| failed("jail")(e.into()));
-        go(&self.release, child::GO)?;
+        let go =
+            |release: &OwnedFd, word: &[u8]| nix::unistd::write(release, word).map_err(|e| failed("jail")(e.into()));
+        go(&self.release, &[child::GO])?;
         self.group.complete(places, &group_parent(&launch.node), &launch.name(), &launch.limits);
         let limited = self.group.limits_memory();
         self.watch = watch::Watch::new((!limited).then_some(launch.limits.memory_bytes));
@@ -180,7 +186,12 @@ impl NativeJob {
         if let Err(e) = watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis) {
             tracing::debug!(error = %e, "processors not limited");
         }
-        go(&self.release, if limited { child::GO } else { child::GO_UNLIMITED })?;
+        let admission = Admission { memory_is_limited: limited, doors: self.group.doors() };
+        let admission = serde_json::to_vec(&admission).map_err(|e| failed("jail")(e.into()))?;
+        if admission.len() > child::PIPE_BUF {
+            return Err(EngineError::Failed("the paths of the control groups are too long".into()));
+        }
+        go(&self.release, &admission)?;
         let mut line = String::new();
         let read = tokio::time::timeout(START_LIMIT, self.news.read_line(&mut line)).await;
         let read = read.map_err(|_| EngineError::Failed("the jail was not ready in 30 s".into()))?;
@@ -188,6 +199,7 @@ impl NativeJob {
         match serde_json::from_str(&line) {
             Ok(Report::Started) => Ok(()),
             Ok(Report::Spawn(why)) => Err(EngineError::Spawn(why)),
+            Ok(Report::NoNetwork(errno)) => Err(no_namespaces(io::Error::from_raw_os_error(errno))),
             Ok(Report::Jail(why)) => Err(EngineError::Failed(format!("the jail could not be built: {why}"))),
             Ok(Report::Ended(_)) | Err(_) => Err(EngineError::Failed("the jail ended before the program".into())),
         }
@@ -292,12 +304,20 @@ impl EngineJob for NativeJob {
     }
 
     async fn remove(self) -> Result<Afterwards, EngineError> {
-        let removed = retry(|| self.group.remove()).await;
-        removed.map_err(|e| {
-            let left = self.group.processes();
-            EngineError::Failed(format!("processes {left:?} of the job survived in its control group: {e}"))
-        })?;
-        Ok(Box::pin(std::future::ready(())))
+        let Self { group, mounts, .. } = self;
+        retry(|| match group.processes().as_slice() {
+            [] => Ok(()),
+            left => Err(io::Error::other(format!("processes {left:?} of the job survived in its control group"))),
+        })
+        .await
+        .map_err(|e| EngineError::Failed(e.to_string()))?;
+        // Nobody waits for what only takes time now.
+        Ok(Box::pin(async move {
+            drop(mounts);
+            if let Err(e) = retry(|| group.remove()).await {
+                eprintln!("a control group stays: {e}");
+            }
+        }))
     }
 }
 
