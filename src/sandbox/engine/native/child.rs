@@ -1,7 +1,8 @@
 //! The inside of the jail: what the first process of the new namespaces does until the job's program runs, and after.
 //!
 //! ```text
-//! supervisor --clone3--> init (pid 1): root, loopback, hostname --fork--> job: limits, no privileges, seccomp, exec
+//! supervisor --clone3--> init (pid 1): network, hostname, root; then, let on by the supervisor, into the control groups
+//!                          --fork--> job: limits, no privileges, seccomp, exec
 //!                        init then drops everything too, reaps orphans, reports the job's end and exits, whereupon
 //!                        the kernel kills whatever is left in the pid namespace
 //! ```
@@ -22,8 +23,9 @@ use nix::unistd::{Gid, Uid};
 use seccompiler::BpfProgram;
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::{Doors, Hierarchies};
 use super::sys::{self, Cloned};
-use super::{cgroup, files, root, seccomp};
+use super::{files, root, seccomp};
 use crate::sandbox::engine::JobLaunch;
 
 /// What a pipe takes and gives in one piece (pipe(7)); the paths of four groups are a quarter of it.
@@ -52,8 +54,8 @@ pub(super) const GO: u8 = b'g';
 pub(super) struct Admission {
     /// Whether one of them counts the job's memory.
     pub(super) memory_is_limited: bool,
-    /// Control groups that init is to enter, by their files `tasks`.
-    pub(super) doors: Vec<PathBuf>,
+    /// Control groups that init is to enter, by their files.
+    pub(super) tasks: Vec<PathBuf>,
 }
 
 /// The descriptors init gets. Everything else it inherits is closed.
@@ -70,8 +72,8 @@ pub(super) struct Wires {
 }
 
 /// Runs as init; never returns.
-pub(super) fn run(launch: &JobLaunch, wires: &Wires) -> ! {
-    let failed = match prepare(launch, &wires.go) {
+pub(super) fn run(launch: &JobLaunch, places: &Hierarchies, wires: &Wires) -> ! {
+    let failed = match prepare(launch, places, &wires.go) {
         Ok(filter) => match start(launch, &filter, wires) {
             Ok(job) => {
                 tell(&wires.report, &Report::Started);
@@ -96,7 +98,7 @@ fn tell(to: impl AsFd, report: &Report) {
     }
 }
 
-fn prepare(launch: &JobLaunch, go: &OwnedFd) -> Result<BpfProgram, Report> {
+fn prepare(launch: &JobLaunch, places: &Hierarchies, go: &OwnedFd) -> Result<BpfProgram, Report> {
     let jail = |e: io::Error| Report::Jail(e.to_string());
     let failed = |what: &'static str| move |e: io::Error| Report::Jail(format!("{what}: {e}"));
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| jail(e.into()))?;
@@ -105,15 +107,14 @@ fn prepare(launch: &JobLaunch, go: &OwnedFd) -> Result<BpfProgram, Report> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNET).map_err(|e| Report::NoNetwork(e as i32))?;
     nix::unistd::sethostname("homie").map_err(|e| jail(e.into()))?;
     sys::loopback_up().map_err(failed("loopback interface"))?;
-    root::build(launch).map_err(failed("file system"))?;
+    let doors = Doors::hold(places);
+    root::enter(launch).map_err(failed("file system"))?;
     sys::drop_bounding_set();
-    // Meanwhile the supervisor has made control groups, which takes it as long as all of the above.
+    // Meanwhile the supervisor has written its files and made control groups, which takes it as long as all of the above.
     let mut line = [0; PIPE_BUF];
     let len = hear(go, &mut line).map_err(jail)?;
     let admission: Admission = serde_json::from_slice(&line[..len]).map_err(|e| jail(e.into()))?;
-    // The host's root, with the groups in it, is out of reach afterwards.
-    admission.doors.iter().try_for_each(|door| cgroup::enter(door)).map_err(failed("control group"))?;
-    root::enter().map_err(failed("file system"))?;
+    admission.tasks.iter().try_for_each(|tasks| doors.enter(tasks)).map_err(failed("control group"))?;
     seccomp::program(admission.memory_is_limited).map_err(|e| jail(io::Error::other(e)))
 }
 

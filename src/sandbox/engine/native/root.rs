@@ -62,12 +62,12 @@ fn at(what: impl AsRef<Path>) -> impl Fn(io::Error) -> io::Error {
     move |e| io::Error::new(e.kind(), format!("{what}: {e}"))
 }
 
-/// Builds the root, which is the working directory afterwards. To be called as the first process of new mount and pid
-/// namespaces.
+/// Builds the root and enters it. Afterwards `/` is the job's root, the host's is out of reach, and the working
+/// directory is `/work`. To be called as the first process of new mount and pid namespaces.
 ///
 /// # Errors
 /// A mount is not permitted, a system directory is missing, or the kernel is too old (before 5.12).
-pub(super) fn build(launch: &JobLaunch) -> io::Result<()> {
+pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(|e| at("/")(e.into()))?;
     let work = sys::open_tree(&c(launch.work_dir())?).map_err(at(launch.work_dir()))?;
@@ -104,21 +104,12 @@ pub(super) fn build(launch: &JobLaunch) -> io::Result<()> {
         sys::mount_setattr(&env, attributes, true).map_err(at(here))?;
         sys::move_mount(&env, &c(here)?).map_err(at(here))?;
     }
-    Ok(())
-}
+    sys::mount_setattr(fs::File::open(".")?, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV, false)?;
 
-/// Enters the root that [`build`] has left as the working directory. Afterwards it is `/`, the host's is out of reach, and
-/// the working directory is `/work`.
-///
-/// # Errors
-/// A mount is not permitted.
-pub(super) fn enter() -> io::Result<()> {
     nix::unistd::pivot_root(".", ".")?;
     // Both roots now lie on one place, the old one on top.
     umount2(".", MntFlags::MNT_DETACH)?;
     std::env::set_current_dir("/")?;
-    sys::mount_setattr(fs::File::open("/")?, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV, false)?;
-    sys::mount_setattr(fs::File::open("/dev")?, libc::MOUNT_ATTR_RDONLY, false)?;
     std::env::set_current_dir(crate::sandbox::engine::INSIDE_WORK)
 }
 
@@ -220,8 +211,6 @@ fn proc() -> io::Result<()> {
 
 fn dev(launch: &JobLaunch) -> io::Result<()> {
     fs::create_dir("dev")?;
-    mount(Some("tmpfs"), "dev", Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k,mode=0755"))
-        .map_err(|e| at("/dev")(e.into()))?;
     let gpus = gpu_devices(&launch.gpus)?;
     for name in DEVICES.iter().copied().chain(gpus.iter().map(String::as_str)) {
         let (host, here) = (Path::new("/dev").join(name), Path::new("dev").join(name));
