@@ -2,12 +2,15 @@
 """How fast 100-byte lines get from a job into its file: output_rate.py [--rounds N] [--bin DIR]
 
 In turns, on this machine: a bare pipe copied to a file, then jobs of each engine that answers, measured by the growth of
-their output on the worker. Nothing is asserted. Needs root and a release build. `make bench` runs it.
+their output on the worker. Then how long a line of another job is on its way to the terminal of `homie run`, with nothing
+beside it and beside a job that writes so much; the bare figure is a line through a pipe beside the same writer. Nothing is
+asserted. Needs root and a release build. `make bench` runs it.
 """
 
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +23,8 @@ LINES = 2_000_000
 TOTAL = LINES * 100
 WRITER = f"import os\nb = (b'{'x' * 99}\\n') * 1000\nfor _ in range({LINES // 1000}): os.write(1, b)"
 PIECE = 64 << 10
+# Says each 20 ms when it speaks, by the clock that all processes share.
+SPEAKER = "import time\nfor _ in range(150): time.sleep(0.02); print(time.monotonic_ns(), flush=True)"
 
 
 def bare(base, _number):
@@ -54,6 +59,44 @@ def of_job(machine, _number):
     return (rate,)
 
 
+def ways(argv, env=None):
+    """Milliseconds that each line of a speaker was on its way: the median, 99 of 100, and the longest."""
+    with subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as speaker:
+        taken = sorted((time.monotonic_ns() - int(line)) / 1e6 for line in speaker.stdout)
+    assert speaker.returncode == 0 and len(taken) == 150, (speaker.returncode, len(taken))
+    return taken[75], taken[148], taken[149]
+
+
+def bare_way(beside):
+    """The same through a pipe alone; `beside` a writer whose pipe is emptied as fast as it is filled."""
+    drain = f"import os\nwhile os.read(0, {PIECE}): pass"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER.replace(str(LINES // 1000), "10**9")], stdout=subprocess.PIPE) if beside else None
+    reader = subprocess.Popen([sys.executable, "-c", drain], stdin=writer.stdout) if beside else None
+    try:
+        return ways([sys.executable, "-c", SPEAKER])
+    finally:
+        for process in filter(None, (writer, reader)):
+            process.kill()
+            process.wait()
+
+
+def way(machine, beside):
+    """The same for a job's line, from the job to what `homie run` prints."""
+    torrent = None
+    if beside:
+        argv = [machine.bin / "homie-ctl", "run", "--local", "--raw", "-c", WRITER.replace(str(LINES // 1000), "10**9")]
+        torrent = subprocess.Popen(argv, env=machine.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        outputs = machine.home / "jobs"
+        wait_until(lambda: any(path.stat().st_size > TOTAL // 10 for path in outputs.glob("*/output")), "a torrent")
+    try:
+        return ways([machine.bin / "homie-ctl", "run", "--local", "--raw", "-c", SPEAKER], machine.env)
+    finally:
+        if torrent:
+            # Once to end the job, which is followed to its end.
+            torrent.send_signal(signal.SIGINT)
+            torrent.wait()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -62,14 +105,21 @@ def main():
     base = Path(tempfile.mkdtemp(prefix="ho"))
     machines = {}
     try:
-        rows = {"a pipe, copied to a file": lambda n: bare(base, n)}
+        able, rows = [], {"a pipe, copied to a file": lambda n: bare(base, n)}
         for number, engine in enumerate(("native", "docker")):
             machine = machines[engine] = Homied(base, args.bin, engine, number)
             if machine.homie("run", "--local", "-c", "print(1)").returncode != 0:
                 print(f"left out: the {engine} engine runs no job here")
                 continue
+            able.append(engine)
             rows[f"a job of the {engine} engine"] = lambda n, machine=machine: of_job(machine, n)
         show(f"100-BYTE LINES FROM A JOB TO ITS FILE ({TOTAL / 1e6:.0f} MB), MB/s", in_turns(rows, args.rounds), "rate")
+        rows = {}
+        for what, beside in (("alone", False), ("beside a torrent", True)):
+            rows[f"a pipe, {what}"] = lambda n, beside=beside: bare_way(beside)
+            for engine in able:
+                rows[f"a job of the {engine} engine, {what}"] = lambda n, e=engine, beside=beside: way(machines[e], beside)
+        show("A LINE'S WAY FROM THE JOB TO THE TERMINAL, milliseconds", in_turns(rows, args.rounds), "median", "99 of 100", "longest")
     finally:
         for machine in machines.values():
             machine.end()

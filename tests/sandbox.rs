@@ -437,6 +437,78 @@ fn a_job_that_cannot_be_followed_is_ended_before_it_is_called_failed() {
     });
 }
 
+/// The processes that were started on a job's directory below `state`.
+fn supervisors(state: &Path) -> Vec<i32> {
+    let dir = state.join("jobs");
+    let dir = dir.as_os_str().as_encoded_bytes();
+    let ours = |pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.windows(dir.len()).any(|w| w == dir)
+    };
+    let names = std::fs::read_dir("/proc").expect("proc").flatten().map(|e| e.file_name());
+    names.filter_map(|name| name.to_str()?.parse().ok()).filter(ours).collect()
+}
+
+#[test]
+fn a_supervisor_that_stands_by_does_nothing_until_it_is_told() {
+    let state = tempfile::tempdir().expect("tempdir");
+    let path = state.path().to_path_buf();
+    let in_system = |test: std::pin::Pin<Box<dyn Future<Output = Offer>>>| actix::System::new().block_on(test);
+    let first = path.clone();
+    let left = in_system(Box::pin(async move {
+        let room = Room::open(&first).await;
+        let offer = |text: &str| room.offer(&["sh", "-c", text], &[], Needs::default());
+        // It goes before it is needed: the job has another.
+        let bereft = offer("echo ran");
+        room.admit(&bereft).await.expect("admitted");
+        wait_until(|| !supervisors(&first).is_empty()).await;
+        let kill = |pid: &i32| nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::SIGKILL);
+        supervisors(&first).iter().for_each(|pid| kill(pid).expect("killed"));
+        room.begin(&bereft).await;
+        assert_eq!(room.done(&bereft).await.outcome, Some(Outcome::Exited { code: 0 }));
+        assert_eq!(room.harvest(&bereft).await.0, "ran\n");
+        // Its job does not come to pass: it goes with it.
+        wait_until(|| supervisors(&first).is_empty()).await;
+        let cancelled = offer("echo ran");
+        room.admit(&cancelled).await.expect("admitted");
+        wait_until(|| !supervisors(&first).is_empty()).await;
+        let stop = StopJob { from: FRIEND, job: cancelled.job, epoch: cancelled.epoch };
+        ask(&room.door, stop, LONG).await.expect("answers").expect("known");
+        assert!(matches!(room.done(&cancelled).await.outcome, Some(Outcome::Cancelled { .. })));
+        wait_until(|| supervisors(&first).is_empty()).await;
+        let left = offer("echo ran; exit 3");
+        room.admit(&left).await.expect("admitted");
+        wait_until(|| !supervisors(&first).is_empty()).await;
+        left
+    }));
+    // Its homied is gone: so is it, and the next one finds the job as it was.
+    in_system(Box::pin(async move {
+        wait_until(|| supervisors(&path).is_empty()).await;
+        assert!(!path.join("jobs").join(format!("{}-1", left.job)).join("supervisor.json").exists());
+        let room = Room::open(&path).await;
+        room.begin(&left).await;
+        assert_eq!(room.done(&left).await.outcome, Some(Outcome::Exited { code: 3 }));
+        assert_eq!(room.harvest(&left).await.0, "ran\n");
+        left
+    }));
+}
+
+#[test]
+fn a_supervisor_whose_homied_was_killed_before_the_word_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    // Even where it could begin: a later homied finds this file and starts another.
+    std::fs::write(dir.path().join("launch.json"), "{}").expect("written");
+    let (told, word) = std::io::pipe().expect("pipe");
+    let mut supervisor = std::process::Command::new(env!("CARGO_BIN_EXE_homied"));
+    supervisor.args(["__supervise".as_ref(), dir.path().as_os_str(), "when-told".as_ref()]);
+    let mut child = supervisor.stdin(std::process::Stdio::null()).stdout(told).spawn().expect("executed");
+    // The command holds the end for reading.
+    drop((supervisor, word));
+    assert!(child.wait().expect("ended").success());
+    let names = std::fs::read_dir(dir.path()).expect("there").flatten().map(|e| e.file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["launch.json"]);
+}
+
 #[test]
 fn a_later_room_adopts_what_an_earlier_one_left() {
     let state = tempfile::tempdir().expect("tempdir");

@@ -209,6 +209,7 @@ impl SandboxActor {
             orders,
             accepted: accepted_tx,
             env: held,
+            reserved: None,
             running: running_tx,
             limited: limited_tx,
         };

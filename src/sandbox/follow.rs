@@ -4,7 +4,7 @@
 //! supervisor is gone.
 
 use std::fs;
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
@@ -76,6 +76,16 @@ pub(super) enum News {
 /// # Errors
 /// It cannot be executed.
 pub(super) fn supervise(exe: &Path, dir: &Path, docker_host: Option<&str>) -> Result<Option<Child>, SandboxError> {
+    begin(exe, dir, docker_host, None)
+}
+
+/// The same; with `told`, one that first waits to be told there.
+pub(super) fn begin(
+    exe: &Path,
+    dir: &Path,
+    docker_host: Option<&str>,
+    told: Option<PipeReader>,
+) -> Result<Option<Child>, SandboxError> {
     let Some(lock) = try_lock(dir).map_err(SandboxError::io("lock", dir))? else { return Ok(None) };
     let log = dir.join("supervisor.log");
     let errors = fs::File::create(&log).map_err(SandboxError::io("make", &log))?;
@@ -85,8 +95,11 @@ pub(super) fn supervise(exe: &Path, dir: &Path, docker_host: Option<&str>) -> Re
     if let Some(host) = docker_host.map(str::to_owned).or_else(|| std::env::var("DOCKER_HOST").ok()) {
         command.env("DOCKER_HOST", host);
     }
+    if told.is_some() {
+        command.arg(supervisor::WHEN_TOLD);
+    }
     // The lock travels as standard input and is held for as long as the supervisor lives.
-    command.stdin(Stdio::from(lock)).stdout(Stdio::null()).stderr(Stdio::from(errors));
+    command.stdin(Stdio::from(lock)).stdout(told.map_or_else(Stdio::null, Stdio::from)).stderr(Stdio::from(errors));
     command.spawn().map(Some).map_err(|e| SandboxError::Supervisor(format!("{}: {e}", exe.display())))
 }
 

@@ -15,14 +15,15 @@ use super::admission::Grant;
 use super::engines::Engines;
 use super::envs::{EnvHeld, Keeper};
 use super::error::SandboxError;
-use super::follow::{Followed, News, Orders, end_unfollowed, follow, supervise};
+use super::follow::{Followed, News, Orders, end_unfollowed, follow};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::lookout::{Eyes, Lookout};
 use super::results::{self, Results};
+use super::standby::commence;
 use super::supervisor::{
     LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
 };
-use super::warm::Pool;
+use super::warm::{Pool, Reserved};
 use super::{live, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
@@ -95,6 +96,8 @@ pub(super) struct Life {
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
     /// The environment, kept from being removed until the job has ended.
     pub(super) env: Option<EnvHeld>,
+    /// The container that was reserved for it, until it has it.
+    pub(super) reserved: Option<Reserved>,
     /// What the supervisor says when the program runs.
     pub(super) running: watch::Sender<Option<StartedNote>>,
     /// What it says of new limits.
@@ -137,7 +140,11 @@ impl Life {
             self.accepted.send_replace(Some(Ok(())));
         }
         if !matches!(entry, Entry::Done) {
-            let end = match self.run(entry, &changed).await {
+            let ran = self.run(entry, &changed).await;
+            if let Some(unused) = self.reserved.take() {
+                self.shared.pool.give_back(unused).await;
+            }
+            let end = match ran {
                 Ok(end) => end,
                 Err(e) => {
                     tracing::warn!(job = %self.base.id, error = %e, "a hosted job failed here");
@@ -177,9 +184,18 @@ impl Life {
 
     /// From acceptance to the program's end.
     async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<End, SandboxError> {
+        // While the inputs come and the directory is made.
+        let mut standby = match entry {
+            Entry::Supervise | Entry::Done => None,
+            _ => self.look_ahead(),
+        };
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
+            if matches!(entry, Entry::Accepted) {
+                // An earlier homied may have reserved a container for it.
+                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
+            }
             return Ok(End::before_start(outcome));
         }
         let mut child = None;
@@ -201,7 +217,8 @@ impl Life {
         if !self.dir.join(SUPERVISOR).exists() {
             self.set(HostedState::Starting);
             eyes = Some(self.shared.lookout.open(&self.dir, (self.base.id, self.base.epoch))?);
-            child = supervise(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())?;
+            let docker_host = self.shared.docker_host.as_deref();
+            child = commence(standby.take(), &self.shared.exe, &self.dir, docker_host).await?;
         }
         let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
             return Ok(self.vanished().await);

@@ -25,6 +25,7 @@ mod prepare;
 mod relimit;
 mod results;
 mod seen;
+mod standby;
 mod supervisor;
 mod warm;
 mod workspace;
@@ -44,9 +45,13 @@ pub fn reexecuted(args: &[OsString]) -> Option<ExitCode> {
     if args.get(1).is_some_and(|word| word == engine::docker::base::command::WORD) {
         return Some(engine::docker::base::command::main(&args[2..]));
     }
-    let [_, word, dir] = args else { return None };
+    let (word, dir, when_told) = match args {
+        [_, word, dir] => (word, dir, false),
+        [_, word, dir, when] => (word, dir, when == supervisor::WHEN_TOLD),
+        _ => return None,
+    };
     match word.to_str()? {
-        supervisor::WORD => Some(supervisor::main(Path::new(dir))),
+        supervisor::WORD => Some(supervisor::main(Path::new(dir), when_told)),
         engine::native::PROBE_WORD => Some(engine::native::probe_main(Path::new(dir))),
         _ => None,
     }

@@ -2,10 +2,11 @@
 //! if there is one, and `launch.json`, which says what to run and is written last.
 
 use super::engine::{JobLaunch, native};
-use super::envs::{Key, for_job};
+use super::envs::{Key, for_job, is_base};
 use super::error::SandboxError;
 use super::hosted::{ENV, INPUTS};
 use super::life::{Life, blocking};
+use super::standby::Standby;
 use super::supervisor::{LAUNCH, write_json};
 use super::{policy, workspace};
 use crate::link::messages::inputs_pin;
@@ -22,31 +23,15 @@ impl Life {
             Err(outcome) => return Ok(Some(outcome)),
         }
         let env: Option<Key> = self.env.as_ref().map(|held| (held.built.digest, held.built.engine));
-        let (uid, gid) = native::job_user();
-        let mut launch = JobLaunch {
-            job: self.base.id,
-            epoch: self.base.epoch,
-            node: self.shared.node.clone(),
-            job_dir: self.dir.clone(),
-            command: self.base.spec.command.clone(),
-            vars: policy::variables(&self.base.spec),
-            env: self.grant.env.clone(),
-            limits: self.grant.limits.clone(),
-            uid,
-            gid,
-            gpus: self.grant.gpus.clone(),
-            engine: self.grant.engine,
-            image: self.env.as_ref().and_then(|held| held.built.image.clone()).or_else(|| self.image.clone()),
-            tree: self.env.as_ref().and_then(|held| held.tree.clone()),
-            warm: None,
-        };
+        let mut launch = self.launch();
+        let (uid, gid) = (launch.uid, launch.gid);
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
         let pin = inputs_pin(self.base.id, self.base.epoch);
         let dir = self.dir.clone();
         // Left half made by a homied that was killed.
         blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
-        launch.warm = self.shared.pool.take(&launch).await;
-        let warm = launch.warm.clone();
+        let mut taken = self.shared.pool.take(&launch, self.reserved.take()).await;
+        launch.warm = taken.as_ref().map(|reserved| reserved.warm().clone());
         let filled = blocking(move || {
             let dir = &launch.job_dir;
             let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
@@ -63,20 +48,16 @@ impl Life {
             }
             Ok((launch, blobs))
         });
-        let pool = &self.shared.pool;
-        let (launch, blobs) = match warm {
-            None => filled.await?,
-            Some(warm) => match tokio::join!(filled, pool.dedicate(&warm, self.base.id, self.base.epoch)) {
-                (Ok(filled), true) => filled,
-                (Ok((launch, blobs)), false) => (JobLaunch { warm: None, ..launch }, blobs),
-                (Err(e), named) => {
-                    if named {
-                        pool.discard(warm).await;
-                    }
-                    return Err(e);
-                }
-            },
+        let filled = filled.await;
+        let named = match &mut taken {
+            Some(reserved) => filled.is_ok() && reserved.named().await,
+            None => false,
         };
+        if let Some(unused) = taken.filter(|_| !named) {
+            self.shared.pool.give_back(unused).await;
+        }
+        let (launch, blobs) = filled?;
+        let launch = if named { launch } else { JobLaunch { warm: None, ..launch } };
         blocking(move || {
             if launch.warm.is_none() {
                 // Of a container that was to be its own.
@@ -90,5 +71,36 @@ impl Life {
         })
         .await?;
         Ok(None)
+    }
+
+    /// What is to be run, with the environment if that is here already.
+    fn launch(&self) -> JobLaunch {
+        let (uid, gid) = native::job_user();
+        JobLaunch {
+            job: self.base.id,
+            epoch: self.base.epoch,
+            node: self.shared.node.clone(),
+            job_dir: self.dir.clone(),
+            command: self.base.spec.command.clone(),
+            vars: policy::variables(&self.base.spec),
+            env: self.grant.env.clone(),
+            limits: self.grant.limits.clone(),
+            uid,
+            gid,
+            gpus: self.grant.gpus.clone(),
+            engine: self.grant.engine,
+            image: self.env.as_ref().and_then(|held| held.built.image.clone()).or_else(|| self.image.clone()),
+            tree: self.env.as_ref().and_then(|held| held.tree.clone()),
+            warm: None,
+        }
+    }
+
+    /// Does what can be done before the submitter says that the job may start: a supervisor stands by, and a container that
+    /// waits is reserved where it is known already which one that is.
+    pub(super) fn look_ahead(&mut self) -> Option<Standby> {
+        if is_base(&self.base.spec) {
+            self.reserved = self.shared.pool.reserve(&self.launch());
+        }
+        Standby::start(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())
     }
 }

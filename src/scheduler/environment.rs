@@ -75,6 +75,9 @@ fn cannot_build(offer: &BuildOffer, wish: &WantedEnv, own: bool) -> Option<Strin
     if offer.allow == AllowBuilds::None && !own {
         return Some("its owner has nothing built for friends".into());
     }
+    if let Some(why) = offer.lacks(wish) {
+        return Some(why.into());
+    }
     if wish.lock.as_ref().is_some_and(|lock| lock.target.runs_on(&offer.target)) {
         return None;
     }
@@ -108,7 +111,7 @@ mod tests {
             envs: vec!["base".into()],
             lacks: vec![],
         };
-        let build = BuildOffer { engine: EngineKind::Native, target: target(python), allow };
+        let build = BuildOffer { engine: EngineKind::Native, target: target(python), allow, steps: false };
         PeerView {
             id: PeerId([n; 32]),
             name: "raj".into(),
@@ -181,6 +184,16 @@ mod tests {
         unknown.facts.builds.clear();
         unknown.linked = false;
         assert_eq!(why(&unknown, &wish(None), &[]), "");
+        // What no engine there makes is made for nobody.
+        let apt = Recipe { apt: vec!["libgomp1".into()], ..recipe() };
+        let apt = spec(Some(WantedEnv::new(&apt, None)));
+        let mut podman = peer(1, "3.11", AllowBuilds::All);
+        podman.facts.engines[0].kind = EngineKind::Docker;
+        podman.facts.builds[0].engine = EngineKind::Docker;
+        assert_eq!(why(&podman, &wish(None), &[]), "");
+        assert!(why(&podman, &apt, &[]).ends_with("installs no distribution packages"), "{}", why(&podman, &apt, &[]));
+        podman.facts.builds[0].steps = true;
+        assert_eq!(why(&podman, &apt, &[]), "");
         // The owner may.
         let own = PeerView { via: Via::Own, ..peer(1, "3.11", none) };
         assert_eq!(why(&own, &wish(None), &[]), "");

@@ -113,7 +113,10 @@ async fn the_steps_of_a_dockerfile_reach_allowed_hosts_and_nothing_else() {
         format!("FROM {}\nRUN python3 -c \"import base64; exec(base64.b64decode('{packed}'))\"\n", docker.image);
     let bench = Bench::open(&docker);
     let recipe = Recipe { name: "test".into(), dockerfile: Some(dockerfile), ..Recipe::default() };
-    if is_podman(&docker).await {
+    let podman = is_podman(&docker).await;
+    let offers = bench.builder.offers(&[EngineKind::Docker]).await;
+    assert_eq!(offers.iter().map(|offer| offer.steps).collect::<Vec<_>>(), [!podman], "what is announced");
+    if podman {
         // Its builder cannot be kept from this machine's network, so no step is run at all.
         assert_eq!(bench.make(&recipe, AllowBuilds::All).await.expect_err("refused"), FailedBuild::Cannot);
         assert!(near.accept().is_err(), "a step reached this machine");

@@ -360,6 +360,32 @@ pub struct BuildOffer {
     pub target: Target,
     /// For friends.
     pub allow: AllowBuilds,
+    /// Whether its engine runs steps on top of an image: those of a Dockerfile, and the installation of distribution
+    /// packages. Where nothing is said of it, it does.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub steps: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl BuildOffer {
+    /// Why `wish` can be made there for nobody; `None` when its engine makes such environments.
+    pub fn lacks(&self, wish: &WantedEnv) -> Option<&'static str> {
+        let (image, dockerfile, apt) = match (&wish.recipe, &wish.lock) {
+            (Some(recipe), _) => (recipe.image.is_some(), recipe.dockerfile.is_some(), !recipe.apt.is_empty()),
+            (None, Some(lock)) => (lock.image.is_some(), lock.dockerfile.is_some(), !lock.apt.is_empty()),
+            (None, None) => return None,
+        };
+        match self.engine {
+            EngineKind::Native if image || dockerfile => Some("images and Dockerfiles need Docker or Podman"),
+            EngineKind::Docker if !self.steps && (dockerfile || apt) => {
+                Some("its engine (Podman) builds no Dockerfiles and installs no distribution packages")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The environment a job asks for, with what its worker needs to get it.

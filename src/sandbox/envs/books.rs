@@ -135,6 +135,10 @@ impl Books {
                 format!("environment {name} is not here, and nothing can be built with the {} engine", engine.as_str());
             return Err(cannot(text).hint("`homie env list` shows who has it"));
         };
+        if let Some(why) = builder.lacks(wish) {
+            return Err(cannot(format!("environment {name} is not here, and {why}"))
+                .hint("make it on a machine with Docker; python and requirements alone are built here, too"));
+        }
         let make = match (&wish.lock, &wish.recipe) {
             (Some(lock), _) if fits(&lock.target, &builder.target) => Make::Build(lock.clone()),
             (_, Some(recipe)) => Make::Resolve(recipe.clone()),
@@ -359,7 +363,7 @@ mod tests {
     }
 
     fn books(all: Vec<Stored>) -> Books {
-        let builder = BuildOffer { engine: NATIVE, target: target("3.11"), allow: AllowBuilds::Wheels };
+        let builder = BuildOffer { engine: NATIVE, target: target("3.11"), allow: AllowBuilds::Wheels, steps: false };
         Books {
             stored: all.into_iter().map(|s| ((s.built.digest, s.built.engine), s)).collect(),
             builders: vec![builder],
@@ -418,6 +422,8 @@ mod tests {
         assert_eq!(make(&wheels, Some(&lock(&wheels, "3.12")), A::Wheels), Ok(Make::Resolve(wheels.clone())));
         let only_lock = WantedEnv { recipe_digest: wheels.digest(), recipe: None, lock: Some(lock(&wheels, "3.12")) };
         assert_eq!(books.make("ml", &only_lock, NATIVE, A::All).map_err(|f| f.kind), Err(F::Cannot));
+        let image = Recipe { name: "ml".into(), dockerfile: Some("FROM x\n".into()), ..Recipe::default() };
+        assert_eq!(make(&image, None, A::All), Err(F::Cannot));
         let docker = books.make("ml", &WantedEnv::new(&wheels, None), EngineKind::Docker, A::All);
         assert_eq!(docker.map_err(|f| f.kind), Err(F::Cannot));
     }

@@ -23,8 +23,12 @@ mod run;
 
 pub(in crate::sandbox) use disk::max_files;
 
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
+
+use nix::unistd::dup2_stdout;
 
 pub(in crate::sandbox) use files::{
     EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_exit, read_json, start_ticks,
@@ -40,10 +44,14 @@ use crate::model::{EngineKind, FailKind, Outcome, Usage};
 
 /// The word on homied's command line.
 pub(in crate::sandbox) const WORD: &str = "__supervise";
+/// Behind the directory: begin only when a byte comes on standard output, which is a pipe to be read. Its end instead of a
+/// byte: end, too.
+pub(in crate::sandbox) const WHEN_TOLD: &str = "when-told";
 
 /// `homied __supervise DIR`: stands by the job in `dir` until it has ended and everything about it is on disk.
-pub(super) fn main(dir: &Path) -> ExitCode {
-    // The standard three are the lock, nothing, and supervisor.log; the rest is homied's and none of our business.
+pub(super) fn main(dir: &Path, when_told: bool) -> ExitCode {
+    // The standard three are the lock, nothing (or the pipe), and supervisor.log; the rest is homied's and none of our
+    // business.
     if let Err(e) = sys::close_all_but(&[0, 1, 2]) {
         eprintln!("descriptors stay open: {e}");
     }
@@ -59,6 +67,12 @@ pub(super) fn main(dir: &Path) -> ExitCode {
         boot: boot_id(),
     };
     let text = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text);
+    // What needs no order is done while it is awaited.
+    let early = when_told.then(runtime);
+    if when_told && !told() {
+        return ExitCode::SUCCESS;
+    }
     let mut launch: JobLaunch = match read_json(&dir.join(LAUNCH)) {
         Ok(launch) => launch,
         Err(e) => return leave(dir, &failed(text(e))),
@@ -67,7 +81,7 @@ pub(super) fn main(dir: &Path) -> ExitCode {
     launch.job_dir = dir.to_path_buf();
     // Before there are threads, and while everything else is seen to.
     let ahead = (launch.engine == EngineKind::Native).then(|| Ahead::make(&launch));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text) {
+    let runtime = match early.unwrap_or_else(runtime) {
         Ok(runtime) => runtime,
         Err(e) => return leave(dir, &failed(e)),
     };
@@ -79,6 +93,17 @@ pub(super) fn main(dir: &Path) -> ExitCode {
         }
         Err(e) => leave(dir, &failed(e)),
     }
+}
+
+/// Waits for the word to begin; `false` when it never comes.
+fn told() -> bool {
+    let word = std::io::stdout().as_fd().try_clone_to_owned();
+    let told = word.and_then(|pipe| std::fs::File::from(pipe).read_exact(&mut [0])).is_ok();
+    if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
+        // As for every other supervisor. Nothing is ever written there, so a pipe would do no harm.
+        let _ = dup2_stdout(null);
+    }
+    told
 }
 
 fn leave(dir: &Path, report: &ExitReport) -> ExitCode {

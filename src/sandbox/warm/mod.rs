@@ -7,6 +7,7 @@
 //! `shelf` decides, `power` looks at the battery, this file makes and destroys. Only the job's own preparation takes one.
 
 mod power;
+mod reserved;
 mod shelf;
 
 use std::path::{Path, PathBuf};
@@ -16,15 +17,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+pub(super) use self::reserved::Reserved;
 use self::shelf::{Caps, Next, Shelf};
 use super::engine::docker::DockerEngine;
 use super::engine::docker::warm::Kind;
 use super::engine::{JobLaunch, Warm};
-use super::error::SandboxError;
 use super::life::blocking;
 use super::workspace;
 use crate::config::Settings;
-use crate::model::{Epoch, Facts, JobId};
+use crate::model::Facts;
 
 /// Between the start of a job's program and the making of the next container: the engine works for 0.2 s on two cores at
 /// it, and so may the job, which would be the slower for it. A trivial one is over in half this time.
@@ -102,9 +103,8 @@ impl Pool {
         Caps { size, idle_ms: settings.warm_idle_s.saturating_mul(1000) }
     }
 
-    /// A waiting container for `launch`, if one fits; its directories are the job's then. Notes that its kind is in use. It
-    /// still lacks its name: see [`Pool::dedicate`].
-    pub(super) async fn take(&self, launch: &JobLaunch) -> Option<Warm> {
+    /// Takes a waiting container for `launch` off the shelf, if one fits. Notes that its kind is in use.
+    fn pick(&self, launch: &JobLaunch) -> Option<Warm> {
         let kind = Kind::of(launch)?;
         let warm = {
             let mut state = self.state();
@@ -114,23 +114,7 @@ impl Pool {
             warm
         };
         self.wake.notify_one();
-        let warm = warm?;
-        let (from, to) = (warm.made_in.clone(), launch.job_dir.clone());
-        if let Err(error) = blocking(move || move_in(&from, &to)).await {
-            tracing::warn!(job = %launch.job, %error, "a waiting container cannot be used");
-            self.discard(warm).await;
-            return None;
-        }
-        Some(warm)
-    }
-
-    /// Names a container for its job, which must be done before anything runs in it. `false` when it cannot be, and is
-    /// gone.
-    pub(super) async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> bool {
-        let Err(error) = self.engine.dedicate(warm, job, epoch).await else { return true };
-        tracing::warn!(%job, %error, "a waiting container cannot be used");
-        self.discard(warm.clone()).await;
-        false
+        warm
     }
 
     /// A job's program runs: the engine is free again soon.
@@ -235,16 +219,6 @@ impl Pool {
         }
         remove_dir(warm.made_in).await;
     }
-}
-
-/// Moves the directories into the job's. What the container has mounted moves along: a mount is of a directory, not of
-/// its name.
-fn move_in(from: &Path, to: &Path) -> Result<(), SandboxError> {
-    for name in ["work", "ctl"] {
-        let (old, new) = (from.join(name), to.join(name));
-        std::fs::rename(&old, &new).map_err(SandboxError::io("move", &old))?;
-    }
-    std::fs::remove_dir(from).map_err(SandboxError::io("remove", from))
 }
 
 async fn remove_dir(dir: PathBuf) {

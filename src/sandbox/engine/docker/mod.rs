@@ -2,13 +2,16 @@
 //!
 //! Only this folder names bollard for jobs. `find` searches the socket, `connect` agrees on a version, `template` and
 //! `seccomp` decide what a container may do and `compare` whether the engine did as told, `init` is its process 1 and the
-//! way a job gets in and its output out, `run` starts it, `follower` notices its end, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
+//! way a job gets in and its output out, `start` puts it into a container that waits (`warm`) or a new one (`cold`), both by
+//! `enter`, `run` holds it, `follower` notices its end, `cgroup` counts, `base` makes the image. homied holds a [`DockerEngine`] to probe and to reconcile; each job's supervisor holds one
 //! of its own. It keeps no state: the engine's labels and names are the state.
 
 pub mod base;
 mod cgroup;
+mod cold;
 mod compare;
 mod connect;
+mod enter;
 mod error;
 mod find;
 mod follower;
@@ -17,6 +20,7 @@ pub(in crate::sandbox) mod images;
 mod init;
 mod run;
 mod seccomp;
+mod start;
 mod template;
 pub mod warm;
 
@@ -118,7 +122,7 @@ impl Engine for DockerEngine {
     }
 
     async fn start(&self, launch: &JobLaunch) -> Result<Started<DockerJob>, EngineError> {
-        run::start(&self.env, launch).await
+        start::start(&self.env, launch).await
     }
 }
 

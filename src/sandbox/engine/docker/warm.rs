@@ -12,7 +12,7 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, RenameContainerOp
 use super::connect::{Client, connect};
 use super::error::asked;
 use super::template::{self, For, Shape};
-use super::{DockerEngine, init, list, run};
+use super::{DockerEngine, enter, init, list, run};
 use crate::model::{EngineKind, Epoch, JobId, Limits};
 use crate::sandbox::engine::{EngineError, JobLaunch, Warm, parse_job_name};
 
@@ -65,7 +65,7 @@ impl DockerEngine {
     ) -> Result<Warm, EngineError> {
         let client = connect(&self.env).await?;
         let ctl = template::control_dir(dir);
-        let flavour = run::flavour(&client, &ctl);
+        let flavour = enter::flavour(&client, &ctl);
         let files = || {
             DirBuilder::new().mode(0o700).create(dir)?;
             let work = template::work_dir(dir);
@@ -74,7 +74,7 @@ impl DockerEngine {
                 chown(&work, Some(kind.uid), Some(kind.gid))?;
             }
             init::furnish(&ctl, template::HOSTS)?;
-            run::write_seccomp(&client, &ctl)
+            enter::write_seccomp(&client, &ctl)
         };
         files().map_err(|e: std::io::Error| EngineError::Failed(format!("{}: {e}", dir.display())))?;
         let shape = Shape {
@@ -97,7 +97,7 @@ impl DockerEngine {
             let started = client.docker.start_container(&container, None).await;
             started.map_err(|e| asked("start a container", &e))?;
             // Now, while nobody waits for it: its job then need not.
-            run::compared(&client, &container, &name, &shape, &flavour).await
+            enter::compared(&client, &container, &name, &shape, &flavour).await
         };
         match begun.await {
             Ok(there) => Ok(Warm {
@@ -106,7 +106,7 @@ impl DockerEngine {
                 made_in: dir.to_path_buf(),
                 limits: kind.limits.clone(),
                 patience_s,
-                checked: run::init_of(&there),
+                checked: enter::init_of(&there),
             }),
             Err(e) => {
                 // Best effort: what is left is found again by its label.

@@ -214,6 +214,11 @@ pub(super) async fn build(
     })
 }
 
+/// Whether steps of images are built here (see [`DockerEngine::keeps_steps_in`]).
+pub(super) async fn keeps_steps_in(host: &Host) -> Result<bool, BuildFailure> {
+    engine(host).keeps_steps_in().await.map_err(|e| failed(&e))
+}
+
 /// Distribution packages on top of an image; `apt` has only names (see `Recipe::check`).
 fn apt_dockerfile(base: &str, apt: &[String]) -> String {
     format!(
@@ -232,7 +237,7 @@ async fn steps(
     lines: &mut Lines,
     progress: &ProgressSink,
 ) -> Result<(), BuildFailure> {
-    if !engine.keeps_steps_in().await.map_err(|e| failed(&e))? {
+    if !keeps_steps_in(host).await? {
         let why = "Podman's builder gives steps this machine's own network, so Dockerfiles and distribution packages are \
                    not built with it";
         return Err(BuildFailure::new(FailedBuild::Cannot, why)

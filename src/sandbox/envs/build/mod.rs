@@ -214,7 +214,8 @@ impl Builder for HostBuilder {
             if engines.contains(&EngineKind::Native) {
                 offers.extend(python::interpreters().await.into_iter().map(|python| {
                     let place = Place { engine: EngineKind::Native, image: None, python, system: None };
-                    BuildOffer { engine: EngineKind::Native, target: place.target(false), allow: AllowBuilds::None }
+                    let (engine, target) = (EngineKind::Native, place.target(false));
+                    BuildOffer { engine, target, allow: AllowBuilds::None, steps: false }
                 }));
             }
             // What base has is asked in a container: an owner who chose the other engine shall find none.
@@ -229,7 +230,9 @@ impl Builder for HostBuilder {
                 if let Some(place) = place {
                     let target = place.target(true);
                     self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(base, place);
-                    offers.push(BuildOffer { engine: EngineKind::Docker, target, allow: AllowBuilds::None });
+                    // One that does not answer now is found out by the build itself.
+                    let steps = image::keeps_steps_in(&self.host).await.unwrap_or(true);
+                    offers.push(BuildOffer { engine: EngineKind::Docker, target, allow: AllowBuilds::None, steps });
                 }
             }
             offers
