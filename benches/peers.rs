@@ -217,9 +217,9 @@ impl Actor for Silent {
 }
 
 impl Handler<registry::PeerHeard> for Silent {
-    type Result = bool;
-    fn handle(&mut self, _: registry::PeerHeard, _: &mut Context<Self>) -> bool {
-        false
+    type Result = MessageResult<registry::PeerHeard>;
+    fn handle(&mut self, _: registry::PeerHeard, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(registry::Worth::Nothing)
     }
 }
 

@@ -325,7 +325,7 @@ fn a_job_is_cancelled_before_and_while_it_runs() {
     in_room(|state| async move {
         let room = Room::open(&state).await;
         let cancelled = Some(Outcome::Cancelled { by: "you".into() });
-        let stop = |offer: &Offer| StopJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
+        let stop = |offer: &Offer| StopJob { from: FRIEND, job: offer.job, epoch: offer.epoch, by: "you".into() };
         let waiting = room.offer(&["true"], &[], Needs::default());
         room.admit(&waiting).await.expect("admitted");
         ask(&room.door, stop(&waiting), LONG).await.expect("answers").expect("known");
@@ -349,7 +349,7 @@ fn an_assignment_has_one_answer_and_one_owner() {
         let stranger = Borrower { peer: PeerId([9; 32]), name: "eve".into(), own: false };
         let theirs = ask(&room.door, AdmitJob { from: stranger.clone(), offer: offer.clone() }, LONG).await;
         assert_eq!(theirs.expect("answers").expect_err("refused").kind, RefusalKind::NotAllowed);
-        let theirs = StopJob { from: stranger.peer, job: offer.job, epoch: offer.epoch };
+        let theirs = StopJob { from: stranger.peer, job: offer.job, epoch: offer.epoch, by: "you".into() };
         let theirs = ask(&room.door, theirs, LONG).await.expect("answers");
         assert_eq!(theirs.expect_err("refused").kind, RefusalKind::UnknownJob);
 
@@ -385,7 +385,7 @@ fn of_assignments_offered_at_once_the_newest_runs_alone() {
         for stale in epochs.iter().filter(|o| o.epoch != Epoch(5)) {
             assert_eq!(room.admit(stale).await.expect_err("stale").kind, RefusalKind::StaleEpoch);
         }
-        let stop = StopJob { from: FRIEND, job: first.job, epoch: Epoch(5) };
+        let stop = StopJob { from: FRIEND, job: first.job, epoch: Epoch(5), by: "you".into() };
         ask(&room.door, stop, LONG).await.expect("answers").expect("known");
         room.done(&epochs[1]).await;
     });
@@ -464,7 +464,7 @@ fn a_supervisor_that_stands_by_does_nothing_until_it_is_told() {
         let cancelled = offer("echo ran");
         room.admit(&cancelled).await.expect("admitted");
         wait_until(|| !supervisors(&first).is_empty()).await;
-        let stop = StopJob { from: FRIEND, job: cancelled.job, epoch: cancelled.epoch };
+        let stop = StopJob { from: FRIEND, job: cancelled.job, epoch: cancelled.epoch, by: "you".into() };
         ask(&room.door, stop, LONG).await.expect("answers").expect("known");
         assert!(matches!(room.done(&cancelled).await.outcome, Some(Outcome::Cancelled { .. })));
         wait_until(|| supervisors(&first).is_empty()).await;

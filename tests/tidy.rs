@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "link/links",
     "link/roster/cards",
     "link/roster/introductions",
+    "link/roster/spread",
     "link/tickets",
     "monitor/smoothing",
     "registry/liveness",

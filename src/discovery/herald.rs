@@ -11,7 +11,7 @@ use super::greetings::Greetings;
 use super::listen::News;
 use crate::link::messages::Greet;
 use crate::mailbox::{Outlet, ask_outlet, tell_outlet};
-use crate::registry::messages::PeerHeard;
+use crate::registry::messages::{PeerHeard, Worth};
 
 /// The registry answers from memory; one that needs longer has stopped or is flooded, and the next beat will do.
 const REGISTRY: Duration = Duration::from_secs(1);
@@ -32,11 +32,14 @@ pub(super) async fn tell(
         let addr = SocketAddr::new(from, beat.worker_port);
         let peer = beat.peer;
         match ask_outlet(&registry, PeerHeard { beat, addr }, REGISTRY).await {
-            Ok(true) if greetings.may_greet(addr, Instant::now().into_std()) => {
-                tell_outlet(&link, Greet { addr, peer });
+            Ok(Worth::Nothing) => greetings.settled(addr),
+            Ok(worth) => {
+                let greet = Greet { addr, peer, friend: worth == Worth::Friend };
+                if greetings.may_greet(addr, Instant::now().into_std()) && !tell_outlet(&link, greet) {
+                    // Nothing was tried: the next beat may ask again.
+                    greetings.settled(addr);
+                }
             }
-            Ok(true) => {}
-            Ok(false) => greetings.settled(addr),
             Err(error) => tracing::debug!("a heartbeat was not noted: {error}"),
         }
     }

@@ -1,6 +1,5 @@
 //! The mailbox: which links there are, which must be there, and who waits for one. It decides; tasks do the work.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,29 +7,25 @@ use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture
 use tokio::task::AbortHandle;
 
 use super::calls;
-use super::connect::{self, Wanted};
-use super::dialer::Target;
 use super::direct::{DirectPeers, parse_address};
 use super::error::LinkError;
-use super::find;
-use super::greet::{Greetings, Need};
+use super::greet::Greetings;
 use super::handle::{Ending, Link};
 use super::join;
 use super::listener;
 use super::messages::*;
 use super::parts::{LinkParts, assemble};
-use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock, shutting_down};
+use super::room::{BackEdges, Me, NO_GROUP, Own, Room, lock};
 use super::roster;
 use super::rotate;
 use super::secure::Member;
-use super::table::{Change, LinkTable};
+use super::table::LinkTable;
 use super::tickets::Tickets;
 use super::tls::Tls;
 use crate::config::Listen;
 use crate::mailbox::{Door, MAILBOX, tell_outlet};
-use crate::model::{Digest, HostedStatus, PeerId, Totals, Via, Way};
+use crate::model::{Digest, HostedStatus, PeerId, Totals, Way};
 use crate::registry::messages::{PathTried, PeerUnlinked, Tried};
-use crate::scheduler::messages::LinkChanged;
 use crate::wire::group::{Invited, Joined, Kicked};
 use crate::wire::ipc::DirectPeer;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -65,13 +60,13 @@ pub fn start(parts: LinkParts) -> Result<Door<PeerLinkActor>, LinkError> {
 
 /// Owns the links.
 pub struct PeerLinkActor {
-    room: Arc<Room>,
+    pub(super) room: Arc<Room>,
     port: u16,
     wish: Listen,
     listener: Option<AbortHandle>,
-    table: LinkTable,
-    direct: DirectPeers,
-    greetings: Greetings,
+    pub(super) table: LinkTable,
+    pub(super) direct: DirectPeers,
+    pub(super) greetings: Greetings,
     next_look: Option<SpawnHandle>,
 }
 
@@ -114,23 +109,23 @@ impl PeerLinkActor {
     }
 
     /// Whether this machine is in no group.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.room.me().member.is_none()
     }
 
-    fn is_up(&self, peer: PeerId) -> bool {
+    pub(super) fn is_up(&self, peer: PeerId) -> bool {
         self.table.get(peer).is_some()
     }
 
-    fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         *self.room.closing.borrow()
     }
 
     /// Dials whom it is time to dial, and wakes when it will be time for the next: a machine at rest is not woken.
     fn look(&mut self, ctx: &mut Context<Self>) {
         self.tick(Instant::now());
-        let up: HashSet<PeerId> = self.table.peers().collect();
-        let next = [self.direct.next_due(|p| up.contains(&p)), self.greetings.next_due()].into_iter().flatten().min();
+        let direct = self.direct.next_due(|p| self.table.get(p).is_some());
+        let next = [direct, self.greetings.next_due()].into_iter().flatten().min();
         if let Some(before) = self.next_look.take() {
             ctx.cancel_future(before);
         }
@@ -140,113 +135,6 @@ impl PeerLinkActor {
                 actor.next_look = None;
                 actor.look(ctx);
             }));
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        if self.is_alone() || self.is_closing() {
-            return;
-        }
-        let up: HashSet<PeerId> = self.table.peers().collect();
-        for address in self.direct.due(now, |p| up.contains(&p)) {
-            let at = vec![(Target::Name(address.clone()), Via::Direct)];
-            self.dial(Wanted { at, expect: None, unless: None, why: Cause::Direct(address) });
-        }
-        let movable: HashSet<PeerId> = self.table.movable(self.room.own).collect();
-        let due = self.greetings.due(now, |p| match (up.contains(&p), self.table.is_awaited(p)) {
-            (true, _) if movable.contains(&p) => Need::Now,
-            (true, _) => Need::NoMore,
-            (false, true) if !self.table.hangs(p, now) => Need::Perhaps,
-            (false, _) => Need::Now,
-        });
-        for (addr, peer) in due {
-            let (at, unless) = (vec![(Target::Addr(addr), Via::Broadcast)], self.table.get(peer).cloned());
-            if unless.is_none() {
-                self.table.expect(peer);
-            }
-            self.dial(Wanted { at, expect: Some(peer), unless, why: Cause::Greeting(peer, addr) });
-        }
-    }
-
-    fn dial(&self, wanted: Wanted) {
-        self.room.spawn(connect::dial(self.room.clone(), wanted));
-    }
-
-    /// Looks for another link in the place of one that may be dead.
-    fn doubt(&mut self, link: Arc<Link>) {
-        let peer = link.peer;
-        if self.is_closing() || !self.table.counts(&link) || self.table.is_awaited(peer) {
-            return;
-        }
-        self.table.expect(peer);
-        let given = self.direct.addresses_of(peer).map(str::to_owned).collect();
-        self.room.spawn(find::find_elsewhere(self.room.clone(), link, given));
-    }
-
-    /// A link to `peer`, now or when it was dialled.
-    fn reach(&mut self, peer: PeerId) -> ResponseFuture<Result<Arc<Link>, Refusal>> {
-        if self.is_closing() {
-            return Box::pin(async { Err(shutting_down()) });
-        }
-        if let Some(link) = self.table.get(peer).cloned() {
-            return Box::pin(async move { Ok(link) });
-        }
-        if peer == self.room.own {
-            let link = connect::loopback(&self.room);
-            self.take(link.clone());
-            return Box::pin(async move { Ok(link) });
-        }
-        let first = !self.table.is_awaited(peer);
-        let answer = self.table.wait(peer);
-        if first {
-            self.call(peer);
-        }
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(shutting_down())) })
-    }
-
-    /// Dials a peer that somebody waits for, wherever it may be.
-    fn call(&self, peer: PeerId) {
-        let given = self.direct.addresses_of(peer).map(str::to_owned).collect();
-        self.room.spawn(find::find_and_dial(self.room.clone(), peer, given));
-    }
-
-    /// A link is up.
-    fn take(&mut self, link: Arc<Link>) {
-        let peer = link.peer;
-        if self.is_closing() {
-            link.close(Ending::Ours { restart: false });
-            return;
-        }
-        if link.ours != self.room.me().boot {
-            // Made by who we were; the registry took it in as a link of ours.
-            link.close(Ending::Renewed { restart: true });
-            if !self.is_up(peer) {
-                tell_outlet(&self.room.registry.unlinked, PeerUnlinked { peer, goodbye: true });
-            }
-            return;
-        }
-        rotate::met(&self.room, peer);
-        let before = self.table.get(peer).map(|old| old.silent_for()).unwrap_or_default();
-        let change = self.table.put(link, self.room.own);
-        if let Some(way) = self.table.get(peer).and_then(|link| link.road.way.clone()) {
-            tell_outlet(&self.room.registry.tried, PathTried { peer, way, tried: Tried::InUse });
-        }
-        self.mark_kept();
-        if change == Change::Anew {
-            self.changed(peer, false, before);
-        }
-        if change != Change::None {
-            self.changed(peer, true, Duration::ZERO);
-        }
-    }
-
-    fn mark_kept(&self) {
-        self.table.mark_kept(|peer| self.direct.keeps(peer));
-    }
-
-    fn changed(&self, peer: PeerId, up: bool, silent: Duration) {
-        if let Some(back) = self.room.back.get() {
-            tell_outlet(&back.changed, LinkChanged { peer, up, silent });
         }
     }
 }
@@ -320,7 +208,11 @@ impl Handler<Dialled> for PeerLinkActor {
             }
             Cause::Introduced(peer) => roster::dialled(&self.room, peer, &message.result),
             Cause::Peer(peer) | Cause::Greeting(peer, _) | Cause::Doubt(peer) => {
-                if let Cause::Greeting(_, addr) = message.why {
+                let greeted = match message.why {
+                    Cause::Greeting(_, addr) => Some(addr),
+                    _ => None,
+                };
+                if let Some(addr) = greeted {
                     self.greetings.dialled(addr, message.result.is_ok());
                 }
                 if stale && self.table.is_awaited(peer) {
@@ -332,6 +224,10 @@ impl Handler<Dialled> for PeerLinkActor {
                     Refusal::new(RefusalKind::Unreachable, "the link was closed as soon as it was up")
                 });
                 self.table.disappoint(peer, &refusal);
+                if greeted.is_some() {
+                    // It has left its place to the next.
+                    self.look(ctx);
+                }
             }
         }
     }
@@ -362,7 +258,7 @@ impl Handler<Greet> for PeerLinkActor {
             return;
         }
         let now = Instant::now();
-        if self.greetings.plan(self.room.own, message.peer, message.addr, now) {
+        if self.greetings.plan(self.room.own, message.peer, message.addr, message.friend, now) {
             self.look(ctx);
         }
     }

@@ -92,19 +92,31 @@ pub(super) fn frames(room: &Room, secured: Secured) -> Frames {
     pace::keep(secured.bulk(), &room.pace)
 }
 
-/// Does what a ticket was given for, on the connection that brought it.
+/// Does what a ticket was given for, on the connection that brought it. When the way of the link on which it was asked for
+/// is known to lead nowhere, so does this connection's: whoever asked goes on over another.
 pub(super) async fn do_errand(room: Arc<Room>, from: PeerId, errand: Errand, frames: Frames) {
     let done = match errand {
         Errand::HandOver(waiting) => {
             let _ = waiting.send(frames);
             return;
         }
-        Errand::TakeInputs { job, epoch } => take_inputs(&room, from, job, epoch, frames).await,
-        Errand::GiveResults { job, epoch } => give_results(&room, from, job, epoch, frames).await,
-        Errand::GiveEnv(env) => give_env(*env, frames).await,
+        Errand::TakeInputs { job, epoch, link } => {
+            unless_moved(&link, take_inputs(&room, from, job, epoch, frames)).await
+        }
+        Errand::GiveResults { job, epoch, link } => {
+            unless_moved(&link, give_results(&room, from, job, epoch, frames)).await
+        }
+        Errand::GiveEnv { env, link } => unless_moved(&link, give_env(*env, frames)).await,
     };
     if let Err(refusal) = done {
         tracing::info!(peer = ?from, %refusal, "a transfer ended early");
+    }
+}
+
+async fn unless_moved(link: &Link, work: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
+    tokio::select! {
+        done = work => done,
+        () = link.moved() => Err(Refusal::new(RefusalKind::Unreachable, "its way was lost")),
     }
 }
 

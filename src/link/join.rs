@@ -3,7 +3,7 @@
 //! The token's secret opens the gate and proves itself inside TLS as the group's secret does between members, so it
 //! never crosses the network, a stranger at the same address learns nothing, and somebody in between is noticed.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use super::error::LinkError;
 use super::invites::GOOD_FOR;
 use super::messages::{JoinGroup, OpenInvite};
 use super::room::{Me, NO_GROUP, Room, ask, lock};
+use super::roster;
 use super::secure::{Frames, Gate, Member, Pass, SETUP_LIMIT, Secured};
 use crate::model::{PeerId, TOKEN_ADDRESSES, TOKEN_SECRET_BYTES, Token, visible_controls};
-use crate::net;
 use crate::registry::messages::ListPins;
 use crate::secret::GroupKeys;
 use crate::wire::frame::Frame;
@@ -37,9 +37,7 @@ pub(super) async fn invite(room: Arc<Room>, wish: OpenInvite) -> Result<Invited,
         Refusal::new(RefusalKind::Config, why).hint(hint)
     })?;
     let mut addresses = wish.at.iter().map(|at| parse_address(at)).collect::<Result<Vec<_>, _>>()?;
-    // With `listen: all` there is no list.
-    let everywhere = lock(&room.places).at.is_empty();
-    addresses.extend(reachable_at(port, everywhere)?);
+    addresses.extend(reachable_at(&room, port));
     addresses.truncate(TOKEN_ADDRESSES);
     let mut secret = [0; TOKEN_SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(|e| Refusal::internal(format!("no random bytes for a token: {e}")))?;
@@ -49,18 +47,13 @@ pub(super) async fn invite(room: Arc<Room>, wish: OpenInvite) -> Result<Invited,
     Ok(Invited { token: token.to_string(), addresses, good_for_ms })
 }
 
-/// Where friends may find this machine: private and tailnet addresses, this machine itself only if it has no other.
-fn reachable_at(port: u16, everywhere: bool) -> Result<Vec<String>, Refusal> {
-    let all = net::own_addresses().map_err(|e| Refusal::internal(format!("cannot list own addresses: {e}")))?;
-    let fits = |a: &&net::OwnAddress| {
-        (everywhere || net::is_inside(a.ip)) && !a.of_engine && a.scope == 0 && !a.ip.is_loopback()
-    };
-    let written = |ip: IpAddr| std::net::SocketAddr::new(ip, port).to_string();
-    let mut found: Vec<String> = all.iter().filter(fits).map(|a| written(a.ip)).collect();
+/// Where friends may find this machine; on itself only if it has no other address.
+fn reachable_at(room: &Room, port: u16) -> Vec<String> {
+    let mut found = roster::told(&room.networks.now(), *lock(&room.wish));
     if found.is_empty() {
-        found = all.iter().filter(|a| a.ip.is_loopback()).map(|a| written(a.ip)).collect();
+        found.push(Ipv4Addr::LOCALHOST.into());
     }
-    Ok(found)
+    found.into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect()
 }
 
 /// Which invitation opens the gate with these bytes.

@@ -23,6 +23,7 @@ use crate::config::Listen;
 use crate::mailbox::tell_outlet;
 use crate::net::{self, OwnAddress};
 use crate::wire::link::Purpose;
+use crate::wire::roster::LOWEST_PORT;
 
 /// Connections the kernel may hold for us, a kilobyte each. With 128, two thousand that redial at once overflowed it, and
 /// then a member's connection waits for the kernel to send again, for seconds.
@@ -67,18 +68,17 @@ impl Ears {
                 if port == 0 {
                     ears.port = bind((Ipv4Addr::LOCALHOST, 0).into())?.local_addr()?.port();
                 }
-                let places = ears.follow()?;
+                let places = ears.follow(net::own_addresses()?)?;
                 Ok((ears, places))
             }
         }
     }
 
-    /// Opens what is new among the addresses of this machine and closes what is gone.
-    fn follow(&mut self) -> io::Result<Places> {
+    /// Opens what is new among the addresses of this machine, which are `all`, and closes what is gone.
+    fn follow(&mut self, all: Vec<OwnAddress>) -> io::Result<Places> {
         if self.wish == Listen::All {
             return Ok(Places::default());
         }
-        let all = net::own_addresses()?;
         let (inside, outside): (Vec<_>, Vec<_>) = all.into_iter().partition(|own| net::is_inside(own.ip));
         // The link-local address of an engine's plug leads nowhere, and there is one for each container.
         let wanted = inside.into_iter().filter(|own| !(own.of_engine && own.scope != 0)).take(MOST_ADDRESSES);
@@ -145,6 +145,13 @@ pub(super) async fn listen(room: Arc<Room>, port: u16, wish: Listen, mut bound: 
 pub(super) fn try_bind(room: &Room, port: u16, wish: Listen) -> Option<Ears> {
     match Ears::open(port, wish) {
         Ok((ears, places)) => {
+            if ears.port < LOWEST_PORT {
+                tracing::warn!(
+                    port = ears.port,
+                    "members do not introduce this machine to each other: no card leads to a port below {LOWEST_PORT}; heartbeats \
+                     and `homie add` do, or give it a higher `worker_port`"
+                );
+            }
             *lock(&room.listening) = Ok(ears.port);
             *lock(&room.places) = places;
             Some(ears)
@@ -191,18 +198,18 @@ async fn serve(room: &Arc<Room>, mut ears: Ears, waiting: &Arc<Mutex<Waiting>>) 
                 }
             };
             tokio::select! {
-                accepted = accepting => Some(accepted),
-                _ = networks.changed() => None,
+                accepted = accepting => Ok(accepted),
+                own = networks.changed() => Err(own),
             }
         };
         match accepted {
-            Some(Ok((stream, from))) => take_in(room, stream, from, waiting),
+            Ok(Ok((stream, from))) => take_in(room, stream, from, waiting),
             // Out of descriptors, most likely: others are closed meanwhile.
-            Some(Err(error)) => {
+            Ok(Err(error)) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 sleep(Duration::from_millis(200)).await;
             }
-            None => match ears.follow() {
+            Err(own) => match ears.follow(own) {
                 Ok(places) => {
                     let mut before = lock(&room.places);
                     if *before != places {

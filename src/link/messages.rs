@@ -146,6 +146,8 @@ pub struct Greet {
     pub addr: std::net::SocketAddr,
     /// Who it says it is.
     pub peer: PeerId,
+    /// The key of that one was proven here before: strangers do not keep it waiting.
+    pub friend: bool,
 }
 
 /// Adds an address to be dialled and kept up. Persisting it is the caller's.

@@ -7,7 +7,7 @@
 //! ```text
 //! listener ─ secure (gate*, tls, handshake*) ─ connect ─ session ─ serve ──> sandbox
 //! dialer, race ─┘                                │          └────── streams (logs with credit)
-//!                                              actor (table, links*, direct*, greet*)   bulk (tickets*) <──> blobs
+//!                                              actor, upkeep (table, links*, direct*, greet*)   bulk (tickets*) <──> blobs
 //! ```
 //! A stranger gets no byte and reaches no parser; a friend has proven a device key and the group secret on this very
 //! connection. This machine itself is a peer like the others, over a pipe in memory.
@@ -44,6 +44,7 @@ mod table;
 mod tests;
 mod tickets;
 mod tls;
+mod upkeep;
 
 pub use actor::{PeerLinkActor, start};
 pub use error::LinkError;

@@ -148,12 +148,12 @@ pub(super) struct Own {
 
 /// What a ticket is good for.
 pub(super) enum Errand {
-    /// The peer sends the inputs of a job that we host.
-    TakeInputs { job: JobId, epoch: Epoch },
+    /// The peer sends the inputs of a job that we host. The link is the one that it asked on.
+    TakeInputs { job: JobId, epoch: Epoch, link: Arc<Link> },
     /// The peer fetches the results of a job that we hosted.
-    GiveResults { job: JobId, epoch: Epoch },
+    GiveResults { job: JobId, epoch: Epoch, link: Arc<Link> },
     /// The peer fetches an environment that we have; it stays as long as the ticket.
-    GiveEnv(Box<EnvHeld>),
+    GiveEnv { env: Box<EnvHeld>, link: Arc<Link> },
     /// One of our own transfers waits for this connection.
     HandOver(oneshot::Sender<Frames>),
 }

@@ -200,7 +200,9 @@ pub(super) async fn go_by_it(room: &Arc<Room>) -> Result<(), Refusal> {
     }
     for record in ask(&room.sandbox.hosted, HostedJobs).await? {
         let Some(from) = record.peer.filter(|from| kicked.contains(from) && !record.is_terminal()) else { continue };
-        if let Err(refusal) = ask(&room.sandbox.stop, StopJob { from, job: record.id, epoch: record.epoch }).await? {
+        let by = "the removal of its sender from the group".to_owned();
+        let stop = StopJob { from, job: record.id, epoch: record.epoch, by };
+        if let Err(refusal) = ask(&room.sandbox.stop, stop).await? {
             tracing::warn!(job = %record.id.short(), %refusal, "a job of somebody who was put out was not stopped");
         }
     }

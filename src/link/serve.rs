@@ -58,23 +58,20 @@ pub(super) async fn serve(
             LinkReply::Accepted { status }
         }
         LinkRequest::Ticket { transfer } => {
-            let errand = errand(room, from, transfer).await?;
+            let errand = errand(room, link, transfer).await?;
             LinkReply::Ticket { ticket: HEXLOWER.encode(&room.give_ticket(from, errand)?) }
         }
         LinkRequest::DialBulk { ticket, transfer } => {
             let ticket = parse_ticket(&ticket)?;
-            let errand = errand(room, from, transfer).await?;
+            let errand = errand(room, link, transfer).await?;
             let frames = bulk::dial(room, link, ticket).await?;
             let work = bulk::do_errand(room.clone(), from, errand, frames);
             // The transfer belongs to the room: should this link break, the job must still be started.
             let after: After = Box::pin({
-                let (room, used, link) = (room.clone(), link.in_use(), link.clone());
+                let (room, used) = (room.clone(), link.in_use());
                 async move {
                     room.spawn(async move {
-                        tokio::select! {
-                            () = work => {}
-                            () = link.moved() => {}
-                        }
+                        work.await;
                         drop(used);
                     });
                 }
@@ -85,7 +82,8 @@ pub(super) async fn serve(
             return follow(room, link, job, epoch, offset, stream).await;
         }
         LinkRequest::Stop { job, epoch } => {
-            LinkReply::Status { status: ask(&room.sandbox.stop, StopJob { from, job, epoch }).await?? }
+            let stop = StopJob { from, job, epoch, by: "you".to_owned() };
+            LinkReply::Status { status: ask(&room.sandbox.stop, stop).await?? }
         }
         LinkRequest::Acknowledge { job, epoch } => {
             ask(&room.sandbox.forget, ForgetJob { from, job, epoch }).await?;
@@ -142,18 +140,21 @@ async fn watch(room: &Room, from: PeerId, job: JobId, epoch: Epoch) -> Result<Ho
 }
 
 /// What a transfer means for us, who host the job or have the environment. The sandbox says whether a job is the asker's.
-async fn errand(room: &Room, from: PeerId, transfer: Transfer) -> Result<Errand, Refusal> {
+async fn errand(room: &Room, link: &Arc<Link>, transfer: Transfer) -> Result<Errand, Refusal> {
+    let (from, link) = (link.peer, link.clone());
     Ok(match transfer {
         Transfer::Inputs { job, epoch } => {
             watch(room, from, job, epoch).await?;
-            Errand::TakeInputs { job, epoch }
+            Errand::TakeInputs { job, epoch, link }
         }
         Transfer::Results { job, epoch } => {
             watch(room, from, job, epoch).await?;
-            Errand::GiveResults { job, epoch }
+            Errand::GiveResults { job, epoch, link }
         }
         // Any member may have it: it is made of public packages, and named by what it is made of.
-        Transfer::Env { digest, engine } => Errand::GiveEnv(Box::new(bulk::env(room, digest, engine).await?)),
+        Transfer::Env { digest, engine } => {
+            Errand::GiveEnv { env: Box::new(bulk::env(room, digest, engine).await?), link }
+        }
     })
 }
 

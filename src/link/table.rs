@@ -158,14 +158,15 @@ impl LinkTable {
         lost
     }
 
-    /// Peers whose link we (`own`) may move to another way: of two that are made at once both sides must keep the same.
-    pub(super) fn movable(&self, own: PeerId) -> impl Iterator<Item = PeerId> + '_ {
-        self.peers().filter(move |p| self.get(*p).is_some_and(|link| link.dialled.is_some() || own < *p))
+    /// Whether we (`own`) may move the link to `peer` to another way: of two that are made at once both sides must keep the
+    /// same.
+    pub(super) fn is_movable(&self, peer: PeerId, own: PeerId) -> bool {
+        self.get(peer).is_some_and(|link| link.dialled.is_some() || own < peer)
     }
 
     /// Whether it may be of use to dial `peer` by `way`: there is no link, or one by another way that we may move.
     pub(super) fn is_of_use(&self, peer: PeerId, way: &Way, own: PeerId) -> bool {
-        self.get(peer).is_none_or(|link| link.road.way.as_ref() != Some(way) && self.movable(own).any(|p| p == peer))
+        self.get(peer).is_none_or(|link| link.road.way.as_ref() != Some(way) && self.is_movable(peer, own))
     }
 
     /// The way that led nowhere when a link ended, unless another link goes the same one.

@@ -48,7 +48,7 @@ pub enum Outcome {
     TimedOut,
     /// Somebody cancelled it.
     Cancelled {
-        /// Who: `you`, or the name of the machine whose owner did.
+        /// Who: `you`, the name of the machine whose owner did, or what brought it about.
         by: String,
     },
     /// Homie failed.

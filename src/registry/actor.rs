@@ -12,7 +12,7 @@ use super::error::RegistryError;
 use super::introductions::Introducers;
 use super::messages::{
     ChangeSelf, ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerHeard, PeerIntroduced,
-    PeerLinked, PeerUnlinked, RolesOf, SetRoles, TrustNewKey,
+    PeerLinked, PeerUnlinked, RolesOf, SetRoles, TrustNewKey, Worth,
 };
 use super::pins::Pins;
 use super::pins_file::PinsFile;
@@ -108,10 +108,15 @@ impl Actor for PeerRegistryActor {
 }
 
 impl Handler<PeerHeard> for PeerRegistryActor {
-    type Result = bool;
+    type Result = MessageResult<PeerHeard>;
 
-    fn handle(&mut self, word: PeerHeard, _: &mut Self::Context) -> bool {
-        self.table.heard(word.beat, word.addr, now())
+    fn handle(&mut self, word: PeerHeard, _: &mut Self::Context) -> Self::Result {
+        let peer = word.beat.peer;
+        MessageResult(match self.table.heard(word.beat, word.addr, now()) {
+            false => Worth::Nothing,
+            true if self.pins.knows(peer) => Worth::Friend,
+            true => Worth::Stranger,
+        })
     }
 }
 
@@ -205,7 +210,9 @@ impl Handler<ForgetPeer> for PeerRegistryActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, word: ForgetPeer, _: &mut Self::Context) -> Self::Result {
-        self.introducers.note(word.peer, None);
+        let names: Vec<_> =
+            self.pins.all().filter(|(_, id)| *id == word.peer).map(|(name, _)| name.to_owned()).collect();
+        self.introducers.forget(word.peer, &names);
         self.pinning(|table, pins| {
             table.forget(word.peer);
             pins.forget(word.peer);
@@ -345,7 +352,7 @@ mod tests {
         LocalSet::new()
             .run_until(async move {
                 let door = start(parts).expect("starts");
-                assert_eq!(ask(&door, heard(1), LIMIT).await, Ok(true), "worth a link");
+                assert_eq!(ask(&door, heard(1), LIMIT).await, Ok(Worth::Stranger), "worth a link");
                 assert_eq!(ask(&door, link(BOB), LIMIT).await, Ok(Ok(())));
                 own.send_replace(Facts { paused: Some("in use".into()), ..Facts::default() });
                 let list = ask(&door, ListPeers { offline: false }, LIMIT).await.expect("answers");
@@ -419,7 +426,11 @@ mod tests {
 
                 ask(&door, become_("myself", false), LIMIT).await.expect("answers");
                 assert_eq!(ask(&door, ListPeers { offline: true }, LIMIT).await.expect("answers").len(), 1);
-                assert_eq!(ask(&door, heard(2), LIMIT).await, Ok(true), "what was proven in the other group is not");
+                assert_eq!(
+                    ask(&door, heard(2), LIMIT).await,
+                    Ok(Worth::Friend),
+                    "what was proven in the other group is not"
+                );
                 let eve = ask(&door, link(PeerId([2; 32])), LIMIT).await.expect("answers");
                 assert_eq!(eve.expect_err("pinned").kind, RefusalKind::NotAllowed);
             })

@@ -20,6 +20,12 @@ impl Introducers {
         }
     }
 
+    /// A machine is in the group no more: its word counts for nothing.
+    pub(super) fn forget(&mut self, peer: PeerId, names: &[String]) {
+        self.0.remove(&peer);
+        self.0.retain(|_, by| !names.contains(by));
+    }
+
     /// Who introduced it. Nobody had to where it is heard by itself.
     pub(super) fn of(&self, view: &PeerView) -> Option<String> {
         self.0.get(&view.id).filter(|_| view.via == Via::Direct).cloned()

@@ -8,10 +8,20 @@ use crate::wire::heartbeat::Beat;
 use crate::wire::ipc::{Pin, TrustName, TrustedKey};
 use crate::wire::refusal::Refusal;
 
-/// A valid heartbeat came from `from`. It is a hint until a link has proven the key: the answer says whether a link
-/// to that address should be tried (rate-limited), because this run of the peer, or this address of it, is unproven.
+/// Whether a link to where a beat came from should be tried (rate-limited).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// No: it has proven its key there.
+    Nothing,
+    /// Yes: no key was ever proven here by whoever it says it is.
+    Stranger,
+    /// Yes: this run of a friend, or this address of it, is unproven.
+    Friend,
+}
+
+/// A valid heartbeat came from `from`. It is a hint until a link has proven the key: the answer says whether to try one.
 #[derive(Debug, Word)]
-#[rtype(result = "bool")]
+#[rtype(result = "Worth")]
 pub struct PeerHeard {
     /// What it said.
     pub beat: Beat,

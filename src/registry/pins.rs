@@ -120,6 +120,11 @@ impl Pins {
         self.revision += u64::from(before != self.by_name.len());
     }
 
+    /// Whether a name is pinned to the key: it was proven here once.
+    pub(super) fn knows(&self, key: PeerId) -> bool {
+        self.by_name.values().any(|pin| pin.key == key)
+    }
+
     /// Every name and its key, by name.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, PeerId)> {
         self.by_name.iter().map(|(name, pin)| (name.as_str(), pin.key))

@@ -347,7 +347,7 @@ impl Handler<StopJob> for SandboxActor {
         if hosted.is_active() {
             hosted.orders.send_if_modified(|o| {
                 let news = o.stop.is_none();
-                o.stop.get_or_insert_with(|| "you".to_owned());
+                o.stop.get_or_insert(m.by);
                 news
             });
         }

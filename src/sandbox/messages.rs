@@ -106,6 +106,8 @@ pub struct StopJob {
     pub job: JobId,
     /// The assignment.
     pub epoch: Epoch,
+    /// Who or what is said to have stopped it: `you` for the submitter.
+    pub by: String,
 }
 
 /// The submitter has everything: directory, log and pins of the job may go. A job that is unknown is fine.

@@ -17,7 +17,7 @@ fn one_and_newcomers(names: &[&str]) -> World {
 }
 
 /// A token of this machine that leads to its address of this world only.
-fn invite(host: &Host) -> String {
+pub fn invite(host: &Host) -> String {
     let answer = host.homie(&["--json", "invite"]).code(0).json();
     assert_eq!(answer["invite"]["good_for_ms"], 900_000);
     let mut token: Token = answer["invite"]["token"].as_str().expect("a token").parse().expect("a good one");

@@ -31,6 +31,8 @@ fn whoever_is_put_out_reaches_nobody_and_the_others_go_on() {
         // Its program is gone; what it left waits like other results, for nobody.
         jobs["jobs"].as_array().is_some_and(|rows| rows.iter().all(|job| job["outcome"].is_object()))
     });
+    let outcome = carol.homie(&["--json", "jobs", "--hosted"]).json()["jobs"][0]["outcome"].clone();
+    assert!(outcome.to_string().contains("the removal of its sender from the group"), "not by its sender: {outcome}");
     for host in [alice, carol] {
         host.wait_misses("bob");
     }

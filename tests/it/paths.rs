@@ -35,6 +35,14 @@ fn wait_on(host: &Host, fits: impl Fn(&str) -> bool) -> String {
     on
 }
 
+/// Waits until the link to bob goes this way.
+#[track_caller]
+pub fn wait_in_use(host: &Host, address: &str) {
+    wait_until(&format!("{} reaches bob by {address}", host.name), PATIENCE, || {
+        ways(host).iter().any(|(at, works, used)| at == address && *used && *works == Some(true))
+    });
+}
+
 const COUNT: &str = "i=1; while [ $i -le 60 ]; do echo line $i; i=$((i+1)); sleep 0.2; done";
 
 #[test]
@@ -84,4 +92,28 @@ fn a_transfer_goes_on_over_the_other_network_when_one_swallows_everything() {
     let bytes =
         sent.split(" bytes=").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse::<u64>().ok());
     assert!(bytes.is_some_and(|bytes| bytes < 28 << 20), "it did not begin anew: {sent}");
+}
+
+#[test]
+fn a_link_moves_to_a_clearly_shorter_way_and_disturbs_no_job() {
+    need_root!();
+    let mut world = World::new(&["alice", "bob", "relay"]);
+    world.part("alice");
+    world.part("bob");
+    let _slow = world.slow_way("relay", "bob");
+    world.host_mut("alice").start();
+    world.host_mut("bob").start();
+    let (alice, bob, relay) = (world.host("alice"), world.host("bob"), world.host("relay"));
+    alice.homie(&["add", &relay.ip]).code(0);
+    alice.wait_sees("bob");
+    wait_in_use(alice, &relay.address());
+    alice.wait_engines("bob");
+    let job = alice.start_text(&["--peer", "bob"], COUNT);
+    job.wait_for("line 2");
+    world.swallow('p', false);
+    wait_in_use(alice, &bob.address());
+    let said = job.finish().code(0).out();
+    let wanted: Vec<String> = (1..=60).map(|n| format!("[bob] line {n}")).collect();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("line ")).collect();
+    assert_eq!(lines, wanted, "each line once");
 }

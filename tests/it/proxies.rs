@@ -3,8 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use super::joining::invite;
+use super::paths::wait_in_use;
 use super::process::{PATIENCE, Running, wait_until};
-use super::world::{Host, World};
+use super::world::World;
 use crate::need_root;
 
 /// The port of the proxy on its machine.
@@ -23,25 +25,18 @@ fn divided(alice: &str) -> World {
     world
 }
 
-/// A command on `host` that sees a hosts file in which bob.home is bob.
+/// A command on `host` that sees a hosts file in which bob.home is bob, and slow.home is `host` itself.
 fn knowing(world: &World, host: &str, command: &str) -> Command {
-    let hosts = world.host(host).write("hosts", format!("127.0.0.1 localhost\n{} bob.home\n", world.host("bob").ip));
+    let names = format!("127.0.0.1 localhost slow.home\n{} bob.home\n", world.host("bob").ip);
+    let hosts = world.host(host).write("hosts", names);
     let mut shell = world.host(host).command("unshare");
     shell.args(["-m", "sh", "-c", &format!("mount --bind {} /etc/hosts && exec {command}", hosts.display())]);
     shell
 }
 
-fn wait_listens(host: &Host, port: u16) {
-    wait_until("the proxy listens", PATIENCE, || {
-        let mut ss = host.command("ss");
-        ss.args(["-Htln", &format!("sport = :{port}")]);
-        !Running::start(ss, b"").finish().out().is_empty()
-    });
-}
-
 fn socks(world: &World, more: &str) -> Running {
     let server = Running::start(knowing(world, "relay", &format!("microsocks -p {PORT} {more}")), b"");
-    wait_listens(world.host("relay"), PORT);
+    world.host("relay").wait_listens(PORT);
     server
 }
 
@@ -51,7 +46,7 @@ fn connect_proxy(world: &World, more: &str) -> Running {
     let conf =
         relay.write("tinyproxy.conf", format!("Port {PORT}\nTimeout 600\nMaxClients 50\nConnectPort 5556\n{more}"));
     let server = Running::start(knowing(world, "relay", &format!("tinyproxy -d -c {}", conf.display())), b"");
-    wait_listens(relay, PORT);
+    relay.wait_listens(PORT);
     server
 }
 
@@ -128,4 +123,93 @@ fn what_a_proxy_refuses_is_told_with_its_reason() {
     told("refused");
     let _server = socks(&world, "-u me -P right");
     told("credentials not accepted");
+}
+
+#[test]
+fn a_peer_goes_on_by_the_proxy_when_the_straight_way_dies_and_comes_back_to_it() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    for host in ["alice", "bob"] {
+        world.host(host).configure(&format!("proxy: socks5h://{relay}:{PORT}\n"));
+    }
+    let _server = socks(&world, "");
+    // The way behind the proxy takes its time, as ways through others' machines do.
+    let _slow = world.slow_way("relay", "bob");
+    world.host_mut("alice").start();
+    world.host_mut("bob").start();
+    let (alice, bob) = (world.host("alice"), world.host("bob"));
+    alice.homie(&["add", "slow.home"]).code(0);
+    alice.wait_sees("bob");
+    wait_in_use(alice, "slow.home:5556");
+    alice.wait_engines("bob");
+    let job =
+        alice.start_text(&["--peer", "bob"], "i=1; while [ $i -le 300 ]; do echo line $i; i=$((i+1)); sleep 0.1; done");
+    job.wait_for("[bob] line 1");
+
+    // The straight way appears, dies without a word, and is there again.
+    world.swallow('p', false);
+    wait_in_use(alice, &bob.address());
+    world.part("alice");
+    world.part("bob");
+    wait_in_use(alice, "slow.home:5556");
+    alice.run_text(&["--peer", "bob"], "echo around").code(0).says("[bob] around");
+    world.swallow('p', false);
+    wait_in_use(alice, &bob.address());
+    let said = job.finish().code(0).out();
+    let numbers = said.lines().filter_map(|line| line.strip_prefix("[bob] line ")?.parse::<u32>().ok());
+    assert!(numbers.eq(1..=300), "each line once: {said}");
+}
+
+/// alice comes into bob's group by his invitation, works there, and stays a member when relay is put out; then she is put out
+/// herself. There is no way but by the proxy.
+fn joins_and_is_put_out(world: &mut World) {
+    world.host("relay").configure("broadcast: false\n");
+    for name in ["relay", "alice", "bob"] {
+        world.host_mut(name).start();
+    }
+    let (alice, bob, relay) = (world.host("alice"), world.host("bob"), world.host("relay"));
+    bob.homie(&["add", &relay.ip]).code(0);
+    bob.wait_sees("relay");
+    let token = invite(bob);
+    alice.homie(&["join", &token]).code(0).says("in the group of bob");
+    alice.wait_sees("bob");
+    bob.wait_sees("alice");
+    alice.wait_engines("bob");
+    alice.run_text(&["--peer", "bob"], "echo in").code(0).says("[bob] in");
+
+    let kicked = bob.homie(&["--json", "kick", "relay"]).code(0).json()["kicked"].clone();
+    assert_eq!(kicked["told"], serde_json::json!(["alice"]), "by the only way there is: {kicked}");
+    bob.wait_misses("relay");
+    alice.wait_sees("bob");
+    alice.wait_engines("bob");
+    alice.run_text(&["--peer", "bob"], "echo still").code(0).says("[bob] still");
+
+    bob.homie(&["kick", "alice"]).code(0);
+    bob.wait_misses("alice");
+    alice.wait_misses("bob");
+    alice.run_text(&["--remote"], "echo never").code(69);
+    let token = invite(bob);
+    alice.homie(&["join", &token]).code(0);
+    alice.wait_sees("bob");
+}
+
+#[test]
+fn who_is_behind_socks5_joins_works_and_is_put_out() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    let _server = socks(&world, "");
+    world.host("alice").configure(&format!("broadcast: false\ngroup_secret:\nproxy: socks5h://{relay}:{PORT}\n"));
+    joins_and_is_put_out(&mut world);
+}
+
+#[test]
+fn who_is_behind_http_connect_joins_works_and_is_put_out() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    let _server = connect_proxy(&world, "");
+    world.host("alice").configure(&format!("broadcast: false\ngroup_secret:\nproxy: http://{relay}:{PORT}\n"));
+    joins_and_is_put_out(&mut world);
 }

@@ -61,6 +61,9 @@ fn who_was_put_out_is_gone_everywhere_and_nobody_introduces_it_again() {
             seq_of(host, "carol") == 0 && ["alice", "bob", "dave"].iter().any(|other| seq_of(host, other) > 0)
         });
         assert!(!host.sees().contains(&"carol".to_owned()));
+        let rows = host.homie(&["--json", "peers", "--all"]).code(0).json()["peers"].clone();
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        assert!(rows.iter().all(|row| row["introduced_by"] != "carol"), "who is out has told nothing: {rows:?}");
     }
 }
 

@@ -209,6 +209,17 @@ impl World {
         }
     }
 
+    /// On the machine `on`, a slow way to another one's worker: 30 ms each way, at its worker port.
+    pub fn slow_way(&self, on: &str, to: &str) -> Running {
+        let (on, port) = (self.host(on), self.host(to).port.to_string());
+        let script = on.write("slow_relay.py", include_str!("../fixtures/slow_relay.py"));
+        let mut relay = on.command("/usr/bin/python3");
+        relay.arg(script).args([&port, &self.host(to).address(), "30"]);
+        let relay = Running::start(relay, b"");
+        on.wait_listens(self.host(to).port);
+        relay
+    }
+
     /// A machine by its name, to start or stop it.
     pub fn host_mut(&mut self, name: &str) -> &mut Host {
         self.hosts.iter_mut().find(|h| h.name == name).expect("a host of this world")
@@ -414,6 +425,16 @@ impl Host {
         ip(&["-n", space, "link", "set", name, if up { "up" } else { "down" }]);
     }
 
+    /// Waits until some program listens there.
+    #[track_caller]
+    pub fn wait_listens(&self, port: u16) {
+        wait_until(&format!("somebody listens on port {port} of {}", self.name), PATIENCE, || {
+            let mut ss = self.command("ss");
+            ss.args(["-Htln", &format!("sport = :{port}")]);
+            !Running::start(ss, b"").finish().out().is_empty()
+        });
+    }
+
     /// Makes its way to the others slow, so that what is sent can be met on its way.
     pub fn throttle(&self, megabits: u32) {
         let space = self.namespace.as_ref().expect("namespaces");
@@ -521,6 +542,17 @@ impl Host {
     #[track_caller]
     pub fn wait_misses(&self, name: &str) {
         wait_until(&format!("{} misses {name}", self.name), PATIENCE, || !self.sees().iter().any(|n| n == name));
+    }
+
+    /// Waits until it knows the engines of a peer: they are looked for after the start.
+    #[track_caller]
+    pub fn wait_engines(&self, of: &str) {
+        wait_until(&format!("{} knows the engines of {of}", self.name), PATIENCE, || {
+            let answer = self.homie(&["--json", "peers"]);
+            let rows = answer.json()["peers"].as_array().cloned().unwrap_or_default();
+            let ready = |row: &serde_json::Value| row["engines"].as_array().is_some_and(|list| !list.is_empty());
+            rows.iter().any(|row| row["name"] == of && ready(row))
+        });
     }
 
     /// Its newest job, as `homie jobs --all --json` (or `--hosted`) shows it.

@@ -75,7 +75,7 @@ pub(super) async fn trust(session: &Session, request: &Request) -> Result<Value,
     let outlets = &session.shared.parts.outlets;
     let (trusted, addr) = session.ask(&outlets.trust, TrustNewKey { trust: params(request)? }).await??;
     // It was turned away a moment ago and would wait before it comes again.
-    session.ask(&outlets.greet, Greet { addr, peer: trusted.new }).await?;
+    session.ask(&outlets.greet, Greet { addr, peer: trusted.new, friend: true }).await?;
     value(&trusted)
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Signatures are checked by the caller, between [`Cards::check`], which costs nothing, and [`Cards::take`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::spread::Spread;
 use crate::model::PeerId;
 use crate::wire::roster::{Card, Generation, MAX_IN_FRAME};
 
@@ -54,14 +55,10 @@ pub(super) struct Held {
     since: Instant,
 }
 
-/// What the other end of a link has.
+/// Who is at the other end of a link, and how many cards it may still bring.
 #[derive(Debug)]
 struct Known {
     peer: PeerId,
-    /// It has said what it has; before, nothing is sent.
-    ready: bool,
-    /// Sequence numbers by [`short`] ids.
-    seqs: HashMap<u64, u64>,
     budget: f64,
     filled: Instant,
 }
@@ -87,6 +84,10 @@ pub(super) struct Cards {
     generation: Option<Generation>,
     held: BTreeMap<PeerId, Held>,
     links: BTreeMap<u64, Known>,
+    /// How many links lead to each peer.
+    met: HashMap<PeerId, usize>,
+    /// Which cards the other ends of the links have.
+    spread: Spread,
 }
 
 /// What stands for a peer id in `heads`: nobody makes a key whose id begins as another's does in 64 bits.
@@ -96,7 +97,8 @@ pub(super) fn short(peer: PeerId) -> u64 {
 
 impl Cards {
     pub(super) fn new(own: PeerId) -> Self {
-        Self { own, generation: None, held: BTreeMap::new(), links: BTreeMap::new() }
+        let (held, links, met) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
+        Self { own, generation: None, held, links, met, spread: Spread::default() }
     }
 
     pub(super) fn generation(&self) -> Option<Generation> {
@@ -111,9 +113,17 @@ impl Cards {
         }
         self.generation = generation;
         let own = self.own;
+        let gone: Vec<_> = self.held.iter().filter(|(p, _)| out(**p)).map(|(_, held)| held.card.name.clone()).collect();
+        let spread = &mut self.spread;
         self.held.retain(|peer, held| {
             held.past = true;
-            same_group && *peer != own && !out(*peer)
+            // The word of who was put out counts for nothing.
+            held.by.take_if(|by| gone.contains(by));
+            let stays = same_group && *peer != own && !out(*peer);
+            if !stays {
+                spread.drop(short(*peer));
+            }
+            stays
         });
     }
 
@@ -148,13 +158,14 @@ impl Cards {
         now: Instant,
     ) -> Result<(), Refused> {
         let itself = self.links.get(&serial).is_some_and(|known| known.peer == peer);
-        self.note(serial, peer, card.seq);
+        self.spread.note(serial, short(peer), card.seq);
         self.check(peer, &card, itself, now)?;
         if !self.held.contains_key(&peer)
             && self.held.len() >= MAX_CARDS
             && let Some(victim) = self.victim(itself, now)
         {
             self.held.remove(&victim);
+            self.spread.drop(short(victim));
         }
         self.insert(peer, card, bytes, (!itself).then(|| by.to_owned()), now);
         if let Some(held) = self.held.get_mut(&peer) {
@@ -164,6 +175,7 @@ impl Cards {
     }
 
     fn insert(&mut self, peer: PeerId, card: Card, bytes: Arc<[u8]>, by: Option<String>, now: Instant) {
+        self.spread.hold(short(peer), card.seq);
         match self.held.get_mut(&peer) {
             Some(held) => {
                 (held.card, held.bytes, held.past, held.removed) = (card, bytes, false, false);
@@ -187,8 +199,9 @@ impl Cards {
 
     /// A link is up. Whether that is news to be kept: its key was never proven before.
     pub(super) fn linked(&mut self, serial: u64, peer: PeerId, now: Instant) -> bool {
-        let known = Known { peer, ready: false, seqs: HashMap::new(), budget: BURST, filled: now };
-        self.links.insert(serial, known);
+        self.links.insert(serial, Known { peer, budget: BURST, filled: now });
+        self.spread.link(serial);
+        *self.met.entry(peer).or_default() += 1;
         let Some(held) = self.held.get_mut(&peer) else { return false };
         (held.silent, held.since) = (Duration::ZERO, now);
         !std::mem::replace(&mut held.proven, true)
@@ -197,13 +210,20 @@ impl Cards {
     /// A link is gone.
     pub(super) fn unlinked(&mut self, serial: u64, now: Instant) {
         let Some(known) = self.links.remove(&serial) else { return };
+        self.spread.unlink(serial);
+        if let Some(left) = self.met.get_mut(&known.peer) {
+            *left -= 1;
+            if *left == 0 {
+                self.met.remove(&known.peer);
+            }
+        }
         if let Some(held) = self.held.get_mut(&known.peer) {
             (held.silent, held.since) = (Duration::ZERO, now);
         }
     }
 
     fn is_linked(&self, peer: PeerId) -> bool {
-        self.links.values().any(|known| known.peer == peer)
+        self.met.contains_key(&peer)
     }
 
     /// How many of `wanted` cards of a link are looked at now.
@@ -224,50 +244,31 @@ impl Cards {
 
     /// What the other end of a link has. It says so once; whether this was it.
     pub(super) fn heard_heads(&mut self, serial: u64, heads: impl Iterator<Item = (u64, u64)>) -> bool {
-        let Some(known) = self.links.get_mut(&serial).filter(|known| !known.ready) else { return false };
-        known.seqs.extend(heads.take(2 * MAX_CARDS));
-        known.ready = true;
-        true
-    }
-
-    fn note(&mut self, serial: u64, peer: PeerId, seq: u64) {
-        if let Some(known) = self.links.get_mut(&serial).filter(|known| known.seqs.len() < 4 * MAX_CARDS) {
-            let has = known.seqs.entry(short(peer)).or_default();
-            *has = seq.max(*has);
-        }
+        self.spread.heads(serial, heads)
     }
 
     /// What is to be sent now, by link; each card counts as sent. And when there will be more, as far as that is known.
     pub(super) fn outgoing(&mut self, now: Instant) -> (Outgoing, Option<Instant>) {
-        let (mut out, mut next, mut passed) = (Vec::new(), None::<Instant>, HashSet::new());
-        for (serial, known) in self.links.iter_mut().filter(|(_, known)| known.ready) {
-            let mut news = Vec::new();
-            for (peer, held) in self.held.iter().filter(|(_, h)| !h.past && !h.removed && !h.is_forgotten(now)) {
-                let has = known.seqs.get(&short(*peer)).copied();
-                if has.is_some_and(|has| has >= held.card.seq) {
-                    continue;
-                }
-                // A card that the other side has never seen waits for nothing: there is nothing to flood it with.
-                if has.is_some() {
-                    if let Some(at) = held.passed.map(|at| at + BETWEEN).filter(|at| *at > now) {
-                        next = Some(next.map_or(at, |before| before.min(at)));
-                        continue;
+        let (mut out, mut next) = (BTreeMap::<u64, Vec<Arc<[u8]>>>::new(), None::<Instant>);
+        for (peer, held) in self.held.iter_mut().filter(|(_, h)| !h.past && !h.removed && !h.is_forgotten(now)) {
+            let key = short(*peer);
+            // A card that the other side has never seen waits for nothing: there is nothing to flood it with.
+            let waits = held.passed.map(|at| at + BETWEEN).filter(|at| *at > now);
+            for (place, older) in self.spread.lacking(key) {
+                match waits.filter(|_| older) {
+                    Some(at) => next = Some(next.map_or(at, |before| before.min(at))),
+                    None => {
+                        if older {
+                            held.passed = Some(now);
+                        }
+                        if let Some(serial) = self.spread.sent(key, place) {
+                            out.entry(serial).or_default().push(held.bytes.clone());
+                        }
                     }
-                    passed.insert(*peer);
                 }
-                known.seqs.insert(short(*peer), held.card.seq);
-                news.push(held.bytes.clone());
-            }
-            if !news.is_empty() {
-                out.push((*serial, news));
             }
         }
-        for peer in passed {
-            if let Some(held) = self.held.get_mut(&peer) {
-                held.passed = Some(now);
-            }
-        }
-        (out, next)
+        (out.into_iter().collect(), next)
     }
 
     /// Machines that a card tells of and no link leads to.
@@ -316,6 +317,7 @@ impl Cards {
         }
         let Kept { bytes, by, proven, removed, past, silent_s } = kept;
         let silent = Duration::from_secs(silent_s);
+        self.spread.hold(short(peer), card.seq);
         self.held.insert(peer, Held { card, bytes, by, proven, removed, past, passed: None, silent, since: now });
     }
 }

@@ -1,7 +1,7 @@
 //! Members introduce members: each signs a card of itself, cards travel over every link, and who is told of by a card and
 //! met by nobody is dialled.
 //!
-//! [`cards`] decides what is believed and passed on, [`introductions`] whom to dial when, [`own`] what our own card says and
+//! [`cards`] decides what is believed and passed on ([`spread`]: who has which), [`introductions`] whom to dial when, [`own`] what our own card says and
 //! where cards may make us dial, [`mod@file`] keeps it over a restart, and [`driver`] is the one task that carries it out.
 
 mod cards;
@@ -9,6 +9,7 @@ mod driver;
 mod file;
 mod introductions;
 mod own;
+mod spread;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use cards::{Cards, Refused};
 use introductions::{Introductions, Outcome};
 
 pub(super) use driver::run;
+pub(super) use own::told;
 
 /// What the room knows of its members beyond its links.
 pub(super) struct Roster {

@@ -22,9 +22,9 @@ pub(super) fn says(room: &Room, name: &str, own: &[OwnAddress]) -> Option<Says> 
     (port >= LOWEST_PORT && !addresses.is_empty()).then(|| Says { name: name.to_owned(), port, addresses })
 }
 
-/// Our addresses that others may reach: those on which we listen, without those that mean this machine, or this cable, on
-/// every machine.
-fn told(own: &[OwnAddress], wish: Listen) -> Vec<IpAddr> {
+/// Our addresses that others are told of, in cards and invitations: those on which we listen, without those that mean this
+/// machine, or this cable, on every machine, and without those of engines.
+pub(in crate::link) fn told(own: &[OwnAddress], wish: Listen) -> Vec<IpAddr> {
     let fits = |own: &&OwnAddress| !own.of_engine && own.scope == 0 && may_dial(own.ip, wish);
     own.iter().filter(fits).map(|own| own.ip).take(MAX_ADDRESSES).collect()
 }

@@ -168,11 +168,11 @@ fn a_goodbye_is_told_from_a_loss_and_a_direct_peer_is_found_again() {
 fn a_greeting_makes_a_link_and_a_wrong_one_does_not() {
     run(async {
         let (a, b) = (Machine::new("raj").await, Machine::new("mike").await);
-        ask(&a.door, Greet { addr: b.addr(), peer: PeerId([7; 32]) }, LIMIT).await.expect("answer");
+        ask(&a.door, Greet { addr: b.addr(), peer: PeerId([7; 32]), friend: false }, LIMIT).await.expect("answer");
         // Both hear of each other; whoever has the lower id dials.
         let (c, d) = (Machine::new("c").await, Machine::new("d").await);
-        ask(&c.door, Greet { addr: d.addr(), peer: d.id }, LIMIT).await.expect("answer");
-        ask(&d.door, Greet { addr: c.addr(), peer: c.id }, LIMIT).await.expect("answer");
+        ask(&c.door, Greet { addr: d.addr(), peer: d.id, friend: false }, LIMIT).await.expect("answer");
+        ask(&d.door, Greet { addr: c.addr(), peer: c.id, friend: true }, LIMIT).await.expect("answer");
         until("the link of the right one", || !c.seen().changes.is_empty() && !d.seen().changes.is_empty()).await;
         assert!(a.seen().changes.is_empty(), "somebody else answered there");
     });
