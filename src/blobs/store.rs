@@ -1,13 +1,13 @@
 //! Putting, getting, pinning.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::BlobError;
 use super::gc;
@@ -29,7 +29,26 @@ pub(super) struct Inner {
     counter: AtomicU64,
     /// Held while something is claimed or dropped, so that nothing is dropped that was just claimed.
     claims: Mutex<()>,
+    seen: Mutex<Seen>,
 }
+
+/// What need not be looked up again: a tree of 10,000 files is the same one as a minute ago more often than not.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How often something was dropped from the store.
+    drops: u64,
+    /// Manifests of which everything is here, and whether it was synced. Nothing but this process removes blobs; when it
+    /// does, or finds that somebody else did, all of these are forgotten.
+    whole: HashMap<Digest, bool>,
+    /// Read last, the oldest first.
+    manifests: VecDeque<(Digest, Manifest)>,
+}
+
+/// Manifests that are remembered as whole: 40 bytes each.
+const MOST_WHOLE: usize = 1000;
+/// Manifests that are kept in memory, and the files that one of them may have: 3 MB each.
+const MOST_MANIFESTS: usize = 2;
+const MOST_KEPT_FILES: usize = 20_000;
 
 fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError + use<> {
     let path = path.to_owned();
@@ -58,8 +77,31 @@ impl BlobStore {
             used: AtomicU64::new(used),
             counter: AtomicU64::new(0),
             claims: Mutex::new(()),
+            seen: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is no longer here.
+    fn dropped(&self) {
+        let mut seen = self.seen();
+        seen.drops += 1;
+        seen.whole.clear();
+    }
+
+    /// Everything of that manifest was here when `drops` had this value.
+    fn is_whole(&self, manifest: Digest, drops: u64, synced: bool) {
+        let mut seen = self.seen();
+        if seen.drops == drops {
+            if seen.whole.len() >= MOST_WHOLE {
+                seen.whole.clear();
+            }
+            *seen.whole.entry(manifest).or_default() |= synced;
+        }
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -117,13 +159,17 @@ impl BlobStore {
         let path = self.path(digest);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(BlobError::Missing(*digest)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.dropped();
+                return Err(BlobError::Missing(*digest));
+            }
             Err(e) => return Err(io("read", &path)(e)),
         };
         if bytes.len() as u64 != len || Digest::of(&bytes) != *digest {
             if fs::remove_file(&path).is_ok() {
                 self.inner.used.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
             }
+            self.dropped();
             return Err(BlobError::Damaged(*digest));
         }
         Ok(bytes)
@@ -134,9 +180,9 @@ impl BlobStore {
     /// # Errors
     /// It cannot be written.
     pub fn put_manifest(&self, manifest: &Manifest) -> Result<Digest, BlobError> {
-        let bytes = manifest.encode();
-        let digest = Digest::of(&bytes);
-        self.put(&digest, &bytes)?;
+        let digest = manifest.digest();
+        self.put(&digest, &manifest.encode())?;
+        self.keep(digest, manifest);
         Ok(digest)
     }
 
@@ -146,6 +192,10 @@ impl BlobStore {
     /// It is unreadable or no manifest.
     pub fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, BlobError> {
         let path = self.path(digest);
+        let kept = self.seen().manifests.iter().find(|(name, _)| name == digest).map(|(_, manifest)| manifest.clone());
+        if let Some(kept) = kept.filter(|_| path.exists()) {
+            return Ok(Some(kept));
+        }
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -153,9 +203,24 @@ impl BlobStore {
         };
         if Digest::of(&bytes) != *digest {
             let _ = fs::remove_file(&path);
+            self.dropped();
             return Err(BlobError::Damaged(*digest));
         }
-        Manifest::decode(&bytes).map(Some).map_err(|e| BlobError::NotAManifest(*digest, e.to_string()))
+        let manifest = Manifest::decode(&bytes).map_err(|e| BlobError::NotAManifest(*digest, e.to_string()))?;
+        self.keep(*digest, &manifest);
+        Ok(Some(manifest))
+    }
+
+    /// Keeps a manifest in memory: it is asked for several times while a job is on its way.
+    fn keep(&self, digest: Digest, manifest: &Manifest) {
+        let mut seen = self.seen();
+        let kept = &mut seen.manifests;
+        if manifest.files().len() <= MOST_KEPT_FILES && !kept.iter().any(|(name, _)| *name == digest) {
+            if kept.len() == MOST_MANIFESTS {
+                kept.pop_front();
+            }
+            kept.push_back((digest, manifest.clone()));
+        }
     }
 
     /// Keeps everything the manifest lists until `owner` (letters, digits, `-`) lets go of it.
@@ -198,24 +263,40 @@ impl BlobStore {
         self.inner.dir.join("pins").join(owner)
     }
 
-    /// Makes the manifest and everything it lists survive a power cut. A few files are synced one by one: syncfs would wait
-    /// for whatever else the machine's programs have just written, seconds of it while one of them copies or compiles.
+    /// Makes the manifest and everything it lists, all of which was put, survive a power cut. A few files are synced one
+    /// by one: syncfs would wait for whatever else the machine's programs have just written, seconds of it while one of
+    /// them copies or compiles.
     ///
     /// # Errors
     /// One of them is missing, or the disk refuses.
     pub fn sync_of(&self, manifest: &Manifest) -> Result<(), BlobError> {
         /// An fsync takes 0.1 ms on a good disk, a syncfs of ten thousand small files some hundred.
         const FEW: usize = 16;
-        let chunks = crate::transfer::chunks(manifest).map(|chunk| chunk.digest);
-        let files: HashSet<PathBuf> =
-            chunks.chain([Digest::of(&manifest.encode())]).map(|digest| self.path(&digest)).collect();
-        if files.len() > FEW {
-            return self.sync();
+        let name = manifest.digest();
+        let drops = {
+            let seen = self.seen();
+            if seen.whole.get(&name) == Some(&true) {
+                return Ok(());
+            }
+            seen.drops
+        };
+        let mut files = HashSet::from([name]);
+        for chunk in crate::transfer::chunks(manifest) {
+            files.insert(chunk.digest);
+            if files.len() > FEW {
+                self.sync()?;
+                self.is_whole(name, drops, true);
+                return Ok(());
+            }
         }
+        let files: HashSet<PathBuf> = files.iter().map(|digest| self.path(digest)).collect();
         // Their names, and those of the directories that were made for them.
         let dirs: HashSet<&Path> = files.iter().flat_map(|path| path.ancestors().skip(1).take(2)).collect();
         let all = files.iter().map(PathBuf::as_path).chain(dirs);
-        all.into_iter().try_for_each(|path| File::open(path).and_then(|file| file.sync_all()).map_err(io("sync", path)))
+        all.into_iter()
+            .try_for_each(|path| File::open(path).and_then(|file| file.sync_all()).map_err(io("sync", path)))?;
+        self.is_whole(name, drops, true);
+        Ok(())
     }
 
     /// Makes everything put so far survive a power cut: one syncfs instead of an fsync for each of 10,000 files.
@@ -239,7 +320,17 @@ impl BlobStore {
     /// The quota cannot be met, or the store cannot be read or written.
     pub fn claim(&self, owner: &str, manifest: &Manifest) -> Result<Vec<bool>, BlobError> {
         let _claims = self.inner.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = self.put_manifest(manifest)?;
+        let digest = manifest.digest();
+        let drops = {
+            let seen = self.seen();
+            if seen.whole.contains_key(&digest) && self.have(&digest) {
+                drop(seen);
+                self.pin(owner, &digest)?;
+                return Ok(vec![false; crate::transfer::chunks(manifest).count()]);
+            }
+            seen.drops
+        };
+        self.put_manifest(manifest)?;
         self.pin(owner, &digest)?;
         let mut seen = HashSet::from([digest]);
         let mut lacking = 0;
@@ -251,6 +342,9 @@ impl BlobStore {
             })
             .collect();
         self.reserve(lacking, &seen)?;
+        if lacking == 0 {
+            self.is_whole(digest, drops, false);
+        }
         Ok(wanted)
     }
 
@@ -278,6 +372,7 @@ impl BlobStore {
             }
             if !held.contains(&blob.digest) && fs::remove_file(&blob.path).is_ok() {
                 inner.used.fetch_sub(blob.bytes, Ordering::Relaxed);
+                self.dropped();
             }
         }
         if over(inner.used.load(Ordering::Relaxed)) {
@@ -345,6 +440,42 @@ mod tests {
         let lost = manifest_of(b"never put");
         store.put_manifest(&lost).expect("put");
         assert!(store.sync_of(&lost).is_err(), "one that is not there cannot be kept");
+    }
+
+    #[test]
+    fn what_was_seen_whole_is_looked_up_again_when_something_was_dropped() {
+        let (_dir, store) = store(2000);
+        let bytes = [3u8; 600];
+        let (manifest, chunk) = (manifest_of(&bytes), Digest::of(&bytes));
+        let wants = || store.claim("sent-1", &manifest).expect("room");
+        let arrives = || {
+            store.put(&chunk, &bytes).expect("put");
+            store.sync_of(&manifest).expect("synced");
+            assert_eq!(wants(), [false]);
+            assert_eq!(store.seen().whole.get(&manifest.digest()), Some(&true));
+        };
+        assert_eq!(wants(), [true]);
+        arrives();
+        // It rots, and is found out by whoever reads it.
+        fs::write(store.path(&chunk), [4u8; 600]).expect("rot");
+        store.get(&chunk, 600).expect_err("damaged");
+        assert_eq!(wants(), [true]);
+        arrives();
+        // Somebody removes it by hand: known as soon as it is missed.
+        fs::remove_file(store.path(&chunk)).expect("removed");
+        store.get(&chunk, 600).expect_err("missing");
+        assert_eq!(wants(), [true]);
+        arrives();
+        // And the list itself.
+        fs::remove_file(store.path(&manifest.digest())).expect("removed");
+        assert_eq!(store.manifest(&manifest.digest()).expect("readable"), None);
+        assert_eq!(wants(), [false]);
+        assert_eq!(store.manifest(&manifest.digest()).expect("readable"), Some(manifest.clone()));
+        // It goes when room is needed.
+        store.unpin("sent-1").expect("unpin");
+        // What was removed by hand is counted until the store is opened again, so there is not room for more.
+        store.reserve(1000, &HashSet::new()).expect("room");
+        assert_eq!(wants(), [true]);
     }
 
     #[test]

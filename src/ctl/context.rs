@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -23,6 +24,8 @@ pub struct Context {
     pub err: Style,
     /// The only socket to try; `None` searches the usual places.
     pub socket: Option<PathBuf>,
+    /// The user's directory for what can be found out again; `None` keeps nothing.
+    pub cache: Option<PathBuf>,
 }
 
 impl Context {
@@ -35,6 +38,7 @@ impl Context {
             out: Style::detect(&io::stdout(), no_color, &var),
             err: Style::detect(&io::stderr(), no_color, &var),
             socket: None,
+            cache: cache_dir(&|name| environment(name).map(PathBuf::from)),
         }
     }
 
@@ -89,11 +93,43 @@ fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|v| !v.is_empty())
 }
 
+/// The user's cache directory, if it is theirs: who runs one command by sudo is not to be left with files there that they
+/// cannot remove.
+fn cache_dir(env: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let is_own = |dir: &PathBuf| std::fs::metadata(dir).is_ok_and(|meta| meta.uid() == nix::unistd::geteuid().as_raw());
+    let named = env("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
+    match named {
+        Some(dir) => Some(dir).filter(is_own),
+        None => Some(env("HOME").filter(is_own)?.join(".cache")),
+    }
+}
+
 /// The error of a failed write to standard output.
 pub fn output_error(error: io::Error) -> CtlError {
     if error.kind() == io::ErrorKind::BrokenPipe {
         CtlError::OutputClosed
     } else {
         CtlError::io("cannot write to standard output", error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_cache_directory_of_somebody_else_is_left_alone() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (own, cache) = (dir.path().to_owned(), dir.path().join(".cache"));
+        let found = |home: &Path, xdg: Option<&Path>| {
+            let (home, xdg) = (home.to_owned(), xdg.map(Path::to_owned));
+            cache_dir(&move |name| if name == "HOME" { Some(home.clone()) } else { xdg.clone() })
+        };
+        assert_eq!(found(&own, None), Some(cache.clone()));
+        assert_eq!(found(&own, Some(Path::new("relative"))), Some(cache));
+        assert_eq!(found(Path::new("/nonexistent"), Some(&own)), Some(own.clone()));
+        assert_eq!(found(&own, Some(Path::new("/nonexistent"))), None);
+        assert_eq!(found(Path::new("/nonexistent"), None), None);
     }
 }

@@ -85,7 +85,7 @@ impl FakeHomied {
     pub(super) fn context(&self) -> Context {
         let plain = Style { tty: false, color: false, unicode: true, width: 80 };
         let socket = Some(self.dir.path().join("homied.sock"));
-        Context { json: false, quiet: true, out: plain, err: plain, socket }
+        Context { json: false, quiet: true, out: plain, err: plain, socket, cache: None }
     }
 }
 

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ use super::error::SandboxError;
 use crate::blobs::BlobStore;
 use crate::model::{FileEntry, JobId, Manifest};
 
-/// Threads that copy small files: creating one is mostly waiting for the file system's locks, and more than four gain
+/// Threads that copy: creating one is mostly waiting for the file system's locks, and more than four gain
 /// nothing.
 const COPIERS: usize = 4;
 
@@ -56,18 +56,23 @@ pub(super) fn fill(work: &Path, inputs: &Manifest, blobs: &BlobStore, uid: u32, 
     for dir in dirs {
         make_dir(&work.join(dir), &owner)?;
     }
+    let parts: Vec<Part> = inputs.files().iter().flat_map(Part::of).collect();
+    // A part of a file may be copied before the one that it begins with.
+    for part in parts.iter().filter(|part| part.is_one_of_many()) {
+        make_file(work, part.file, &owner)?;
+    }
     let next = AtomicUsize::new(0);
     let copy = || {
-        while let Some(file) = inputs.files().get(next.fetch_add(1, Ordering::Relaxed)) {
-            copy_file(work, file, blobs, &owner)?;
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            part.copy(work, blobs, &owner)?;
         }
         Ok(())
     };
-    if inputs.files().len() < COPIERS {
+    if parts.len() < 2 {
         return copy();
     }
     std::thread::scope(|scope| {
-        let copiers: Vec<_> = (0..COPIERS).map(|_| scope.spawn(copy)).collect();
+        let copiers: Vec<_> = (0..COPIERS.min(parts.len())).map(|_| scope.spawn(copy)).collect();
         let mut result = Ok(());
         for copier in copiers {
             match copier.join() {
@@ -98,25 +103,67 @@ fn make_dir(path: &Path, owner: &Owner) -> Result<(), SandboxError> {
     }
 }
 
-fn copy_file(work: &Path, entry: &FileEntry, blobs: &BlobStore, owner: &Owner) -> Result<(), SandboxError> {
+/// What one thread copies at once: a file, or some chunks of a big one.
+struct Part<'a> {
+    file: &'a FileEntry,
+    /// Number of its first chunk.
+    first: usize,
+    /// Where that lies in the file.
+    offset: u64,
+}
+
+impl<'a> Part<'a> {
+    /// About 16 MiB: far more than it costs to find the place, and little enough that all threads end together.
+    const CHUNKS: usize = 16;
+
+    fn of(file: &'a FileEntry) -> impl Iterator<Item = Self> + 'a {
+        let begins = file.chunks().enumerate().scan(0, |at, (number, (_, len))| {
+            let offset = *at;
+            *at += len;
+            Some((number, offset))
+        });
+        let later = begins.step_by(Self::CHUNKS).skip(1);
+        // An empty file has no chunks and is a file all the same.
+        std::iter::once((0, 0)).chain(later).map(move |(first, offset)| Self { file, first, offset })
+    }
+
+    /// Whether it is the first of several.
+    fn is_one_of_many(&self) -> bool {
+        self.first == 0 && self.file.chunks().nth(Self::CHUNKS).is_some()
+    }
+
+    fn copy(&self, work: &Path, blobs: &BlobStore, owner: &Owner) -> Result<(), SandboxError> {
+        let path = work.join(self.file.path.as_str());
+        let file = if self.first > 0 || self.is_one_of_many() {
+            OpenOptions::new().write(true).open(&path).map_err(SandboxError::io("open", &path))?
+        } else {
+            make_file(work, self.file, owner)?
+        };
+        let mut at = self.offset;
+        for (digest, len) in self.file.chunks().skip(self.first).take(Self::CHUNKS) {
+            // Reading checks the hash, so a store that rotted is noticed before the job computes with it.
+            let bytes = blobs.get(&digest, len)?;
+            file.write_all_at(&bytes, at).map_err(SandboxError::io("write", &path))?;
+            at += len;
+        }
+        Ok(())
+    }
+}
+
+fn make_file(work: &Path, entry: &FileEntry, owner: &Owner) -> Result<File, SandboxError> {
     let path = work.join(entry.path.as_str());
     let mode = if entry.exec { 0o755 } else { 0o644 };
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .open(&path)
         .map_err(SandboxError::io("make", &path))?;
-    for (digest, len) in entry.chunks() {
-        // Reading checks the hash, so a store that rotted is noticed before the job computes with it.
-        let bytes = blobs.get(&digest, len)?;
-        file.write_all(&bytes).map_err(SandboxError::io("write", &path))?;
-    }
     if let Some((uid, gid)) = owner.0 {
         nix::unistd::fchown(&file, Some(uid), Some(gid))
             .map_err(|e| SandboxError::io("give to the job", &path)(e.into()))?;
     }
-    Ok(())
+    Ok(file)
 }
 
 /// Directories that the removal goes into before it begins anew from the top: far fewer than it may open files.
@@ -224,8 +271,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let blobs = BlobStore::open(dir.path().join("blobs"), 1 << 30).expect("store");
         let big: Vec<u8> = (0..CHUNK_BYTES + 77).map(|i| (i % 251) as u8).collect();
+        // Of more chunks than one thread copies at once, none of them like another.
+        let huge: Vec<u8> = (0..CHUNK_BYTES * 35 + 5).map(|i| (i >> 18) as u8 ^ (i % 251) as u8).collect();
         let manifest = Manifest::new(vec![
             put(&blobs, "a/b/big", &big, false),
+            put(&blobs, "huge", &huge, true),
             put(&blobs, "a/run.sh", b"#!/bin/sh\n", true),
             put(&blobs, "empty", b"", false),
             put(&blobs, "ü x", b"same", false),
@@ -236,6 +286,9 @@ mod tests {
         let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
         materialise(&work, &manifest, &blobs, uid, gid).expect("made");
         assert_eq!(fs::read(work.join("a/b/big")).expect("there"), big);
+        assert!(fs::read(work.join("huge")).expect("there") == huge);
+        assert_eq!(fs::metadata(work.join("huge")).expect("there").permissions().mode() & 0o777, 0o755);
+        assert!(fs::read(work.join("empty")).expect("there").is_empty());
         assert_eq!(fs::read(work.join("ü x")).expect("there"), b"same");
         assert_eq!(fs::metadata(work.join("a/run.sh")).expect("there").permissions().mode() & 0o777, 0o755);
         fs::write(work.join("y"), "changed").expect("written");

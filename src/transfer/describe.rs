@@ -49,30 +49,69 @@ pub fn describe(mut from: impl Read) -> io::Result<Described> {
         let size = window.len() as u64;
         return Ok(Described { size, hash: Digest::of(&window), chunks: Vec::new(), lengths: Vec::new() });
     }
-    let mut whole = blake3::Hasher::new();
-    let mut all = Described { size: 0, hash: Digest([0; 32]), chunks: Vec::new(), lengths: Vec::new() };
+    let mut sum = Sum {
+        whole: blake3::Hasher::new(),
+        all: Described { size: 0, hash: Digest([0; 32]), chunks: Vec::new(), lengths: Vec::new() },
+    };
+    let mut cut = Vec::new();
+    // Cut already, and hashed while the next window is read and cut: one takes as long as the other.
+    let mut before = (Vec::new(), Vec::new());
     loop {
-        fill(&mut from, &mut window, WINDOW)?;
-        let last = window.len() < WINDOW;
-        let mut done = 0;
-        for chunk in FastCDC::with_level(&window, LEAST, MEAN, MOST, Normalization::Level2) {
-            // Where a chunk may go on beyond the window its end is not known yet.
-            if !last && window.len() - chunk.offset < MOST {
-                break;
+        let read = std::thread::scope(|scope| {
+            let hashing = (!before.1.is_empty()).then(|| scope.spawn(|| sum.take(&before.0, &before.1)));
+            let read = fill(&mut from, &mut window, WINDOW).map(|()| cut_into(&window, &mut cut));
+            if let Some(Err(panic)) = hashing.map(|hashing| hashing.join()) {
+                std::panic::resume_unwind(panic);
             }
-            let bytes = &window[chunk.offset..chunk.offset + chunk.length];
-            all.chunks.push(Digest::of(bytes));
-            all.lengths.push(chunk.length as u32);
-            done = chunk.offset + chunk.length;
+            read
+        });
+        let done = read?;
+        if window.len() < WINDOW {
+            sum.take(&window, &cut);
+            sum.all.hash = Digest(*sum.whole.finalize().as_bytes());
+            return Ok(sum.all);
         }
-        whole.update(&window[..done]);
-        all.size += done as u64;
-        window.drain(..done);
-        if last {
-            all.hash = Digest(*whole.finalize().as_bytes());
-            return Ok(all);
-        }
+        std::mem::swap(&mut before.0, &mut window);
+        std::mem::swap(&mut before.1, &mut cut);
+        window.clear();
+        window.extend_from_slice(&before.0[done..]);
+        cut.clear();
     }
+}
+
+/// What is known of the content so far.
+struct Sum {
+    whole: blake3::Hasher,
+    all: Described,
+}
+
+impl Sum {
+    /// The next bytes, cut into pieces of these lengths; what is left of them comes again.
+    fn take(&mut self, bytes: &[u8], cut: &[u32]) {
+        let mut rest = bytes;
+        for len in cut {
+            let (piece, after) = rest.split_at(*len as usize);
+            self.whole.update(piece);
+            self.all.chunks.push(Digest::of(piece));
+            self.all.size += u64::from(*len);
+            rest = after;
+        }
+        self.all.lengths.extend_from_slice(cut);
+    }
+}
+
+/// The lengths of the chunks at the beginning of `window`, and their sum. One that is not full ends the file.
+fn cut_into(window: &[u8], lengths: &mut Vec<u32>) -> usize {
+    let mut done = 0;
+    for chunk in FastCDC::with_level(window, LEAST, MEAN, MOST, Normalization::Level2) {
+        // Where a chunk may go on beyond the window its end is not known yet.
+        if window.len() == WINDOW && window.len() - chunk.offset < MOST {
+            break;
+        }
+        lengths.push(chunk.length as u32);
+        done = chunk.offset + chunk.length;
+    }
+    done
 }
 
 /// Reads until `window` has `len` bytes or there are no more.

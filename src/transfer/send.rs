@@ -86,14 +86,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     R: ChunkSource,
 {
-    let list = manifest.encode();
-    let offer = Say::Offer { manifest_bytes: list.len() as u64, digest: crate::model::Digest::of(&list) };
-    let mut asked = list.len() as u64 <= SHORT_LIST;
-    push(framed, Frame::json(&offer)?).await?;
-    let mut list = Bytes::from(list);
+    let (digest, manifest_bytes) = manifest.named();
+    let mut asked = manifest_bytes <= SHORT_LIST;
+    push(framed, Frame::json(&Say::Offer { manifest_bytes, digest })?).await?;
+    let mut sent = false;
     let need = loop {
-        if asked {
-            for piece in std::mem::take(&mut list).chunks_of(MAX_RAW_BULK) {
+        if asked && !std::mem::replace(&mut sent, true) {
+            for piece in Bytes::from(manifest.encode()).chunks_of(MAX_RAW_BULK) {
                 push(framed, Frame::Raw { stream: STREAM, data: piece }).await?;
             }
         }
@@ -103,7 +102,6 @@ where
             need => break need,
         }
     };
-    drop(list);
     let (wanted, bytes) = hear_need(framed, manifest, &need).await?;
     progress(0, bytes);
     let mut sent = 0;

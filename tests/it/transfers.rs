@@ -127,6 +127,14 @@ fn only_what_changed_travels() {
     let (bytes, of) = run();
     assert_eq!(of, all + 1);
     assert!((1..4 * MIB).contains(&bytes), "{bytes} for one byte");
+    assert_eq!(run(), (0, all + 1), "the same again");
+    assert!(alice.home.join(".cache/homie").exists(), "what files hold is remembered");
+    // Neither size nor time of modification tell of this change.
+    let modified = fs::metadata(&big).and_then(|meta| meta.modified()).expect("a time");
+    content[1] ^= 1;
+    fs::write(&big, &content).expect("own file");
+    fs::File::options().write(true).open(&big).and_then(|file| file.set_modified(modified)).expect("set");
+    assert!(run().0 > 0, "a change is sent");
 }
 
 #[test]

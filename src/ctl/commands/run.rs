@@ -51,7 +51,7 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
 
     let progress = Progress::new(ctx);
     progress.spin("reading files");
-    let inputs = selection.read()?;
+    let inputs = selection.read(ctx.cache.as_deref(), &cwd)?;
     drop(homied);
     // Reading gigabytes takes longer than homied waits for a silent client.
     let mut homied = ctx.connect().await?;

@@ -1,10 +1,10 @@
 //! Reads every file once, on all processors, and writes down what it holds.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::known::Known;
 use super::pick::{Origin, Picked};
 use crate::ctl::exit::CtlError;
 use crate::model::{CleanPath, FileEntry, Manifest};
@@ -13,18 +13,18 @@ use crate::transfer::describe;
 /// More readers than this only fight over one disk.
 const MAX_READERS: usize = 8;
 
-/// The manifest of `files`, in the order of their names.
+/// The manifest of `files`, in the order of their names. What is `known` is not read.
 ///
 /// # Errors
 /// A file cannot be read, or the list breaks a rule of [`Manifest::new`].
-pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>) -> Result<Manifest, CtlError> {
+pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Result<Manifest, CtlError> {
     let list: Vec<_> = files.iter().collect();
     let readers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(list.len());
     let next = AtomicUsize::new(0);
     let entries = Mutex::new(Ok(Vec::with_capacity(list.len())));
     let work = || {
         while let Some((name, picked)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let entry = entry(name, picked);
+            let entry = entry(name, picked, known);
             let mut all = entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             match (&mut *all, entry) {
                 (Ok(done), Ok(entry)) => done.push(entry),
@@ -45,9 +45,11 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>) -> Result<Manifest, 
     Manifest::new(entries).map_err(|e| CtlError::usage(e.to_string()))
 }
 
-fn entry(name: &CleanPath, picked: &Picked) -> Result<FileEntry, CtlError> {
+fn entry(name: &CleanPath, picked: &Picked, known: &Known) -> Result<FileEntry, CtlError> {
     let read = match &picked.origin {
-        Origin::Disk(path) => File::open(path).and_then(describe),
+        Origin::Disk(path) => {
+            picked.stamp.and_then(|stamp| known.get(path, &stamp)).map_or_else(|| known.read(path), Ok)
+        }
         Origin::Memory(bytes) => describe(&bytes[..]),
     };
     let described = read.map_err(|e| CtlError::io(format!("cannot read {name}"), e))?;
@@ -57,6 +59,8 @@ fn entry(name: &CleanPath, picked: &Picked) -> Result<FileEntry, CtlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use crate::model::{CHUNK_BYTES, Digest};
 
     #[test]
@@ -67,10 +71,10 @@ mod tests {
             .map(|size| {
                 let text: bytes::Bytes = (0..size).map(|i| (i % 251) as u8).collect::<Vec<_>>().into();
                 let name = CleanPath::new(format!("f{size:08}")).expect("clean");
-                (name, Picked { origin: Origin::Memory(text), size: size as u64, exec: false })
+                (name, Picked { origin: Origin::Memory(text), size: size as u64, exec: false, stamp: None })
             })
             .collect();
-        let manifest = manifest(&files).expect("valid");
+        let manifest = manifest(&files, &Known::open(None, Path::new(""))).expect("valid");
         assert_eq!(manifest.files().len(), 5);
         for (entry, picked) in manifest.files().iter().zip(files.values()) {
             let Origin::Memory(text) = &picked.origin else { panic!("memory") };
@@ -88,8 +92,9 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_named() {
         let name = CleanPath::new("gone.csv").expect("clean");
-        let picked = Picked { origin: Origin::Disk("/nonexistent/gone.csv".into()), size: 1, exec: false };
-        let error = manifest(&BTreeMap::from([(name, picked)])).expect_err("unreadable");
+        let picked = Picked { origin: Origin::Disk("/nonexistent/gone.csv".into()), size: 1, exec: false, stamp: None };
+        let error =
+            manifest(&BTreeMap::from([(name, picked)]), &Known::open(None, Path::new(""))).expect_err("unreadable");
         assert!(error.to_string().contains("cannot read gone.csv"), "{error}");
     }
 }

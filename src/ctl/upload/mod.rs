@@ -1,9 +1,11 @@
 //! What goes to the worker: the script and the files beside it.
 //!
-//! The client alone opens paths of the user. It picks ([`pick`]), reads and hashes ([`hash`]), shows what is large,
+//! The client alone opens paths of the user. It picks ([`pick`]), reads and hashes what it does not know ([`hash`],
+//! [`known`]), shows what is large,
 //! and streams to homied what that lacks ([`source`]). `commands/run.rs` calls it.
 
 mod hash;
+mod known;
 mod pick;
 mod script;
 mod source;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use self::known::Known;
 use self::pick::{Origin, Picked, Picker};
 use super::args::RunArgs;
 use super::connect::Connection;
@@ -51,6 +54,8 @@ pub struct Inputs {
     /// The files.
     pub manifest: Manifest,
     origins: Vec<Origin>,
+    /// Where it is written down what the files hold.
+    known: Option<PathBuf>,
 }
 
 /// Finds everything that `args` name, relative to `cwd`.
@@ -115,14 +120,17 @@ impl Selection {
         Some(out)
     }
 
-    /// Reads and hashes the files.
+    /// Reads and hashes the files, less what is known of them from the last time that something was sent from
+    /// `cwd`, which stands in `cache`.
     ///
     /// # Errors
     /// One of them cannot be read.
-    pub fn read(self) -> Result<Inputs, CtlError> {
-        let manifest = hash::manifest(&self.files)?;
+    pub fn read(self, cache: Option<&Path>, cwd: &Path) -> Result<Inputs, CtlError> {
+        let known = Known::open(cache, cwd);
+        let manifest = hash::manifest(&self.files, &known)?;
         // Both are sorted by name.
-        Ok(Inputs { manifest, origins: self.files.into_values().map(|picked| picked.origin).collect() })
+        let origins = self.files.into_values().map(|picked| picked.origin).collect();
+        Ok(Inputs { manifest, origins, known: known.save() })
     }
 }
 
@@ -185,10 +193,13 @@ pub fn texts(texts: &BTreeMap<String, Bytes>) -> Result<Inputs, CtlError> {
     for (name, text) in texts {
         let clean = CleanPath::new(name.clone())
             .map_err(|e| CtlError::usage_hint(e.to_string(), "files that a recipe names lie beside it or below"))?;
-        files.insert(clean, Picked { size: text.len() as u64, origin: Origin::Memory(text.clone()), exec: false });
+        files.insert(
+            clean,
+            Picked { size: text.len() as u64, origin: Origin::Memory(text.clone()), exec: false, stamp: None },
+        );
     }
-    let manifest = hash::manifest(&files)?;
-    Ok(Inputs { manifest, origins: files.into_values().map(|picked| picked.origin).collect() })
+    let manifest = hash::manifest(&files, &Known::open(None, Path::new("")))?;
+    Ok(Inputs { manifest, origins: files.into_values().map(|picked| picked.origin).collect(), known: None })
 }
 
 /// Sends to homied what it lacks of `inputs`. Gives the manifest's name, which a job refers to.
@@ -200,7 +211,12 @@ pub async fn send(homied: &mut Connection, inputs: &Inputs, progress: &Progress)
     homied.ready(request).await?;
     let mut files = source::Files::new(inputs.origins.clone());
     let shown = |done, total| progress.bytes("reading files", done, total);
-    transfer::send(homied.wire(), &inputs.manifest, &mut files, shown).await?;
+    let sent = transfer::send(homied.wire(), &inputs.manifest, &mut files, shown).await;
+    if let (Err(_), Some(known)) = (&sent, &inputs.known) {
+        // Perhaps a file is not what was known of it: the next time it is read.
+        let _ = std::fs::remove_file(known);
+    }
+    sent?;
     let put: FilesPut = homied.answer(request).await?;
     progress.clear();
     Ok(put.inputs)

@@ -35,7 +35,7 @@ fn a_job_is_its_script_its_arguments_and_its_files() {
     // A program that lost its mode on the way is still started as one.
     let inputs = run(&["tool"]);
     assert_eq!(inputs.command, ["./tool"]);
-    assert!(inputs.read().expect("read").manifest.files()[0].exec);
+    assert!(inputs.read(None, dir.path()).expect("read").manifest.files()[0].exec);
 
     // A script of another directory is sent by its base name.
     let other = dir_with(&[("far/away.sh", b"echo")]);
@@ -62,7 +62,7 @@ fn only_a_large_send_is_shown_and_its_largest_files_come_first() {
         files: sizes
             .iter()
             .map(|(name, size)| {
-                let picked = Picked { origin: Origin::Memory(Bytes::new()), size: *size, exec: false };
+                let picked = Picked { origin: Origin::Memory(Bytes::new()), size: *size, exec: false, stamp: None };
                 (CleanPath::new(*name).expect("clean"), picked)
             })
             .collect(),
@@ -85,7 +85,7 @@ fn ten_thousand_files_are_found_and_read() {
     }
     let selection = select(&run_args(&["-f", "data", "train.py"]), dir.path(), None).expect("selected");
     assert_eq!(selection.totals().files, 10_001);
-    let inputs = selection.read().expect("read");
+    let inputs = selection.read(None, dir.path()).expect("read");
     let entry = inputs.manifest.get(&CleanPath::new("data/42/7.txt").expect("clean")).expect("listed");
     assert_eq!(entry.hash, Digest::of(b"42 7"));
 }

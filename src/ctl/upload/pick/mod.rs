@@ -13,6 +13,7 @@ use bytes::Bytes;
 use walkdir::{DirEntry, WalkDir};
 
 use self::ignored::{IGNORE_FILE, Ignored};
+use super::known::Stamp;
 use crate::ctl::exit::CtlError;
 use crate::ctl::glob::Glob;
 use crate::model::{CleanPath, visible_controls};
@@ -38,6 +39,8 @@ pub(super) struct Picked {
     pub(super) size: u64,
     /// Whether its owner may execute it.
     pub(super) exec: bool,
+    /// What tells whether it was changed since it was last read; a file has one.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// The files of a job, by the name they get there.
@@ -215,14 +218,14 @@ impl Picker {
         if self.files.contains_key(&name) {
             return Err(CtlError::usage(format!("{name} is the name of the script from standard input; rename yours")));
         }
-        let picked = Picked { size: text.len() as u64, origin: Origin::Memory(text), exec: false };
+        let picked = Picked { size: text.len() as u64, origin: Origin::Memory(text), exec: false, stamp: None };
         self.files.insert(name.clone(), picked);
         Ok(name)
     }
 
     fn add(&mut self, name: CleanPath, source: PathBuf, meta: &Metadata) -> Result<(), CtlError> {
         let exec = meta.permissions().mode() & 0o100 != 0;
-        let picked = Picked { origin: Origin::Disk(source), size: meta.len(), exec };
+        let picked = Picked { origin: Origin::Disk(source), size: meta.len(), exec, stamp: Some(Stamp::of(meta)) };
         match self.files.get(&name) {
             Some(other) if !same_file(other, &picked) => Err(CtlError::usage_hint(
                 format!("two different files would both be sent as {name}"),
