@@ -22,13 +22,17 @@ struct Bench {
 
 impl Bench {
     fn open(docker: &Shared) -> Self {
-        let dir = tempfile::tempdir().expect("tempdir");
+        // Kept between runs: what is fetched is checked by its hash.
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-docker-{}", nix::unistd::getuid()));
+        Self::open_with(docker, tempfile::tempdir().expect("tempdir"), kept)
+    }
+
+    fn open_with(docker: &Shared, dir: tempfile::TempDir, cache: std::path::PathBuf) -> Self {
         let host = HostBuilderParts {
             exe: env!("CARGO_BIN_EXE_homied").into(),
             node: "TEST-OF-ENVIRONMENTS".into(),
             docker_host: Some(format!("unix://{}", docker.socket.display())),
-            // Kept between runs: what is fetched is checked by its hash.
-            cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-docker-{}", nix::unistd::getuid())),
+            cache,
             limits: Limits { memory_bytes: 1 << 30, ..Limits::default() },
             blobs: BlobStore::open(dir.path().join("store"), 1 << 30).expect("a store"),
             link: Arc::new(OnceLock::new()),
@@ -114,8 +118,16 @@ async fn the_steps_of_a_dockerfile_reach_allowed_hosts_and_nothing_else() {
     let bench = Bench::open(&docker);
     let recipe = Recipe { name: "test".into(), dockerfile: Some(dockerfile), ..Recipe::default() };
     let podman = is_podman(&docker).await;
-    let offers = bench.builder.offers(&[EngineKind::Docker]).await;
-    assert_eq!(offers.iter().map(|offer| offer.steps).collect::<Vec<_>>(), [!podman], "what is announced");
+    // What base has is asked in a container, whose files lie beside the cache: where every engine of the matrix sees them.
+    let dir = tempfile::tempdir().expect("tempdir");
+    let cache = dir.path().join("cache");
+    let asked = Bench::open_with(&docker, dir, cache);
+    // The owner may ask while homied does.
+    let ask = || asked.builder.offers(&[EngineKind::Docker]);
+    let (one, other) = tokio::join!(ask(), ask());
+    for offers in [one, other] {
+        assert_eq!(offers.iter().map(|offer| offer.steps).collect::<Vec<_>>(), [!podman], "what is announced");
+    }
     if podman {
         // Its builder cannot be kept from this machine's network, so no step is run at all.
         assert_eq!(bench.make(&recipe, AllowBuilds::All).await.expect_err("refused"), FailedBuild::Cannot);

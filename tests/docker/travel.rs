@@ -1,7 +1,7 @@
 //! An environment that is an image goes from a friend's engine to another's: homieds in network namespaces, each with a
 //! Docker of its own, and a transfer that is broken off on both sides before it comes to its end.
 
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt;
 
 use crate::engine::{OwnDocker, Shared, absent, client, shared};
@@ -48,8 +48,14 @@ impl<'a> TestImage<'a> {
             let engine = client(docker).await;
             let body = bollard::body_full(rootfs.into());
             let mut steps = engine.create_image(Some(options), Some(body), None);
+            let mut id = None;
             while let Some(step) = steps.next().await {
-                step.expect("imported");
+                id = step.expect("imported").status.or(id);
+            }
+            // Podman ignores the tag of an import.
+            if engine.inspect_image(&name).await.is_err() {
+                let options = TagImageOptionsBuilder::default().repo(repo).tag(tag).build();
+                engine.tag_image(id.expect("an id").trim(), Some(options)).await.expect("named");
             }
         });
         Self(docker, name, runtime)

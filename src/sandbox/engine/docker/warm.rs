@@ -7,7 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use bollard::models::ContainerUpdateBody;
-use bollard::query_parameters::{CreateContainerOptionsBuilder, RenameContainerOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RenameContainerOptionsBuilder,
+};
 
 use super::connect::{Client, connect};
 use super::error::asked;
@@ -133,7 +135,14 @@ impl DockerEngine {
     /// # Errors
     /// The engine refuses or does not answer.
     pub async fn discard(&self, container: &str) -> Result<(), EngineError> {
-        run::remove_container(&connect(&self.env).await?.docker, container).await
+        let client = connect(&self.env).await?;
+        if client.found.pong.podman {
+            // Its removal first waits ten seconds for init to heed SIGTERM, which process 1 of a container does not hear.
+            let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+            // One that has ended is fine; anything else the removal tells.
+            let _ = client.docker.kill_container(container, Some(options)).await;
+        }
+        run::remove_container(&client.docker, container).await
     }
 
     /// homied: all containers of `node` that wait and are no job's: (own id, the engine's id).

@@ -69,6 +69,9 @@ pub struct HostBuilder {
     host: Host,
     /// What is known of images, by id.
     known: Mutex<HashMap<String, Place>>,
+    /// Held while the engine is asked what `base` has, for which there is one directory: whoever comes meanwhile finds it
+    /// known.
+    asking: tokio::sync::Mutex<()>,
 }
 
 fn internal(e: &impl Display) -> BuildFailure {
@@ -88,7 +91,7 @@ impl HostBuilder {
     pub fn new(host: HostBuilderParts) -> std::io::Result<Self> {
         std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
             .create(&host.cache)?;
-        Ok(Self { host, known: Mutex::default() })
+        Ok(Self { host, known: Mutex::default(), asking: tokio::sync::Mutex::default() })
     }
 
     /// Where Python packages for `engine` are put together, the machine's first choice first.
@@ -222,6 +225,7 @@ impl Builder for HostBuilder {
             if engines.contains(&EngineKind::Docker)
                 && let Ok(base) = image::base(&self.host).await
             {
+                let _turn = self.asking.lock().await;
                 let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&base).cloned();
                 let place = match known {
                     Some(place) => Some(place),
