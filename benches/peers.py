@@ -21,7 +21,7 @@ from side_by_side import BIN, MARK, Machine, run, table, timed, usage
 
 PEERS = BIN / "examples" / "peers"
 CROWD = 1000
-# alice makes sure of everybody once, eight at a time.
+# alice makes sure of everybody once, a few at a time; this process has all of the others on the same processors.
 ACQUAINTED = 300
 # A link that nobody uses is closed after a minute.
 IDLE = 75

@@ -51,7 +51,14 @@ pub fn bomb_limits() -> Limits {
 }
 
 /// Runs the suite for somebody who listens, and says what prevented it if something does.
-pub(super) async fn suite(ground: Ground, to: mpsc::Sender<DoctorRow>) {
+pub(super) async fn suite(mut ground: Ground, to: mpsc::Sender<DoctorRow>) {
+    // The probes are a job in `base`; an engine that has none yet can be asked nothing.
+    let lacks_base = |(kind, image): &(EngineKind, Option<String>)| *kind != EngineKind::Native && image.is_none();
+    for (kind, _) in ground.engines.extract_if(.., |engine| lacks_base(engine)) {
+        let text = "not tried: environment base is not built yet: run `homie env build base`".into();
+        let check = Check { subject: format!("escape probes, {kind} engine"), level: Level::Less, text };
+        let _ = to.send(DoctorRow::Check(check)).await;
+    }
     let (rows, mut coming) = mpsc::channel(1);
     let pass_on = async {
         while let Some(row) = coming.recv().await {
