@@ -56,7 +56,7 @@ pub(super) async fn suite(mut ground: Ground, to: mpsc::Sender<DoctorRow>) {
     let lacks_base = |(kind, image): &(EngineKind, Option<String>)| *kind != EngineKind::Native && image.is_none();
     for (kind, _) in ground.engines.extract_if(.., |engine| lacks_base(engine)) {
         let text = "not tried: environment base is not built yet: run `homie env build base`".into();
-        let check = Check { subject: format!("escape probes, {kind} engine"), level: Level::Less, text };
+        let check = Check { subject: format!("escape probes, {} engine", kind.as_str()), level: Level::Less, text };
         let _ = to.send(DoctorRow::Check(check)).await;
     }
     let (rows, mut coming) = mpsc::channel(1);
