@@ -391,28 +391,40 @@ fn of_assignments_offered_at_once_the_newest_runs_alone() {
     });
 }
 
+/// A homied whose supervisors find that `spoil` was done to the directory `$2`.
+fn spoiled(state: &Path, spoil: &str) -> PathBuf {
+    let exe = state.join("homied");
+    let homied = env!("CARGO_BIN_EXE_homied");
+    let script = format!("#!/bin/sh\n[ \"$1\" = __supervise ] && {spoil}\nexec {homied} \"$@\"\n");
+    std::fs::write(&exe, script).expect("written");
+    std::fs::set_permissions(&exe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
+    exe
+}
+
+/// Its jail is built meanwhile, and goes unused.
+#[test]
+fn a_job_whose_supervisor_cannot_say_who_it_is_never_runs() {
+    in_room(|state| async move {
+        let room = Room::open_with(&state, spoiled(&state, "mkdir \"$2/supervisor.tmp\"")).await;
+        let offer = room.offer(&["sh", "-c", "echo ran"], &[], Needs::default());
+        room.begin(&offer).await;
+        let status = room.done(&offer).await;
+        assert_eq!(failed(&status), FailKind::Internal, "{status:?}");
+        assert_eq!(room.harvest(&offer).await.0, "");
+        wait_until(|| supervisors(&state).is_empty()).await;
+    });
+}
+
 #[test]
 fn a_job_that_cannot_be_followed_is_ended_before_it_is_called_failed() {
     in_room(|state| async move {
         // The first thing this supervisor leaves is a report that nobody can read.
-        let exe = state.join("homied");
-        let homied = env!("CARGO_BIN_EXE_homied");
-        let spoil = "[ \"$1\" = __supervise ] && echo nonsense > \"$2/exit.json\"";
-        std::fs::write(&exe, format!("#!/bin/sh\n{spoil}\nexec {homied} \"$@\"\n")).expect("written");
-        std::fs::set_permissions(&exe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
-        let room = Room::open_with(&state, exe).await;
+        let room = Room::open_with(&state, spoiled(&state, "echo nonsense > \"$2/exit.json\"")).await;
         let offer = room.offer(&["sh", "-c", "echo said before; sleep 1000"], &[], Needs::default());
         room.begin(&offer).await;
         let status = room.done(&offer).await;
         assert_eq!(failed(&status), FailKind::Internal, "{status:?}");
-        let ours = |pid: &std::path::Path| {
-            let words = std::fs::read(pid.join("cmdline")).unwrap_or_default();
-            let dir = state.join("jobs");
-            let dir = dir.as_os_str().as_encoded_bytes();
-            words.windows(dir.len()).any(|w| w == dir)
-        };
-        let left = std::fs::read_dir("/proc").expect("proc").flatten().filter(|e| ours(&e.path())).count();
-        assert_eq!(left, 0, "its supervisor goes on");
+        assert!(supervisors(&state).is_empty(), "its supervisor goes on");
         assert_eq!(room.harvest(&offer).await.0, "said before\n");
     });
 }

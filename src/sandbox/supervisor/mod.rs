@@ -37,8 +37,8 @@ pub(in crate::sandbox) use files::{
 pub(in crate::sandbox) use limits::{LIMITED, LIMITS, LimitedNote, LimitsOrder};
 
 use super::engine::docker::DockerEngine;
-use super::engine::native::{NativeEngine, sys};
-use super::engine::{Afterwards, ExitReport, JobLaunch};
+use super::engine::native::{Ahead, NativeEngine, sys};
+use super::engine::{Afterwards, Engine, EngineError, ExitReport, JobLaunch};
 use crate::clock::wall_ms;
 use crate::model::{EngineKind, FailKind, Outcome, Usage};
 
@@ -67,14 +67,25 @@ pub(super) fn main(dir: &Path, when_told: bool) -> ExitCode {
         boot: boot_id(),
     };
     let text = |e: std::io::Error| format!("{}: {e}", dir.display());
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text) {
-        Ok(runtime) => runtime,
-        Err(e) => return leave(dir, &failed(e)),
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text);
+    // What needs no order is done while it is awaited.
+    let early = when_told.then(runtime);
     if when_told && !told() {
         return ExitCode::SUCCESS;
     }
-    match runtime.block_on(stand_by(dir)) {
+    let mut launch: JobLaunch = match read_json(&dir.join(LAUNCH)) {
+        Ok(launch) => launch,
+        Err(e) => return leave(dir, &failed(text(e))),
+    };
+    // The directory may have been moved as a whole; what the command line says is where it is.
+    launch.job_dir = dir.to_path_buf();
+    // Before there are threads, and while everything else is seen to.
+    let ahead = (launch.engine == EngineKind::Native).then(|| Ahead::make(&launch));
+    let runtime = match early.unwrap_or_else(runtime) {
+        Ok(runtime) => runtime,
+        Err(e) => return leave(dir, &failed(e)),
+    };
+    match runtime.block_on(stand_by(&launch, ahead)) {
         Ok((report, afterwards)) => {
             let left = leave(dir, &report);
             runtime.block_on(afterwards);
@@ -105,19 +116,20 @@ fn leave(dir: &Path, report: &ExitReport) -> ExitCode {
     }
 }
 
-async fn stand_by(dir: &Path) -> Result<(ExitReport, Afterwards), String> {
+async fn stand_by(
+    launch: &JobLaunch,
+    ahead: Option<Result<Ahead, EngineError>>,
+) -> Result<(ExitReport, Afterwards), String> {
+    let dir = &launch.job_dir;
     let text = |e: std::io::Error| format!("{}: {e}", dir.display());
     let pid = std::process::id();
     let ticks = start_ticks(pid as i32).unwrap_or(0);
+    // Before the program can run: a homied that comes after both were killed must know that it may have.
     write_json(&dir.join(SUPERVISOR), &SupervisorNote { pid: pid as i32, start_ticks: ticks, boot: boot_id() })
         .map_err(text)?;
     files::reserve_exit(dir).map_err(text)?;
-    let mut launch: JobLaunch = read_json(&dir.join(LAUNCH)).map_err(text)?;
-    // The directory may have been moved as a whole; what the command line says is where it is.
-    launch.job_dir = dir.to_path_buf();
-    let jobs_dir = dir.parent().unwrap_or(dir).to_path_buf();
-    match launch.engine {
-        EngineKind::Native => run::run(&NativeEngine::new("/proc/self/exe".into(), jobs_dir), &launch).await,
-        EngineKind::Docker => run::run(&DockerEngine::of_this_process(), &launch).await,
+    match ahead {
+        Some(ahead) => run::run(launch, async |launch| NativeEngine::go_on(ahead?, launch).await).await,
+        None => run::run(launch, async |launch| DockerEngine::of_this_process().start(launch).await).await,
     }
 }

@@ -14,7 +14,7 @@ use super::limits::Ear;
 use super::log::{Log, Room};
 use crate::clock::wall_ms;
 use crate::model::{FailKind, Outcome, Usage, format_bytes};
-use crate::sandbox::engine::{Afterwards, End, Ended, Engine, EngineError, EngineJob, ExitReport, JobLaunch, Started};
+use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, ExitReport, JobLaunch, Started};
 use crate::wire::output::{MAX_RECORD, Source};
 
 /// How long a job that reached its output cap is held before it is ended.
@@ -84,9 +84,12 @@ async fn read(stream: &mut Option<Stream>, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Runs the job and says how it ended, and what is left to do once that is reported. Only what prevents any report is an
-/// error.
-pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(ExitReport, Afterwards), String> {
+/// Starts the job and stands by it; says how it ended, and what is left to do once that is reported. Only what prevents any
+/// report is an error.
+pub(super) async fn run<J: EngineJob>(
+    launch: &JobLaunch,
+    start: impl AsyncFnOnce(&JobLaunch) -> Result<Started<J>, EngineError>,
+) -> Result<(ExitReport, Afterwards), String> {
     let text = |e: std::io::Error| e.to_string();
     let mut stop = signal(SignalKind::terminate()).map_err(text)?;
     let mut ear = Ear::open(launch).map_err(text)?;
@@ -94,7 +97,7 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
     let log = Log::open(&launch.job_dir.join(OUTPUT), launch.limits.output_bytes).map_err(text)?;
     // Before the job can write: what it manages to write while it is being started counts, too.
     let before = occupied(&launch.work_dir());
-    let Started { stdout, stderr, mut job } = match engine.start(launch).await {
+    let Started { stdout, stderr, mut job } = match start(launch).await {
         Ok(started) => started,
         Err(e) => return Ok((report(not_started(e), Usage::default(), log.len()), nothing())),
     };
@@ -160,6 +163,10 @@ pub(super) async fn run<E: Engine>(engine: &E, launch: &JobLaunch) -> Result<(Ex
         eprintln!("{}: {e}", launch.name());
         reason = reason.take().or(Some(Reason::Broken(e.to_string())));
         nothing()
+    });
+    let afterwards = Box::pin(async move {
+        afterwards.await;
+        drop(watchdog);
     });
     let outcome = outcome(reason, ended, launch);
     Ok((report(outcome, Usage { wall_ms, ..usage }, copier.log.len()), afterwards))

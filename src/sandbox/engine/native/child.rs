@@ -1,7 +1,8 @@
 //! The inside of the jail: what the first process of the new namespaces does until the job's program runs, and after.
 //!
 //! ```text
-//! supervisor --clone3--> init (pid 1): root, loopback, hostname --fork--> job: limits, no privileges, seccomp, exec
+//! supervisor --clone3--> init (pid 1): network, hostname, root; then, let on by the supervisor, into the control groups
+//!                          --fork--> job: limits, no privileges, seccomp, exec
 //!                        init then drops everything too, reaps orphans, reports the job's end and exits, whereupon
 //!                        the kernel kills whatever is left in the pid namespace
 //! ```
@@ -11,9 +12,10 @@ use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -21,15 +23,21 @@ use nix::unistd::{Gid, Uid};
 use seccompiler::BpfProgram;
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::{Doors, Hierarchies};
 use super::sys::{self, Cloned};
 use super::{files, root, seccomp};
 use crate::sandbox::engine::JobLaunch;
+
+/// What a pipe takes and gives in one piece (pipe(7)); the paths of four groups are a quarter of it.
+pub(super) const PIPE_BUF: usize = libc::PIPE_BUF;
 
 /// What init tells the supervisor, one JSON line each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
     /// The program runs.
     Started,
+    /// The kernel gives no network namespace, with this error number.
+    NoNetwork(i32),
     /// The jail could not be built.
     Jail(String),
     /// The program could not be started.
@@ -38,16 +46,22 @@ pub(super) enum Report {
     Ended(i32),
 }
 
-/// The supervisor has done its part.
+/// The supervisor's first word: ids are mapped.
 pub(super) const GO: u8 = b'g';
-/// It has, but nothing limits the job's memory.
-pub(super) const GO_UNLIMITED: u8 = b'u';
+
+/// Its second, one JSON line in one write: limits are set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Admission {
+    /// Whether one of them counts the job's memory.
+    pub(super) memory_is_limited: bool,
+    /// Control groups that init is to enter, by their files.
+    pub(super) tasks: Vec<PathBuf>,
+}
 
 /// The descriptors init gets. Everything else it inherits is closed.
 #[derive(Debug)]
 pub(super) struct Wires {
-    /// [`GO`] when the supervisor has mapped ids, and again when it has set limits ([`GO_UNLIMITED`] if memory has none);
-    /// hung up when it is gone.
+    /// [`GO`], then an [`Admission`]; hung up when the supervisor is gone.
     pub(super) go: OwnedFd,
     /// Where [`Report`]s go.
     pub(super) report: OwnedFd,
@@ -58,8 +72,8 @@ pub(super) struct Wires {
 }
 
 /// Runs as init; never returns.
-pub(super) fn run(launch: &JobLaunch, wires: &Wires) -> ! {
-    let failed = match prepare(launch, &wires.go).map_err(|e| Report::Jail(e.to_string())) {
+pub(super) fn run(launch: &JobLaunch, places: &Hierarchies, wires: &Wires) -> ! {
+    let failed = match prepare(launch, places, &wires.go) {
         Ok(filter) => match start(launch, &filter, wires) {
             Ok(job) => {
                 tell(&wires.report, &Report::Started);
@@ -84,25 +98,31 @@ fn tell(to: impl AsFd, report: &Report) {
     }
 }
 
-fn prepare(launch: &JobLaunch, go: &OwnedFd) -> io::Result<BpfProgram> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
-    sys::default_signals()?;
-    wait_for_byte(go)?;
-    nix::unistd::sethostname("homie")?;
-    let what = |what: &'static str| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
-    sys::loopback_up().map_err(what("loopback interface"))?;
-    root::enter(launch).map_err(what("file system"))?;
-    // Making control groups and moving into them takes the kernel as long as all of the above; both went on at the same
-    // time.
-    let memory_is_limited = wait_for_byte(go)? == GO;
-    seccomp::program(memory_is_limited).map_err(io::Error::other)
+fn prepare(launch: &JobLaunch, places: &Hierarchies, go: &OwnedFd) -> Result<BpfProgram, Report> {
+    let jail = |e: io::Error| Report::Jail(e.to_string());
+    let failed = |what: &'static str| move |e: io::Error| Report::Jail(format!("{what}: {e}"));
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| jail(e.into()))?;
+    sys::default_signals().map_err(jail)?;
+    hear(go, &mut [0]).map_err(jail)?;
+    nix::sched::unshare(CloneFlags::CLONE_NEWNET).map_err(|e| Report::NoNetwork(e as i32))?;
+    nix::unistd::sethostname("homie").map_err(|e| jail(e.into()))?;
+    sys::loopback_up().map_err(failed("loopback interface"))?;
+    let doors = Doors::hold(places);
+    root::enter(launch).map_err(failed("file system"))?;
+    sys::drop_bounding_set();
+    // Meanwhile the supervisor has written its files and made control groups, which takes it as long as all of the above.
+    let mut line = [0; PIPE_BUF];
+    let len = hear(go, &mut line).map_err(jail)?;
+    let admission: Admission = serde_json::from_slice(&line[..len]).map_err(|e| jail(e.into()))?;
+    admission.tasks.iter().try_for_each(|tasks| doors.enter(tasks)).map_err(failed("control group"))?;
+    seccomp::program(admission.memory_is_limited).map_err(|e| jail(io::Error::other(e)))
 }
 
-fn wait_for_byte(go: &OwnedFd) -> io::Result<u8> {
-    let mut byte = [0];
-    match nix::unistd::read(go, &mut byte)? {
+/// One word of the supervisor.
+fn hear(go: &OwnedFd, word: &mut [u8]) -> io::Result<usize> {
+    match nix::unistd::read(go, word)? {
         0 => Err(io::Error::other("the supervisor gave up")),
-        _ => Ok(byte[0]),
+        len => Ok(len),
     }
 }
 
@@ -170,9 +190,8 @@ fn lower(resource: Resource, limit: u64) -> io::Result<()> {
     Ok(setrlimit(resource, limit, limit)?)
 }
 
-/// Becomes the job's user, with no capability and no way to one.
+/// Becomes the job's user, with no capability and, as the bounding set is empty already, no way to one.
 fn drop_privileges(launch: &JobLaunch) -> io::Result<()> {
-    sys::drop_bounding_set();
     let (uid, gid) = (Uid::from_raw(launch.uid), Gid::from_raw(launch.gid));
     if Uid::effective().is_root() {
         nix::unistd::setgroups(&[])?;

@@ -5,6 +5,7 @@
 //! only itself. What the machine does not give (memory limits without a delegated control group) is said, not
 //! hidden: [`Engine::probe`] lists it, and the fallbacks in [`watch`] are weaker but real.
 
+mod ahead;
 mod cgroup;
 mod child;
 mod files;
@@ -19,28 +20,23 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 
 use self::cgroup::{Group, Hierarchies};
-use self::child::{Report, Wires};
-use self::sys::Cloned;
+use self::child::{Admission, Report};
 use super::{
     Afterwards, End, Ended, Engine, EngineError, EngineJob, JobLaunch, Meter, Ready, Started, job_name, parse_job_name,
 };
 use crate::model::{Epoch, JobId, Limits, Usage};
 
+pub(in crate::sandbox) use ahead::Ahead;
 pub(in crate::sandbox) use probe::{WORD as PROBE_WORD, main as probe_main};
 
 /// Building a jail takes a few milliseconds; a machine that swaps may need seconds, never this long.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// What an ordinary user may have (pipe(7)). Reads of 64 KiB want a pipe that holds many of them, so that job and
-/// supervisor need not take turns.
-const PIPE_BYTES: i32 = 1 << 20;
-
 /// The embedded Linux engine.
 #[derive(Debug, Clone)]
 pub struct NativeEngine {
@@ -86,33 +82,20 @@ impl Engine for NativeEngine {
     }
 
     async fn start(&self, launch: &JobLaunch) -> Result<Started<NativeJob>, EngineError> {
-        let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
-        let places = Hierarchies::discover();
-        let mut group = Group::unified(&places, &group_parent(&launch.node), &launch.name());
-        let (out, stdout) = output_pipe(launch).map_err(failed("pipe"))?;
-        let (err, stderr) = output_pipe(launch).map_err(failed("pipe"))?;
-        let (news, report) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe")(e.into()))?;
-        let (go, release) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe")(e.into()))?;
-        let wires = Wires { go, report, stdout, stderr };
-        let rootless = !nix::unistd::Uid::effective().is_root();
-        let mut namespaces =
-            libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        if rootless {
-            namespaces |= libc::CLONE_NEWUSER;
-        }
-        let cloned = group.clone_into(|dir| sys::clone_process(namespaces, dir)).map_err(no_namespaces)?;
-        let (pid, pidfd) = match cloned {
-            Cloned::Child => {
-                // The writing end must live in the supervisor alone, or its death would not be noticed.
-                drop((release, news));
-                child::run(launch, &wires)
-            }
-            Cloned::Parent { pid, pidfd } => (pid, pidfd),
-        };
-        drop(wires);
-        let mut job = NativeJob::new(pid, pidfd, news, release, group).map_err(failed("process"))?;
-        match job.begin(launch, rootless, &places).await {
-            Ok(()) => Ok(Started { stdout: Box::new(out), stderr: Box::new(err), job }),
+        Self::go_on(Ahead::make(launch)?, launch).await
+    }
+}
+
+impl NativeEngine {
+    /// Starts the job in the jail that is being built for it.
+    ///
+    /// # Errors
+    /// See [`Engine::start`].
+    pub(in crate::sandbox) async fn go_on(ahead: Ahead, launch: &JobLaunch) -> Result<Started<NativeJob>, EngineError> {
+        let failed = |e: io::Error| EngineError::Failed(format!("process: {e}"));
+        let (mut job, stdout, stderr, places) = ahead.take().map_err(failed)?;
+        match job.begin(launch, &places).await {
+            Ok(()) => Ok(Started { stdout: Box::new(stdout), stderr: Box::new(stderr), job }),
             Err(e) => {
                 job.kill().await?;
                 // What it says of its end is of no interest; that it is gone is.
@@ -122,27 +105,6 @@ impl Engine for NativeEngine {
             }
         }
     }
-}
-
-fn no_namespaces(e: io::Error) -> EngineError {
-    let hint = match e.raw_os_error() {
-        Some(libc::EPERM) => {
-            "; an ordinary user needs unprivileged user namespaces (Ubuntu: sysctl \
-             kernel.apparmor_restrict_unprivileged_userns=0, or install Homie's AppArmor profile), else run homied as root"
-        }
-        Some(libc::ENOSPC) => "; raise /proc/sys/user/max_*_namespaces",
-        _ => "",
-    };
-    EngineError::NotReady(format!("no namespaces for jobs: {e}{hint}"))
-}
-
-fn output_pipe(launch: &JobLaunch) -> io::Result<(pipe::Receiver, OwnedFd)> {
-    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-    // Over the user's share of pipe memory it stays at the default of 64 KiB, which works too.
-    let _ = nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
-    // Not permitted to an ordinary user, who needs no change either: the job runs as itself.
-    let _ = root::give(&write, launch.uid, launch.gid);
-    Ok((pipe::Receiver::from_owned_fd(read)?, write))
 }
 
 /// A job in its namespaces.
@@ -155,24 +117,16 @@ pub struct NativeJob {
     /// Init waits for a byte here, and takes a hang-up for our death.
     release: OwnedFd,
     group: Group,
+    /// Its mount namespace: the kernel takes it apart, for which it waits for all processors, when the last one lets go.
+    /// That is us, when the job's end is told, and not init before it.
+    mounts: Option<std::fs::File>,
     watch: watch::Watch,
     reaped: Option<sys::Reaped>,
 }
 
 impl NativeJob {
-    fn new(pid: i32, pidfd: OwnedFd, news: OwnedFd, release: OwnedFd, group: Group) -> io::Result<Self> {
-        let news = BufReader::new(pipe::Receiver::from_owned_fd(news)?);
-        let watch = watch::Watch::new(None);
-        Ok(Self { pid, pidfd: sys::watch(pidfd)?, news, release, group, watch, reaped: None })
-    }
-
-    async fn begin(&mut self, launch: &JobLaunch, rootless: bool, places: &Hierarchies) -> Result<(), EngineError> {
+    async fn begin(&mut self, launch: &JobLaunch, places: &Hierarchies) -> Result<(), EngineError> {
         let failed = |what: &'static str| move |e: io::Error| EngineError::Failed(format!("{what}: {e}"));
-        if rootless {
-            map_ids(self.pid, launch).map_err(failed("user namespace"))?;
-        }
-        let go = |release: &OwnedFd, byte| nix::unistd::write(release, &[byte]).map_err(|e| failed("jail")(e.into()));
-        go(&self.release, child::GO)?;
         self.group.complete(places, &group_parent(&launch.node), &launch.name(), &launch.limits);
         let limited = self.group.limits_memory();
         self.watch = watch::Watch::new((!limited).then_some(launch.limits.memory_bytes));
@@ -180,7 +134,12 @@ impl NativeJob {
         if let Err(e) = watch::limit_processors(self.pid, &self.group.missing, launch.limits.cpu_millis) {
             tracing::debug!(error = %e, "processors not limited");
         }
-        go(&self.release, if limited { child::GO } else { child::GO_UNLIMITED })?;
+        let admission = Admission { memory_is_limited: limited, tasks: self.group.tasks() };
+        let admission = serde_json::to_vec(&admission).map_err(|e| failed("jail")(e.into()))?;
+        if admission.len() > child::PIPE_BUF {
+            return Err(EngineError::Failed("the paths of the control groups are too long".into()));
+        }
+        nix::unistd::write(&self.release, &admission).map_err(|e| failed("jail")(e.into()))?;
         let mut line = String::new();
         let read = tokio::time::timeout(START_LIMIT, self.news.read_line(&mut line)).await;
         let read = read.map_err(|_| EngineError::Failed("the jail was not ready in 30 s".into()))?;
@@ -188,6 +147,7 @@ impl NativeJob {
         match serde_json::from_str(&line) {
             Ok(Report::Started) => Ok(()),
             Ok(Report::Spawn(why)) => Err(EngineError::Spawn(why)),
+            Ok(Report::NoNetwork(errno)) => Err(ahead::no_namespaces(io::Error::from_raw_os_error(errno))),
             Ok(Report::Jail(why)) => Err(EngineError::Failed(format!("the jail could not be built: {why}"))),
             Ok(Report::Ended(_)) | Err(_) => Err(EngineError::Failed("the jail ended before the program".into())),
         }
@@ -213,14 +173,6 @@ impl NativeJob {
     pub(super) fn missing_limits(&self) -> &[String] {
         &self.group.missing
     }
-}
-
-/// Maps exactly the user and group of the job onto themselves.
-fn map_ids(pid: i32, launch: &JobLaunch) -> io::Result<()> {
-    let put = |file: &str, text: String| std::fs::write(format!("/proc/{pid}/{file}"), text);
-    put("setgroups", "deny".into())?;
-    put("uid_map", format!("{0} {0} 1", launch.uid))?;
-    put("gid_map", format!("{0} {0} 1", launch.gid))
 }
 
 impl EngineJob for NativeJob {
@@ -292,12 +244,20 @@ impl EngineJob for NativeJob {
     }
 
     async fn remove(self) -> Result<Afterwards, EngineError> {
-        let removed = retry(|| self.group.remove()).await;
-        removed.map_err(|e| {
-            let left = self.group.processes();
-            EngineError::Failed(format!("processes {left:?} of the job survived in its control group: {e}"))
-        })?;
-        Ok(Box::pin(std::future::ready(())))
+        let Self { group, mounts, .. } = self;
+        retry(|| match group.processes().as_slice() {
+            [] => Ok(()),
+            left => Err(io::Error::other(format!("processes {left:?} of the job survived in its control group"))),
+        })
+        .await
+        .map_err(|e| EngineError::Failed(e.to_string()))?;
+        // Nobody waits for what only takes time now.
+        Ok(Box::pin(async move {
+            drop(mounts);
+            if let Err(e) = retry(|| group.remove()).await {
+                eprintln!("a control group stays: {e}");
+            }
+        }))
     }
 }
 

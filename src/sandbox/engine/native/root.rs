@@ -4,12 +4,13 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{SFlag, fstat};
 
 use super::sys;
 use crate::model::GpuDevice;
@@ -103,13 +104,12 @@ pub(super) fn enter(launch: &JobLaunch) -> io::Result<()> {
         sys::mount_setattr(&env, attributes, true).map_err(at(here))?;
         sys::move_mount(&env, &c(here)?).map_err(at(here))?;
     }
+    sys::mount_setattr(fs::File::open(".")?, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV, false)?;
 
     nix::unistd::pivot_root(".", ".")?;
     // Both roots now lie on one place, the old one on top.
     umount2(".", MntFlags::MNT_DETACH)?;
     std::env::set_current_dir("/")?;
-    sys::mount_setattr(fs::File::open("/")?, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV, false)?;
-    sys::mount_setattr(fs::File::open("/dev")?, libc::MOUNT_ATTR_RDONLY, false)?;
     std::env::set_current_dir(crate::sandbox::engine::INSIDE_WORK)
 }
 
@@ -125,7 +125,10 @@ fn tmpfs(path: &Path, bytes: u64, mode: &str) -> io::Result<()> {
 
 /// A read-only copy of the host's mounts at `/name`, attached at `name` below the new root.
 fn bind_read_only(from: &CStr, to: &CStr) -> io::Result<()> {
-    let tree = sys::open_tree(from)?;
+    attach_read_only(sys::open_tree(from)?, to)
+}
+
+fn attach_read_only(tree: OwnedFd, to: &CStr) -> io::Result<()> {
     let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     sys::mount_setattr(&tree, attributes, true)?;
     sys::move_mount(&tree, to)
@@ -159,24 +162,30 @@ fn etc(launch: &JobLaunch) -> io::Result<()> {
     let versioned: Vec<String> = versioned.filter(|n| n.starts_with("python3.")).collect();
     for name in ETC.iter().copied().chain(versioned.iter().map(String::as_str)) {
         let (host, here) = (Path::new("/etc").join(name), Path::new("etc").join(name));
-        // /etc/localtime is a link into /usr/share/zoneinfo on most systems.
-        let Ok(target) = fs::canonicalize(&host) else { continue };
-        place_for(&target, &here)?;
-        // A file that this user cannot bind is one that its programs could not read either.
-        let _ = bind_read_only(&c(&target)?, &c(&here)?);
+        // Follows links: /etc/localtime is one into /usr/share/zoneinfo on most systems. What this user cannot bind is what
+        // its programs could not read either.
+        let Ok(tree) = sys::open_tree(&c(&host)?) else { continue };
+        place_for(&tree, &here)?;
+        let _ = attach_read_only(tree, &c(&here)?);
     }
     Ok(())
 }
 
-/// An empty file or directory at `here`, after the kind of `target`, to mount something on.
-fn place_for(target: &Path, here: &Path) -> io::Result<()> {
-    if let Some(above) = here.parent() {
-        fs::create_dir_all(above)?;
-    }
-    if target.is_dir() {
-        fs::create_dir_all(here)
-    } else {
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o444).open(here).map(drop)
+/// An empty file or directory at `here`, after the kind of `tree`, to mount it on.
+fn place_for(tree: &OwnedFd, here: &Path) -> io::Result<()> {
+    let is_dir = SFlag::from_bits_truncate(fstat(tree)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
+    let make = || match is_dir {
+        // A directory of the host may lie in one that was made for another.
+        true if here.is_dir() => Ok(()),
+        true => fs::create_dir(here),
+        false => fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o444).open(here).map(drop),
+    };
+    match make() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            here.parent().map_or(Ok(()), fs::create_dir_all)?;
+            make()
+        }
+        made => made,
     }
 }
 
@@ -192,8 +201,9 @@ fn proc() -> io::Result<()> {
     }
     for name in READ_ONLY {
         let path = Path::new("proc").join(name);
-        if path.exists() {
-            bind_read_only(&c(&path)?, &c(&path)?).map_err(at(&path))?;
+        match sys::open_tree(&c(&path)?) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            tree => tree.and_then(|tree| attach_read_only(tree, &c(&path)?)).map_err(at(&path))?,
         }
     }
     Ok(())
@@ -201,13 +211,12 @@ fn proc() -> io::Result<()> {
 
 fn dev(launch: &JobLaunch) -> io::Result<()> {
     fs::create_dir("dev")?;
-    mount(Some("tmpfs"), "dev", Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k,mode=0755"))
-        .map_err(|e| at("/dev")(e.into()))?;
     let gpus = gpu_devices(&launch.gpus)?;
     for name in DEVICES.iter().copied().chain(gpus.iter().map(String::as_str)) {
         let (host, here) = (Path::new("/dev").join(name), Path::new("dev").join(name));
-        place_for(&host, &here)?;
-        sys::move_mount(sys::open_tree(&c(&host)?)?, &c(&here)?).map_err(at(&host))?;
+        let tree = sys::open_tree(&c(&host)?).map_err(at(&host))?;
+        place_for(&tree, &here)?;
+        sys::move_mount(&tree, &c(&here)?).map_err(at(&host))?;
     }
     for (link, to) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
         symlink(format!("/proc/self/fd{to}"), Path::new("dev").join(link))?;
@@ -239,10 +248,10 @@ fn driver_libraries() -> io::Result<()> {
     let cache = fs::read("/etc/ld.so.cache").unwrap_or_default();
     for library in libraries_elsewhere(&cache) {
         // A cache may be older than the files it names.
-        let Ok(target) = fs::canonicalize(&library) else { continue };
+        let Ok(tree) = sys::open_tree(&c(&library)?) else { continue };
         let here = library.strip_prefix("/").unwrap_or(&library);
-        place_for(&target, here)?;
-        bind_read_only(&c(&target)?, &c(here)?).map_err(at(&library))?;
+        place_for(&tree, here)?;
+        attach_read_only(tree, &c(here)?).map_err(at(&library))?;
     }
     Ok(())
 }

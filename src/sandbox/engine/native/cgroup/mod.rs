@@ -7,8 +7,11 @@ mod place;
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use crate::model::{Lack, Limits};
 use crate::sandbox::engine::Meter;
@@ -151,13 +154,18 @@ impl Group {
         clone(None)
     }
 
-    /// Puts a process, and with it all that it will start, into the group.
+    /// Puts a process, and with it all that it will start, into the group where only others can do that.
     ///
     /// # Errors
-    /// A group refused it.
+    /// The group refused it.
     pub(super) fn add(&self, pid: i32) -> io::Result<()> {
-        let mut to_enter = self.dirs.iter().filter(|d| !d.entered);
+        let mut to_enter = self.dirs.iter().filter(|d| d.unified && !d.entered);
         to_enter.try_for_each(|d| write(&d.path.join("cgroup.procs"), &pid.to_string()))
+    }
+
+    /// Files by which a process enters the rest of the group itself: see [`Doors`].
+    pub(super) fn tasks(&self) -> Vec<PathBuf> {
+        self.dirs.iter().filter(|d| !d.unified).map(|d| d.path.join("tasks")).collect()
     }
 
     /// Whether the kernel accounts the job's memory here.
@@ -178,9 +186,12 @@ impl Group {
         }
     }
 
-    /// The processes in it.
+    /// The processes in it. Those that have ended and are not yet waited for do not count.
     pub(super) fn processes(&self) -> Vec<i32> {
-        self.dirs.first().map(|d| processes(&d.path)).unwrap_or_default()
+        let mut all: Vec<i32> = self.dirs.iter().flat_map(|d| processes(&d.path)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Removes the directories.
@@ -194,6 +205,35 @@ impl Group {
             let _ = fs::remove_dir(above);
         }
         Ok(())
+    }
+}
+
+/// The ways into version 1 groups, held open by a process that leaves the host's root before it enters them.
+///
+/// Moving another process, or one with threads, takes a lock of the whole machine for which the kernel first waits until
+/// every processor has passed a quiet state: 8 ms and more, unless somebody else did the same just before. A process with
+/// one thread that moves itself takes no lock (since Linux 5.4; before, it costs what the other way costs).
+#[derive(Debug)]
+pub(super) struct Doors(Vec<(PathBuf, OwnedFd)>);
+
+impl Doors {
+    /// Those of `places`.
+    pub(super) fn hold(places: &Hierarchies) -> Self {
+        let dirs = places.bases().filter(|base| !base.unified).map(|base| base.dir.clone());
+        let way = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Self(dirs.filter_map(|dir| Some((dir.clone(), nix::fcntl::open(&dir, way, Mode::empty()).ok()?))).collect())
+    }
+
+    /// Puts this process, which has one thread, into the group of the file `tasks`.
+    ///
+    /// # Errors
+    /// The group refused it.
+    pub(super) fn enter(&self, tasks: &Path) -> io::Result<()> {
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", tasks.display()));
+        let found = self.0.iter().find_map(|(dir, held)| Some((held, tasks.strip_prefix(dir).ok()?)));
+        let (held, below) = found.ok_or_else(|| named(io::ErrorKind::NotFound.into()))?;
+        let file = nix::fcntl::openat(held, below, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty());
+        file.and_then(|file| nix::unistd::write(file, b"0")).map_err(|e| named(e.into())).map(drop)
     }
 }
 
@@ -289,6 +329,24 @@ mod tests {
         let told: Vec<Lack> = missing.iter().filter_map(|line| lacking(line)).collect();
         assert_eq!(told, [Lack::Memory, Lack::Cpu, Lack::Pids], "{missing:?}");
         assert_eq!(lacking("no python3 in /usr/bin"), None);
+    }
+
+    #[test]
+    fn a_group_is_entered_by_way_of_the_hierarchy_it_lies_in() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let held = ["cpu", "cpuacct"].map(|name| {
+            let base = dir.path().join(name);
+            fs::create_dir_all(base.join("job")).expect("made");
+            fs::write(base.join("job/tasks"), "").expect("made");
+            (base.clone(), nix::fcntl::open(&base, OFlag::O_PATH, Mode::empty()).expect("opened"))
+        });
+        let doors = Doors(held.into());
+        let tasks = |name: &str| dir.path().join(name).join("job/tasks");
+        doors.enter(&tasks("cpuacct")).expect("entered");
+        let read = |name| fs::read_to_string(tasks(name)).expect("there");
+        assert_eq!((read("cpu"), read("cpuacct")), (String::new(), "0".to_owned()));
+        let refused = doors.enter(&tasks("memory")).expect_err("no way there").to_string();
+        assert!(refused.contains("memory/job/tasks"), "{refused}");
     }
 
     #[test]
