@@ -115,6 +115,10 @@ fn two_who_put_out_two_at_once_come_to_the_same_end() {
     for (host, other) in [(alice, "bob"), (bob, "alice")] {
         wait_until(&format!("{} sees only {other}", host.name), PATIENCE, || host.sees() == [other]);
     }
+    // Each may still be listed from before, while the other takes up the secret that both come to.
+    wait_until("a job of alice runs at bob", PATIENCE, || {
+        alice.run_text(&["--peer", "bob"], "echo on").code == Some(0)
+    });
     alice.run_text(&["--peer", "bob"], "echo on").code(0).says("[bob] on");
     for out in ["carol", "dave"] {
         let out = world.host(out);
