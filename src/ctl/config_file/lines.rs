@@ -176,7 +176,9 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
     }
     for (i, raw) in lines[..end].iter().enumerate() {
         let line = body(raw);
-        if let Some(what) = too_clever(line) {
+        if let Some(what) =
+            too_clever(line).or(line.contains('\r').then_some("a line that a carriage return alone ends"))
+        {
             return Err(EditError::TooClever { line: i + 1, what });
         }
         let Some(head) = head_of(line, key) else { continue };
@@ -276,6 +278,7 @@ mod tests {
             Err(EditError::Twice { key: "name".into(), first: 1, second: 3 })
         );
         assert!(matches!(set("{name: a}\n", "name", "b"), Err(EditError::TooClever { line: 1, .. })));
+        assert!(matches!(set("name: a\rtimeout: 1\n", "timeout", "90"), Err(EditError::TooClever { line: 1, .. })));
         for nothing in ["~ ", "# mine\n\nnull\n", "~ # yet\n", "--- ~\n", "---\nNULL\n"] {
             assert!(matches!(set(nothing, "timeout", "90"), Err(EditError::TooClever { .. })), "{nothing}");
         }
