@@ -118,6 +118,12 @@ fn is_document_mark(line: &str, mark: &str) -> bool {
     line.strip_prefix(mark).is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t']))
 }
 
+/// A null in the place of the whole mapping, as YAML's core schema writes it.
+fn is_nothing(line: &str) -> bool {
+    let text = line.split_once(" #").map_or(line, |(text, _)| text);
+    matches!(text.trim(), "~" | "null" | "Null" | "NULL")
+}
+
 /// Index of the line where the first document ends.
 fn document_end(lines: &[&str]) -> usize {
     let mut begun = false;
@@ -163,9 +169,16 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
         // A key of ours at the margin would end their mapping and make the file unreadable.
         return Err(EditError::TooClever { line: i + 1, what: "its keys are indented" });
     }
+    let mark = lines[..end].iter().position(|l| is_document_mark(l, "---") && is_nothing(&l[3..]));
+    if let Some(i) = first.filter(|i| is_nothing(lines[*i])).or(mark) {
+        // Two values for one file: nothing, and what we would add.
+        return Err(EditError::TooClever { line: i + 1, what: "it says that the file holds nothing" });
+    }
     for (i, raw) in lines[..end].iter().enumerate() {
         let line = body(raw);
-        if let Some(what) = too_clever(line) {
+        if let Some(what) =
+            too_clever(line).or(line.contains('\r').then_some("a line that a carriage return alone ends"))
+        {
             return Err(EditError::TooClever { line: i + 1, what });
         }
         let Some(head) = head_of(line, key) else { continue };
@@ -265,6 +278,10 @@ mod tests {
             Err(EditError::Twice { key: "name".into(), first: 1, second: 3 })
         );
         assert!(matches!(set("{name: a}\n", "name", "b"), Err(EditError::TooClever { line: 1, .. })));
+        assert!(matches!(set("name: a\rtimeout: 1\n", "timeout", "90"), Err(EditError::TooClever { line: 1, .. })));
+        for nothing in ["~ ", "# mine\n\nnull\n", "~ # yet\n", "--- ~\n", "---\nNULL\n"] {
+            assert!(matches!(set(nothing, "timeout", "90"), Err(EditError::TooClever { .. })), "{nothing}");
+        }
         for indented in [" name: a\nother: b\n", "# of raj\n---\n  name: a\n  port: 1\n"] {
             assert!(matches!(set(indented, "timeout", "90"), Err(EditError::TooClever { .. })), "{indented}");
         }
