@@ -197,6 +197,8 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
 fn too_clever(line: &str) -> Option<&'static str> {
     match line.chars().next()? {
         '{' | '[' => Some("the file is written in braces"),
+        // At the margin they are of the whole file, or of its first key alone; a line of ours would end what they are of.
+        '!' | '&' | '*' => Some("an anchor or a tag"),
         '?' if line == "?" || line.starts_with("? ") => Some("a complex key"),
         '<' if line.starts_with("<<:") => Some("a merge key"),
         _ => None,
@@ -281,6 +283,9 @@ mod tests {
         assert!(matches!(set("name: a\rtimeout: 1\n", "timeout", "90"), Err(EditError::TooClever { line: 1, .. })));
         for nothing in ["~ ", "# mine\n\nnull\n", "~ # yet\n", "--- ~\n", "---\nNULL\n"] {
             assert!(matches!(set(nothing, "timeout", "90"), Err(EditError::TooClever { .. })), "{nothing}");
+        }
+        for tagged in ["! # the file\n  name: a\n", "!!map\nname: a\n", "&all\nname: a\n", "*all : 1\n"] {
+            assert!(matches!(set(tagged, "timeout", "90"), Err(EditError::TooClever { line: 1, .. })), "{tagged}");
         }
         for indented in [" name: a\nother: b\n", "# of raj\n---\n  name: a\n  port: 1\n"] {
             assert!(matches!(set(indented, "timeout", "90"), Err(EditError::TooClever { .. })), "{indented}");
