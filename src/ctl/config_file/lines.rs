@@ -40,7 +40,7 @@ struct Entry {
 /// # Errors
 /// The key is there twice, or the file is not a plain block mapping.
 pub fn get(text: &str, key: &str) -> Result<Option<String>, EditError> {
-    let lines = split(text);
+    let lines = split(without_mark(text).1);
     let Some(entry) = find(&lines, key)? else { return Ok(None) };
     let rest = &body(lines[entry.line])[entry.head..];
     let value = rest[..value_end(rest)].trim();
@@ -54,9 +54,11 @@ pub fn get(text: &str, key: &str) -> Result<Option<String>, EditError> {
 /// # Errors
 /// The key is there twice, or the file is not a plain block mapping.
 pub fn set(text: &str, key: &str, value: &str) -> Result<String, EditError> {
-    let lines = split(text);
+    let (mark, rest) = without_mark(text);
+    let lines = split(rest);
     let newline = if lines.first().is_some_and(|l| l.ends_with("\r\n")) { "\r\n" } else { "\n" };
     let mut out = String::with_capacity(text.len() + key.len() + value.len() + 4);
+    out.push_str(mark);
     if let Some(entry) = find(&lines, key)? {
         let line = body(lines[entry.line]);
         let rest = &line[entry.head..];
@@ -78,7 +80,7 @@ pub fn set(text: &str, key: &str, value: &str) -> Result<String, EditError> {
         .find(|i| is_commented(lines[*i], key) && value_lines_end(&lines, i + 1) == i + 1)
         .map_or_else(|| document_end(&lines), |i| i + 1);
     out.extend(lines[..at].iter().copied());
-    if !out.is_empty() && !out.ends_with('\n') {
+    if at > 0 && !out.ends_with('\n') {
         out.push_str(newline);
     }
     out.push_str(key);
@@ -94,9 +96,15 @@ pub fn set(text: &str, key: &str, value: &str) -> Result<String, EditError> {
 /// # Errors
 /// The key is there twice, or the file is not a plain block mapping.
 pub fn unset(text: &str, key: &str) -> Result<String, EditError> {
-    let lines = split(text);
+    let (mark, rest) = without_mark(text);
+    let lines = split(rest);
     let Some(entry) = find(&lines, key)? else { return Ok(text.to_owned()) };
-    Ok(lines[..entry.line].iter().chain(&lines[entry.end..]).copied().collect())
+    Ok(std::iter::once(&mark).chain(&lines[..entry.line]).chain(&lines[entry.end..]).copied().collect())
+}
+
+/// The byte order mark that some editors put in front of a text, or nothing, and the text.
+fn without_mark(text: &str) -> (&str, &str) {
+    text.split_at(if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 })
 }
 
 /// Lines with their ends, so that joining them gives the text again.
@@ -232,6 +240,16 @@ mod tests {
          container_cpu_limit: 2.0\ncontainer_memory_limit: 4g\ncontainer_timeout: 600\n";
 
     #[test]
+    fn a_byte_order_mark_stays_in_front_and_hides_no_key() {
+        let text = "\u{feff}name: a\n";
+        assert_eq!(get(text, "name").expect("plain").as_deref(), Some("a"));
+        assert_eq!(set(text, "name", "b").expect("plain"), "\u{feff}name: b\n");
+        assert_eq!(set(text, "timeout", "90").expect("plain"), "\u{feff}name: a\ntimeout: 90\n");
+        assert_eq!(set("\u{feff}", "timeout", "90").expect("plain"), "\u{feff}timeout: 90\n");
+        assert_eq!(unset(text, "name").expect("plain"), "\u{feff}");
+    }
+
+    #[test]
     fn one_line_changes_and_its_comment_stays() {
         let text = "# mine\nname: raj   # that is me\ncontainer_cpu_limit: 2.0\n";
         assert_eq!(
@@ -284,6 +302,7 @@ mod tests {
         for nothing in ["~ ", "# mine\n\nnull\n", "~ # yet\n", "--- ~\n", "---\nNULL\n"] {
             assert!(matches!(set(nothing, "timeout", "90"), Err(EditError::TooClever { .. })), "{nothing}");
         }
+        assert!(matches!(set("\u{feff} ~\n", "timeout", "90"), Err(EditError::TooClever { line: 1, .. })));
         for tagged in ["! # the file\n  name: a\n", "!!map\nname: a\n", "&all\nname: a\n", "*all : 1\n"] {
             assert!(matches!(set(tagged, "timeout", "90"), Err(EditError::TooClever { line: 1, .. })), "{tagged}");
         }
