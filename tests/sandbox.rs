@@ -391,11 +391,11 @@ fn of_assignments_offered_at_once_the_newest_runs_alone() {
     });
 }
 
-/// A homied whose supervisors find that `spoil` was done to the directory `$2`.
-fn spoiled(state: &Path, spoil: &str) -> PathBuf {
+/// A homied that does `first` before it becomes a supervisor, whose directory is `$2`.
+fn wrapped(state: &Path, first: &str) -> PathBuf {
     let exe = state.join("homied");
     let homied = env!("CARGO_BIN_EXE_homied");
-    let script = format!("#!/bin/sh\n[ \"$1\" = __supervise ] && {spoil}\nexec {homied} \"$@\"\n");
+    let script = format!("#!/bin/sh\n[ \"$1\" = __supervise ] && {first}\nexec {homied} \"$@\"\n");
     std::fs::write(&exe, script).expect("written");
     std::fs::set_permissions(&exe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
     exe
@@ -405,7 +405,7 @@ fn spoiled(state: &Path, spoil: &str) -> PathBuf {
 #[test]
 fn a_job_whose_supervisor_cannot_say_who_it_is_never_runs() {
     in_room(|state| async move {
-        let room = Room::open_with(&state, spoiled(&state, "mkdir \"$2/supervisor.tmp\"")).await;
+        let room = Room::open_with(&state, wrapped(&state, "mkdir \"$2/supervisor.tmp\"")).await;
         let offer = room.offer(&["sh", "-c", "echo ran"], &[], Needs::default());
         room.begin(&offer).await;
         let status = room.done(&offer).await;
@@ -419,7 +419,7 @@ fn a_job_whose_supervisor_cannot_say_who_it_is_never_runs() {
 fn a_job_that_cannot_be_followed_is_ended_before_it_is_called_failed() {
     in_room(|state| async move {
         // The first thing this supervisor leaves is a report that nobody can read.
-        let room = Room::open_with(&state, spoiled(&state, "echo nonsense > \"$2/exit.json\"")).await;
+        let room = Room::open_with(&state, wrapped(&state, "echo nonsense > \"$2/exit.json\"")).await;
         let offer = room.offer(&["sh", "-c", "echo said before; sleep 1000"], &[], Needs::default());
         room.begin(&offer).await;
         let status = room.done(&offer).await;
@@ -700,17 +700,11 @@ fn a_jail_is_made_with_calls_that_the_service_may_make() {
         }
     }
     in_room(|state| async move {
-        let exe = state.join("homied");
-        let homied = env!("CARGO_BIN_EXE_homied");
         let trace = state.join("trace");
         // -D: the supervisor stays the child of homied that it is without the tracer.
-        let traced = format!(
-            "[ \"$1\" = __supervise ] && exec strace -D -f -qq -e signal=none -o {} {homied} \"$@\"",
-            trace.display()
-        );
-        std::fs::write(&exe, format!("#!/bin/sh\n{traced}\nexec {homied} \"$@\"\n")).expect("written");
-        std::fs::set_permissions(&exe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
-        let room = Room::open_with(&state, exe).await;
+        let homied = env!("CARGO_BIN_EXE_homied");
+        let traced = format!("exec strace -D -f -qq -e signal=none -o {} {homied} \"$@\"", trace.display());
+        let room = Room::open_with(&state, wrapped(&state, &traced)).await;
         let (status, output) = room.run("cat /proc/self/status > kept; echo ran", Needs::default()).await;
         assert_eq!(status.outcome, Some(Outcome::Exited { code: 0 }), "{output}");
         assert_eq!(output, "ran\n");
