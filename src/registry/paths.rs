@@ -5,7 +5,7 @@
 //! somebody sends on cost a dial now and then and move nothing.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::model::{Learned, PathView, Way, is_clearly_shorter};
 
@@ -13,6 +13,11 @@ use crate::model::{Learned, PathView, Way, is_clearly_shorter};
 const MAX_PROVEN: usize = 8;
 /// Unproven ones: two networks and one more.
 const MAX_CANDIDATES: usize = 3;
+/// A way that works and was not taken is looked at again after so long: a busy moment of either machine may have made it
+/// seem slow, and nothing else would ever tell. Each look that changes nothing doubles the wait...
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// ...up to about five minutes, so that a thousand peers on two networks each cost three dials a second.
+const MAX_DOUBLINGS: u32 = 5;
 
 /// The ways to one run of a peer.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +39,8 @@ struct Path {
     failed: Option<Instant>,
     /// Smoothed round trip.
     rtt_us: Option<u32>,
+    /// How many times in a row it answered and the link stayed where it was.
+    left: u32,
 }
 
 /// How a path stands, best first.
@@ -46,7 +53,7 @@ enum Standing {
 
 impl Path {
     fn new(way: Way, at: Option<SocketAddr>, learned: Learned, now: Instant) -> Self {
-        Self { way, at, learned, known: now, worked: None, failed: None, rtt_us: None }
+        Self { way, at, learned, known: now, worked: None, failed: None, rtt_us: None, left: 0 }
     }
 
     fn standing(&self) -> Standing {
@@ -56,6 +63,14 @@ impl Path {
             (Some(_), _) => Standing::Works,
             (None, Some(_)) => Standing::Failed,
         }
+    }
+
+    /// Whether a connection by it may tell something new, while the link goes the way `used`.
+    fn is_worth_a_try(&self, used: Option<&Way>, now: Instant) -> bool {
+        let other = used.is_some_and(|used| *used != self.way);
+        let wait = LOOK_AGAIN * 2_u32.pow(self.left.saturating_sub(1).min(MAX_DOUBLINGS));
+        let lately = self.worked.is_some_and(|at| now.saturating_duration_since(at) < wait);
+        self.standing() != Standing::Works || (other && !lately)
     }
 
     /// What a user gave is likelier to be meant than what was heard, and that than what others say.
@@ -69,11 +84,12 @@ impl Path {
 }
 
 impl Paths {
-    /// A beat came from `addr`. Whether a connection to it is worth trying: it was never proven, or has failed since.
+    /// A beat came from `addr`. Whether a connection to it is worth trying: it was never proven, has failed since, or was not
+    /// looked at for a while.
     pub(super) fn heard(&mut self, addr: SocketAddr, now: Instant) -> bool {
         if let Some(path) = self.list.iter_mut().find(|p| p.at == Some(addr)) {
             path.known = now;
-            return path.standing() != Standing::Works;
+            return path.is_worth_a_try(self.used.as_ref(), now);
         }
         let candidates = self.list.iter().filter(|p| p.worked.is_none() && p.learned == Learned::Beat);
         if candidates.count() >= MAX_CANDIDATES {
@@ -106,6 +122,7 @@ impl Paths {
     pub(super) fn measured(&mut self, way: &Way, rtt_us: Option<u32>, now: Instant) {
         let Some(path) = self.find(way, None).map(|at| &mut self.list[at]) else { return };
         (path.known, path.worked) = (now, Some(now));
+        path.left = if self.used.as_ref() == Some(&path.way) { 0 } else { path.left.saturating_add(1) };
         // An eighth of each new figure, as TCP smooths its own (RFC 6298 §2.3).
         path.rtt_us = match (path.rtt_us, rtt_us) {
             (Some(old), Some(new)) => Some(u32::try_from((u64::from(old) * 7 + u64::from(new)) / 8).unwrap_or(new)),
@@ -117,7 +134,7 @@ impl Paths {
     /// It does not work now.
     pub(super) fn failed(&mut self, way: &Way, now: Instant) {
         if let Some(path) = self.find(way, None).map(|at| &mut self.list[at]) {
-            path.failed = Some(now);
+            (path.failed, path.left) = (Some(now), 0);
         }
     }
 
@@ -250,6 +267,31 @@ mod tests {
         assert!(paths.heard(at(3), now) && !paths.heard(at(2), now), "back, perhaps; and nothing new");
         paths.uses(Some(way(1)));
         assert_eq!(order(&paths)[0], way(2), "the wire is clearly shorter than the tunnel in use");
+    }
+
+    #[test]
+    fn a_way_that_seemed_slow_once_is_looked_at_again_ever_more_rarely() {
+        let (mut paths, mut now) = (Paths::default(), Instant::now());
+        proved(&mut paths, 2, 60_000, now);
+        paths.uses(Some(way(2)));
+        let mut waits = Vec::new();
+        proved(&mut paths, 1, 55_000, now);
+        for _ in 0..8 {
+            let since = now;
+            while !paths.heard(at(1), now) {
+                assert!(!paths.heard(at(2), now), "the one in use is measured by its link");
+                now += Duration::from_secs(2);
+            }
+            waits.push((now - since).as_secs());
+            paths.measured(&way(1), Some(55_000), now);
+        }
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 320, 320]);
+        paths.uses(Some(way(1)));
+        paths.measured(&way(1), Some(300), now);
+        paths.uses(Some(way(2)));
+        assert!(paths.heard(at(1), now + LOOK_AGAIN), "it was in use meanwhile");
+        paths.uses(None);
+        assert!(!paths.heard(at(1), now + LOOK_AGAIN * 100), "where no link is wanted none is made");
     }
 
     #[test]
