@@ -30,7 +30,7 @@ stop() {
 }
 finish() {
     stop
-    { grep -o "$scratch[^ ]*" /proc/mounts || true; } | sort -r | while read -r place; do umount -l "$place" || true; done
+    awk -v below="$scratch" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r place; do umount -l "$place" || true; done
     rm -rf "$scratch"
 }
 trap finish EXIT
