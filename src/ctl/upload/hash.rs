@@ -31,7 +31,11 @@ type Read = (Manifest, Vec<(usize, Bytes)>);
 /// A file cannot be read, or the list breaks a rule of [`Manifest::new`].
 pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Result<Read, CtlError> {
     let list: Vec<_> = files.iter().collect();
-    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(list.len());
+    // To ask for the processors is to read a dozen files: not for one script.
+    let readers = match list.len() {
+        0 | 1 => 1,
+        files => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(files),
+    };
     let next = AtomicUsize::new(0);
     let (entries, kept) = (Mutex::new(Ok(Vec::with_capacity(list.len()))), Mutex::new((0, Vec::new())));
     let work = || {
