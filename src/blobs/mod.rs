@@ -11,6 +11,7 @@
 
 mod error;
 mod gc;
+mod large;
 mod store;
 mod stream;
 

@@ -50,7 +50,7 @@ const MOST_WHOLE: usize = 1000;
 const MOST_MANIFESTS: usize = 2;
 const MOST_KEPT_FILES: usize = 20_000;
 
-fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError + use<> {
+pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError + use<> {
     let path = path.to_owned();
     move |source| BlobError::Io { what, path, source }
 }
@@ -104,7 +104,7 @@ impl BlobStore {
         }
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
         self.inner.dir.join("blobs").join(&name[..2]).join(&name)
     }

@@ -1,12 +1,15 @@
 //! Frames in and out, none of them later than [`IDLE`].
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use super::words::{IDLE, Say, TransferError};
-use crate::wire::frame::{Frame, FrameCodec, FrameError};
+use super::pieces::Pieces;
+use super::words::{IDLE, STREAM, Say, TransferError};
+use crate::wire::frame::{Announced, Frame, FrameCodec, FrameError, HEADER, STREAM_ID};
+use crate::wire::refusal::{Refusal, RefusalKind};
 
 pub(super) async fn push<S>(framed: &mut Framed<S, FrameCodec>, frame: Frame) -> Result<(), TransferError>
 where
@@ -16,6 +19,26 @@ where
         Err(_) => Err(TransferError::Idle),
         Ok(done) => Ok(done?),
     }
+}
+
+/// Sends everything in `content` as one raw frame, from where it lies: gigabytes are not copied into a frame first.
+pub(super) async fn push_content<S>(
+    framed: &mut Framed<S, FrameCodec>,
+    content: &mut Pieces,
+) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let head = framed.codec().raw_head(STREAM, content.remaining())?;
+    content.push_front(Bytes::copy_from_slice(&head));
+    let write = async {
+        // Frames that wait go first.
+        if !framed.write_buffer().is_empty() {
+            SinkExt::<Frame>::flush(framed).await?;
+        }
+        Ok(framed.get_mut().write_all_buf(content).await.map_err(FrameError::Io)?)
+    };
+    timeout(IDLE, write).await.unwrap_or(Err(TransferError::Idle))
 }
 
 pub(super) async fn flush<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
@@ -48,6 +71,87 @@ where
         Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
         say => Ok(say),
     }
+}
+
+/// The raw frames of a transfer's content, read to where it is wanted: it is not copied out of frames.
+pub(super) struct Content<'a, S> {
+    framed: &'a mut Framed<S, FrameCodec>,
+    /// What was read together with the frame before.
+    early: BytesMut,
+    /// Bytes of the frame at hand that have not been read.
+    left: usize,
+}
+
+/// Chunks of this size and more are read into a buffer of their own. Before smaller ones, the whole frame is read at
+/// once, with all those that it has.
+const ALONE: usize = 64 << 10;
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Content<'a, S> {
+    pub(super) fn of(framed: &'a mut Framed<S, FrameCodec>) -> Self {
+        let early = std::mem::take(framed.read_buffer_mut());
+        Self { framed, early, left: 0 }
+    }
+
+    /// Reads on until `into` has at least `want` bytes, and at most the rest of one frame beyond them.
+    pub(super) async fn fill(&mut self, into: &mut BytesMut, want: usize) -> Result<(), TransferError> {
+        if want >= ALONE {
+            into.reserve(want.saturating_sub(into.len()));
+        }
+        while into.len() < want {
+            if self.left == 0 {
+                timeout(IDLE, self.begin()).await.unwrap_or(Err(TransferError::Idle))?;
+            }
+            let most = if want >= ALONE { self.left.min(want - into.len()) } else { self.left };
+            into.reserve(most);
+            timeout(IDLE, self.read(into, most)).await.unwrap_or(Err(TransferError::Idle))?;
+            self.left -= most;
+        }
+        Ok(())
+    }
+
+    /// Whether the frame at hand was read to its end. Frames are read as usual from here on.
+    pub(super) fn end(self) -> bool {
+        *self.framed.read_buffer_mut() = self.early;
+        self.left == 0
+    }
+
+    /// Reads what comes before the content in a frame.
+    async fn begin(&mut self) -> Result<(), TransferError> {
+        let mut header = [0; HEADER];
+        self.read(&mut header.as_mut_slice(), HEADER).await?;
+        match self.framed.codec().announced(header)? {
+            Announced::Raw(len) => {
+                // One stream is all there is; its number says nothing.
+                self.read(&mut [0; STREAM_ID].as_mut_slice(), STREAM_ID).await?;
+                self.left = len - STREAM_ID;
+                if self.left == 0 { Err(bad("the content broke off".into())) } else { Ok(()) }
+            }
+            Announced::Json(len) => {
+                let mut body = BytesMut::new();
+                self.read(&mut body, len).await?;
+                match Frame::Json(body.freeze()).parse()? {
+                    Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
+                    _ => Err(bad("a message where content was expected".into())),
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self, into: &mut impl BufMut, count: usize) -> Result<(), TransferError> {
+        let mut into = into.limit(count);
+        let early = self.early.split_to(self.early.len().min(count));
+        into.put_slice(&early);
+        while into.has_remaining_mut() {
+            if self.framed.get_mut().read_buf(&mut into).await.map_err(FrameError::Io)? == 0 {
+                return Err(FrameError::Closed.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn bad(text: String) -> TransferError {
+    TransferError::Ours(Refusal::new(RefusalKind::BadRequest, text))
 }
 
 pub(super) fn unexpected(say: &Say) -> TransferError {
