@@ -31,14 +31,14 @@ where
 {
     let head = framed.codec().raw_head(STREAM, content.remaining())?;
     content.push_front(Bytes::copy_from_slice(&head));
-    let write = async {
-        // Frames that wait go first.
-        if !framed.write_buffer().is_empty() {
-            SinkExt::<Frame>::flush(framed).await?;
-        }
-        Ok(framed.get_mut().write_all_buf(content).await.map_err(FrameError::Io)?)
-    };
-    timeout(IDLE, write).await.unwrap_or(Err(TransferError::Idle))
+    // Frames that wait go first.
+    if !framed.write_buffer().is_empty() {
+        flush(framed).await?;
+    }
+    match timeout(IDLE, framed.get_mut().write_all_buf(content)).await {
+        Err(_) => Err(TransferError::Idle),
+        Ok(done) => Ok(done.map_err(FrameError::Io)?),
+    }
 }
 
 pub(super) async fn flush<S>(framed: &mut Framed<S, FrameCodec>) -> Result<(), TransferError>
@@ -94,17 +94,41 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Content<'a, S> {
 
     /// Reads on until `into` has at least `want` bytes, and at most the rest of one frame beyond them.
     pub(super) async fn fill(&mut self, into: &mut BytesMut, want: usize) -> Result<(), TransferError> {
-        if want >= ALONE {
-            into.reserve(want.saturating_sub(into.len()));
-        }
+        let mut head = BytesMut::new();
+        // No frame of a transfer is shorter: a raw one begins with the id of its stream, and no message has fewer bytes.
+        let mut lacking = HEADER + STREAM_ID;
         while into.len() < want {
-            if self.left == 0 {
-                timeout(IDLE, self.begin()).await.unwrap_or(Err(TransferError::Idle))?;
+            let lacks = want - into.len();
+            let (place, count) = match self.left {
+                0 => (&mut head, lacking),
+                left if want < ALONE => (&mut *into, left),
+                left => {
+                    into.reserve(lacks);
+                    (&mut *into, left.min(lacks))
+                }
+            };
+            timeout(IDLE, self.read(place, count)).await.unwrap_or(Err(TransferError::Idle))?;
+            if self.left > 0 {
+                self.left -= count;
+                continue;
             }
-            let most = if want >= ALONE { self.left.min(want - into.len()) } else { self.left };
-            into.reserve(most);
-            timeout(IDLE, self.read(into, most)).await.unwrap_or(Err(TransferError::Idle))?;
-            self.left -= most;
+            let Some(header) = head.first_chunk() else { continue };
+            match self.framed.codec().announced(*header)? {
+                Announced::Raw(len) => {
+                    self.left = len - STREAM_ID;
+                    head.clear();
+                    if self.left == 0 {
+                        return Err(bad("the content broke off".into()));
+                    }
+                }
+                Announced::Json(len) if head.len() < HEADER + len => lacking = HEADER + len - head.len(),
+                Announced::Json(_) => {
+                    return match Frame::Json(head.split_off(HEADER).freeze()).parse()? {
+                        Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
+                        _ => Err(bad("a message where content was expected".into())),
+                    };
+                }
+            }
         }
         Ok(())
     }
@@ -115,29 +139,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Content<'a, S> {
         self.left == 0
     }
 
-    /// Reads what comes before the content in a frame.
-    async fn begin(&mut self) -> Result<(), TransferError> {
-        let mut header = [0; HEADER];
-        self.read(&mut header.as_mut_slice(), HEADER).await?;
-        match self.framed.codec().announced(header)? {
-            Announced::Raw(len) => {
-                // One stream is all there is; its number says nothing.
-                self.read(&mut [0; STREAM_ID].as_mut_slice(), STREAM_ID).await?;
-                self.left = len - STREAM_ID;
-                if self.left == 0 { Err(bad("the content broke off".into())) } else { Ok(()) }
-            }
-            Announced::Json(len) => {
-                let mut body = BytesMut::new();
-                self.read(&mut body, len).await?;
-                match Frame::Json(body.freeze()).parse()? {
-                    Say::Refused { refusal } => Err(TransferError::Theirs(refusal)),
-                    _ => Err(bad("a message where content was expected".into())),
-                }
-            }
-        }
-    }
-
-    async fn read(&mut self, into: &mut impl BufMut, count: usize) -> Result<(), TransferError> {
+    /// Reads so many bytes, whatever they are, behind what `into` has.
+    pub(super) async fn read(&mut self, into: &mut BytesMut, count: usize) -> Result<(), TransferError> {
+        into.reserve(count);
         let mut into = into.limit(count);
         let early = self.early.split_to(self.early.len().min(count));
         into.put_slice(&early);

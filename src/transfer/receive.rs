@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
@@ -157,8 +157,13 @@ where
         return;
     }
     // Perhaps in the middle of a frame, so bytes, not frames.
-    let mut rest = vec![0; 64 << 10];
-    let _ = timeout(DRAIN, async { while matches!(framed.get_mut().read(&mut rest).await, Ok(1..)) {} }).await;
+    let (mut content, mut rest) = (Content::of(framed), BytesMut::new());
+    let drain = async {
+        while content.read(&mut rest, 64 << 10).await.is_ok() {
+            rest.clear();
+        }
+    };
+    let _ = timeout(DRAIN, drain).await;
 }
 
 async fn say<S>(framed: &mut Framed<S, FrameCodec>, word: &Say) -> Result<(), TransferError>
