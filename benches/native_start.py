@@ -3,8 +3,9 @@
 
 In turns, on this machine: the least a jail can be (bare_jail.c: namespaces, a root, control groups) with an overlay and
 without, homied's program doing nothing (what loading it costs before the first line of a supervisor), bubblewrap with the
-same namespaces, a supervisor with the native engine, and `homie run --local`; each with `true` and with `python3 -c pass`. A supervisor's job is over
-for others when exit.json is there: that is shown beside its own end. Before each there is a rest, so that none profits
+same namespaces, a supervisor with the native engine, and `homie run --local`; each with `true` and with `python3 -c pass`. A job's
+supervisor is loaded when the job is accepted and waits for its inputs: from the word to begin it has its own row, beside
+that of one that is loaded only then. A supervisor's job is over for others when exit.json is there: that is shown beside its own end. Before each there is a rest, so that none profits
 from what the kernel still holds for the one before (a change of control groups, above all). Nothing is asserted. Needs root, cc, bwrap and a release build. `make bench` runs it.
 """
 
@@ -46,21 +47,33 @@ def groups():
     return ",".join(str(dir / "homie-bench") for dir in old or [top])
 
 
-def supervised(binaries, launch, base, number, command):
-    """From the start of a supervisor to exit.json, and to its own end; the job's directory is there already."""
+def supervised(binaries, launch, base, number, command, stands_by):
+    """From the start of a supervisor, or from the word to one that stands by, to exit.json, and to its own end; the job's
+    directory is there already."""
     dir = job_dir(launch, base, number, command)
     report = dir / "exit.json"
     watched = os.open(dir, os.O_RDONLY)
     # Wakes as homied does: when a file of the directory gets its name.
     fcntl.fcntl(watched, fcntl.F_NOTIFY, fcntl.DN_RENAME | fcntl.DN_MULTISHOT)
+    argv, waiting, word = [binaries / "homied", "__supervise", dir], subprocess.DEVNULL, None
+    if stands_by:
+        argv.append("when-told")
+        waiting, word = os.pipe()
     began = time.perf_counter()
-    with subprocess.Popen([binaries / "homied", "__supervise", dir], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=waiting):
+        if stands_by:
+            os.close(waiting)
+            rest()
+            began = time.perf_counter()
+            os.write(word, b"1")
         while not report.exists():
             if not signal.sigtimedwait({signal.SIGIO}, PATIENCE):
                 raise RuntimeError("no report")
         told = time.perf_counter()
     ended = time.perf_counter()
     os.close(watched)
+    if stands_by:
+        os.close(word)
     assert '"code":0' in report.read_text(), report.read_text()
     shutil.rmtree(dir)
     return (told - began) * 1000, (ended - began) * 1000
@@ -95,7 +108,8 @@ def main():
                 "bare jail without the overlay": lambda n: timed(bare, "bind", layers, groups(), *program),
                 "homied loaded, doing nothing": lambda n: timed(args.bin / "homied", "--version"),
                 "bwrap --unshare-all (no groups)": lambda n: timed(*BWRAP, *program),
-                "Homie's supervisor": lambda n: supervised(args.bin, launch, base, n, program),
+                "Homie's supervisor, loaded for it": lambda n: supervised(args.bin, launch, base, n, program, False),
+                "Homie's supervisor, standing by": lambda n: supervised(args.bin, launch, base, n, program, True),
             }
             if code:
                 rows["homie run --local, whole"] = lambda n: (machine.run("print(1)")[1],) * 2

@@ -2,9 +2,10 @@
 """How fast 100-byte lines get from a job into its file: output_rate.py [--rounds N] [--bin DIR]
 
 In turns, on this machine: a bare pipe copied to a file, then jobs of each engine that answers, measured by the growth of
-their output on the worker. Then how long a line of another job is on its way to the terminal of `homie run`, with nothing
-beside it and beside a job that writes so much; the bare figure is a line through a pipe beside the same writer. Nothing is
-asserted. Needs root and a release build. `make bench` runs it.
+their output on the worker. Then how long a line of another job is on its way to the terminal of `homie run`: with nothing
+beside it, beside a job that writes 300 MB/s, and beside one that writes as fast as it can, which fills every processor; the
+bare figure is a line through a pipe beside the same writer. Nothing is asserted. Needs root and a release build. `make
+bench` runs it.
 """
 
 import argparse
@@ -22,6 +23,15 @@ from machine import ROOT, Homied, in_turns, show, wait_until
 LINES = 2_000_000
 TOTAL = LINES * 100
 WRITER = f"import os\nb = (b'{'x' * 99}\\n') * 1000\nfor _ in range({LINES // 1000}): os.write(1, b)"
+# Without end: 300 MB/s, and as fast as it goes.
+PACED = f"""import os, time
+b, due = (b'{'x' * 99}\\n') * 3000, time.monotonic()
+while True:
+    os.write(1, b)
+    due += 0.001
+    time.sleep(max(0, due - time.monotonic()))"""
+TORRENT = f"import os\nb = (b'{'x' * 99}\\n') * 1000\nwhile True: os.write(1, b)"
+BESIDE = {"alone": None, "beside 300 MB/s": PACED, "beside a torrent": TORRENT}
 PIECE = 64 << 10
 # Says each 20 ms when it speaks, by the clock that all processes share.
 SPEAKER = "import time\nfor _ in range(150): time.sleep(0.02); print(time.monotonic_ns(), flush=True)"
@@ -70,7 +80,7 @@ def ways(argv, env=None):
 def bare_way(beside):
     """The same through a pipe alone; `beside` a writer whose pipe is emptied as fast as it is filled."""
     drain = f"import os\nwhile os.read(0, {PIECE}): pass"
-    writer = subprocess.Popen([sys.executable, "-c", WRITER.replace(str(LINES // 1000), "10**9")], stdout=subprocess.PIPE) if beside else None
+    writer = subprocess.Popen([sys.executable, "-c", beside], stdout=subprocess.PIPE) if beside else None
     reader = subprocess.Popen([sys.executable, "-c", drain], stdin=writer.stdout) if beside else None
     try:
         return ways([sys.executable, "-c", SPEAKER])
@@ -84,7 +94,7 @@ def way(machine, beside):
     """The same for a job's line, from the job to what `homie run` prints."""
     torrent = None
     if beside:
-        argv = [machine.bin / "homie-ctl", "run", "--local", "--raw", "-c", WRITER.replace(str(LINES // 1000), "10**9")]
+        argv = [machine.bin / "homie-ctl", "run", "--local", "--raw", "-c", beside]
         torrent = subprocess.Popen(argv, env=machine.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         outputs = machine.home / "jobs"
         wait_until(lambda: any(path.stat().st_size > TOTAL // 10 for path in outputs.glob("*/output")), "a torrent")
@@ -115,7 +125,7 @@ def main():
             rows[f"a job of the {engine} engine"] = lambda n, machine=machine: of_job(machine, n)
         show(f"100-BYTE LINES FROM A JOB TO ITS FILE ({TOTAL / 1e6:.0f} MB), MB/s", in_turns(rows, args.rounds), "rate")
         rows = {}
-        for what, beside in (("alone", False), ("beside a torrent", True)):
+        for what, beside in BESIDE.items():
             rows[f"a pipe, {what}"] = lambda n, beside=beside: bare_way(beside)
             for engine in able:
                 rows[f"a job of the {engine} engine, {what}"] = lambda n, e=engine, beside=beside: way(machines[e], beside)

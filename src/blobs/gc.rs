@@ -5,39 +5,54 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::packs::number_of;
 use crate::model::Digest;
 
-pub(super) struct Blob {
-    pub(super) digest: Digest,
+/// What a file of the store holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Holds {
+    One(Digest),
+    /// The pack with this number.
+    Pack(u32),
+}
+
+pub(super) struct Kept {
+    pub(super) holds: Holds,
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
     used_at: SystemTime,
 }
 
-fn blobs(dir: &Path) -> io::Result<Vec<Blob>> {
+/// What `named` makes of the files in `dir`. Anything with another name is not ours to count or remove.
+fn files(dir: &Path, into: &mut Vec<Kept>, named: impl Fn(&str) -> Option<Holds>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some(holds) = entry.file_name().to_str().and_then(&named) else { continue };
+        let meta = entry.metadata()?;
+        // Reading updates atime at most once a day on most systems (relatime), hence the later of both.
+        let used_at = meta.accessed().ok().max(meta.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
+        into.push(Kept { holds, path: entry.path(), bytes: meta.len(), used_at });
+    }
+    Ok(())
+}
+
+fn loose(dir: &Path) -> io::Result<Vec<Kept>> {
     let mut found = Vec::new();
     for shard in fs::read_dir(dir.join("blobs"))? {
-        for entry in fs::read_dir(shard?.path())? {
-            let entry = entry?;
-            let meta = entry.metadata()?;
-            // Anything that is not named like a blob is not ours to count or remove.
-            let Some(digest) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
-            // Reading updates atime at most once a day on most systems (relatime), hence the later of both.
-            let used_at = meta.accessed().ok().max(meta.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
-            found.push(Blob { digest, path: entry.path(), bytes: meta.len(), used_at });
-        }
+        files(&shard?.path(), &mut found, |name| name.parse().ok().map(Holds::One))?;
     }
     Ok(found)
 }
 
-/// Bytes of all blobs.
+/// Bytes of all blobs that are files of their own.
 pub(super) fn used(dir: &Path) -> io::Result<u64> {
-    Ok(blobs(dir)?.iter().map(|b| b.bytes).sum())
+    Ok(loose(dir)?.iter().map(|kept| kept.bytes).sum())
 }
 
-/// All blobs, the least recently used first.
-pub(super) fn oldest_first(dir: &Path) -> io::Result<Vec<Blob>> {
-    let mut all = blobs(dir)?;
-    all.sort_by_key(|b| b.used_at);
+/// All files, the least recently used first.
+pub(super) fn oldest_first(dir: &Path) -> io::Result<Vec<Kept>> {
+    let mut all = loose(dir)?;
+    files(&dir.join("packs"), &mut all, |name| number_of(name).map(Holds::Pack))?;
+    all.sort_by_key(|kept| kept.used_at);
     Ok(all)
 }

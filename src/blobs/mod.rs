@@ -5,15 +5,23 @@
 //! never hard-linked into a place a job can write to.
 //!
 //! ```text
-//! blobs/ab/ab12…   one chunk or manifest        pins/OWNER   digest of a manifest        tmp/   being written
+//! blobs/ab/ab12…   one chunk or manifest        pins/OWNER   digest of a manifest
+//! packs/7          many small ones (`pack.rs`)  tmp/         being written
 //! ```
 //! Every call here blocks; callers on a runtime use `spawn_blocking`, or the [`StoreSource`] and [`StoreSink`] below.
 
+mod claim;
 mod error;
 mod gc;
 mod large;
+mod pack;
+mod packs;
+mod seen;
 mod store;
 mod stream;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::BlobError;
 pub use store::BlobStore;

@@ -1,6 +1,6 @@
 //! Putting, getting, pinning.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -9,46 +9,35 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::error::BlobError;
 use super::gc;
+use super::pack;
+use super::packs::Packs;
+use super::seen::Seen;
 use crate::model::{Digest, Manifest};
 
 /// The store. Cheap to clone; safe to use from many threads.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    dir: PathBuf,
-    quota: u64,
+    pub(super) dir: PathBuf,
+    pub(super) quota: u64,
     /// Bytes in the store: counted at start, then kept up to date.
-    used: AtomicU64,
-    /// Distinguishes temporary files of one process.
+    pub(super) used: AtomicU64,
+    /// Small blobs that came together.
+    pub(super) packs: Packs,
+    /// Distinguishes temporary files.
     counter: AtomicU64,
     /// Held while something is claimed or dropped, so that nothing is dropped that was just claimed.
-    claims: Mutex<()>,
+    pub(super) claims: Mutex<()>,
     seen: Mutex<Seen>,
 }
-
-/// What need not be looked up again: a tree of 10,000 files is the same one as a minute ago more often than not.
-#[derive(Debug, Default)]
-struct Seen {
-    /// How often something was dropped from the store.
-    drops: u64,
-    /// Manifests of which everything is here, and whether it was synced. Nothing but this process removes blobs; when it
-    /// does, or finds that somebody else did, all of these are forgotten.
-    whole: HashMap<Digest, bool>,
-    /// Read last, the oldest first.
-    manifests: VecDeque<(Digest, Manifest)>,
-}
-
-/// Manifests that are remembered as whole: 40 bytes each.
-const MOST_WHOLE: usize = 1000;
-/// Manifests that are kept in memory, and the files that one of them may have: 3 MB each.
-const MOST_MANIFESTS: usize = 2;
-const MOST_KEPT_FILES: usize = 20_000;
 
 pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError + use<> {
     let path = path.to_owned();
@@ -61,7 +50,7 @@ impl BlobStore {
     /// # Errors
     /// The directory cannot be made or read.
     pub fn open(dir: PathBuf, quota_bytes: u64) -> Result<Self, BlobError> {
-        for sub in ["blobs", "pins", "tmp"] {
+        for sub in ["blobs", "packs", "pins", "tmp"] {
             let path = dir.join(sub);
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(io("make", &path))?;
         }
@@ -71,10 +60,12 @@ impl BlobStore {
             let _ = fs::remove_file(entry.path());
         }
         let used = gc::used(&dir).map_err(io("list", &dir))?;
+        let (packs, packed) = Packs::open(dir.join("packs")).map_err(io("list", &dir))?;
         let inner = Inner {
             dir,
             quota: quota_bytes,
-            used: AtomicU64::new(used),
+            used: AtomicU64::new(used + packed),
+            packs,
             counter: AtomicU64::new(0),
             claims: Mutex::new(()),
             seen: Mutex::default(),
@@ -82,26 +73,8 @@ impl BlobStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something is no longer here.
-    fn dropped(&self) {
-        let mut seen = self.seen();
-        seen.drops += 1;
-        seen.whole.clear();
-    }
-
-    /// Everything of that manifest was here when `drops` had this value.
-    fn is_whole(&self, manifest: Digest, drops: u64, synced: bool) {
-        let mut seen = self.seen();
-        if seen.drops == drops {
-            if seen.whole.len() >= MOST_WHOLE {
-                seen.whole.clear();
-            }
-            *seen.whole.entry(manifest).or_default() |= synced;
-        }
     }
 
     pub(super) fn path(&self, digest: &Digest) -> PathBuf {
@@ -109,14 +82,21 @@ impl BlobStore {
         self.inner.dir.join("blobs").join(&name[..2]).join(&name)
     }
 
+    /// A name below `tmp` that nobody else has: it was emptied when the store was opened.
+    pub(super) fn tmp(&self) -> PathBuf {
+        let n = self.inner.counter.fetch_add(1, Ordering::Relaxed);
+        self.inner.dir.join("tmp").join(n.to_string())
+    }
+
     /// Whether the blob is here.
     pub fn have(&self, digest: &Digest) -> bool {
-        self.path(digest).exists()
+        self.inner.packs.len_of(digest).is_some() || self.path(digest).exists()
     }
 
     /// Whether it is here with its length: after a power cut a file system may have the name and not the content.
-    fn have_all(&self, digest: &Digest, len: u64) -> bool {
-        fs::metadata(self.path(digest)).is_ok_and(|meta| meta.len() == len)
+    pub(super) fn have_all(&self, digest: &Digest, len: u64) -> bool {
+        self.inner.packs.len_of(digest) == Some(len)
+            || fs::metadata(self.path(digest)).is_ok_and(|meta| meta.len() == len)
     }
 
     /// Puts a blob. Having it already is fine. Durable only after [`BlobStore::sync`].
@@ -127,12 +107,10 @@ impl BlobStore {
         if Digest::of(bytes) != *digest {
             return Err(BlobError::Damaged(*digest));
         }
-        let path = self.path(digest);
         if self.have_all(digest, bytes.len() as u64) {
             return Ok(());
         }
-        let n = self.inner.counter.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.inner.dir.join("tmp").join(format!("{}-{n}", std::process::id()));
+        let (path, tmp) = (self.path(digest), self.tmp());
         let written = write_new(&tmp, bytes).and_then(|()| match fs::rename(&tmp, &path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 // The first blob of its shard; an existing directory is the usual race and fine.
@@ -151,28 +129,146 @@ impl BlobStore {
         Ok(())
     }
 
+    /// Puts blobs that came together: the small ones into a pack. Otherwise like [`BlobStore::put`] of each.
+    ///
+    /// # Errors
+    /// One of them, by its place in `blobs`, does not have its hash or cannot be written. Those before it were put.
+    pub fn put_all(&self, blobs: &[(Digest, Bytes)]) -> Result<(), (usize, BlobError)> {
+        let (mut small, mut failed) = (Vec::new(), Ok(()));
+        for (place, (digest, bytes)) in blobs.iter().enumerate() {
+            let put = if bytes.len() > pack::MOST_BLOB {
+                self.put(digest, bytes)
+            } else if Digest::of(bytes) != *digest {
+                Err(BlobError::Damaged(*digest))
+            } else {
+                if self.inner.packs.len_of(digest).is_none() {
+                    small.push((place, digest, bytes));
+                }
+                Ok(())
+            };
+            if let Err(error) = put {
+                failed = Err((place, error));
+                break;
+            }
+        }
+        let Some((first, ..)) = small.first() else { return failed };
+        if small.len() < pack::FEWEST || !self.inner.packs.have_room(small.len()) {
+            small.iter().try_for_each(|(place, digest, bytes)| self.put(digest, bytes).map_err(|e| (*place, e)))?;
+            return failed;
+        }
+        let small: Vec<_> = small.iter().map(|(_, digest, bytes)| (**digest, bytes)).collect();
+        self.add_pack(&small).map_err(|e| (*first, e))?;
+        failed
+    }
+
+    /// Gives the number of the pack.
+    fn add_pack<B: AsRef<[u8]>>(&self, blobs: &[(Digest, B)]) -> Result<u32, BlobError> {
+        let dir = self.inner.dir.join("packs");
+        let (number, bytes) = self.inner.packs.add(&self.tmp(), blobs).map_err(io("write a pack in", &dir))?;
+        self.inner.used.fetch_add(bytes, Ordering::Relaxed);
+        Ok(number)
+    }
+
+    pub(super) fn remove_pack(&self, number: u32) -> io::Result<()> {
+        let bytes = self.inner.packs.remove(number)?;
+        self.inner.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.seen().dropped();
+        Ok(())
+    }
+
+    /// Puts what `keep` wants of a pack into a new one, and removes the old one: a pack is never changed.
+    pub(super) fn repack(&self, number: u32, keep: impl Fn(&Digest) -> bool) -> Result<(), BlobError> {
+        let packs = &self.inner.packs;
+        let mut kept = Vec::new();
+        for digest in packs.blobs_of(number).into_iter().filter(keep) {
+            // One that cannot be read is lost already.
+            if let Ok(Some(bytes)) = self.read(&digest)
+                && Digest::of(&bytes) == digest
+            {
+                kept.push((digest, bytes));
+            }
+        }
+        let dir = self.inner.dir.join("packs");
+        if !kept.is_empty() {
+            // The old one may have been synced, and its owner told so.
+            let new = self.add_pack(&kept)?;
+            packs.sync(new).map_err(io("sync", &dir))?;
+        }
+        self.remove_pack(number).map_err(io("remove a pack of", &dir))
+    }
+
+    /// The bytes under that name, unchecked.
+    fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, BlobError> {
+        let packed = self.inner.packs.run([digest]).and_then(|run| run.map(|run| run.bytes()).transpose());
+        if let Some(bytes) = packed.map_err(io("read a pack in", &self.inner.dir))? {
+            return Ok(Some(bytes));
+        }
+        let path = self.path(digest);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(io("read", &path)(e)),
+        }
+    }
+
+    /// Removes a damaged blob, so that it is fetched again.
+    fn discard(&self, digest: &Digest) {
+        match self.inner.packs.run([digest]) {
+            // Where there is no room for a new pack, it stays, and is found damaged again.
+            Ok(Some(run)) => {
+                if let Err(error) = self.repack(run.pack, |other| other != digest) {
+                    tracing::warn!(%error, %digest, "cannot drop a damaged blob");
+                }
+            }
+            _ => {
+                let path = self.path(digest);
+                let bytes = fs::metadata(&path).map_or(0, |meta| meta.len());
+                if fs::remove_file(&path).is_ok() {
+                    self.inner.used.fetch_sub(bytes, Ordering::Relaxed);
+                }
+            }
+        }
+        self.seen().dropped();
+    }
+
     /// Reads a blob of `len` bytes and checks its hash. A damaged one is removed, so that it is fetched again.
     ///
     /// # Errors
     /// It is missing, damaged or unreadable.
     pub fn get(&self, digest: &Digest, len: u64) -> Result<Vec<u8>, BlobError> {
-        let path = self.path(digest);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                self.dropped();
-                return Err(BlobError::Missing(*digest));
-            }
-            Err(e) => return Err(io("read", &path)(e)),
+        let Some(bytes) = self.read(digest)? else {
+            self.seen().dropped();
+            return Err(BlobError::Missing(*digest));
         };
         if bytes.len() as u64 != len || Digest::of(&bytes) != *digest {
-            if fs::remove_file(&path).is_ok() {
-                self.inner.used.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
-            }
-            self.dropped();
+            self.discard(digest);
             return Err(BlobError::Damaged(*digest));
         }
         Ok(bytes)
+    }
+
+    /// Reads several blobs, each with its length, as [`BlobStore::get`] does: neighbours in a pack at once.
+    ///
+    /// # Errors
+    /// One of them, by its place in `wanted`, is missing, damaged or unreadable.
+    pub fn get_all(&self, wanted: &[(Digest, u64)]) -> Result<Vec<Bytes>, (usize, BlobError)> {
+        let mut all = Vec::with_capacity(wanted.len());
+        while let Some(rest) = wanted.get(all.len()..).filter(|rest| !rest.is_empty()) {
+            let before = all.len();
+            let run = self.inner.packs.run(rest.iter().map(|(digest, _)| digest));
+            if let Ok(Some(Ok(read))) = run.map(|run| run.map(|run| run.read())) {
+                let is_whole =
+                    |bytes: &Bytes, wanted: &(Digest, u64)| (Digest::of(bytes), bytes.len() as u64) == *wanted;
+                let whole = read.into_iter().zip(rest).take_while(|(bytes, wanted)| is_whole(bytes, wanted));
+                all.extend(whole.map(|(bytes, _)| bytes));
+            }
+            // It is no part of a pack, or there is something wrong with it.
+            if all.len() == before {
+                let (digest, len) = &rest[0];
+                all.push(self.get(digest, *len).map_err(|e| (before, e))?.into());
+            }
+        }
+        Ok(all)
     }
 
     /// Puts a manifest as a blob of its own.
@@ -182,7 +278,7 @@ impl BlobStore {
     pub fn put_manifest(&self, manifest: &Manifest) -> Result<Digest, BlobError> {
         let digest = manifest.digest();
         self.put(&digest, &manifest.encode())?;
-        self.keep(digest, manifest);
+        self.seen().keep(digest, manifest);
         Ok(digest)
     }
 
@@ -191,76 +287,18 @@ impl BlobStore {
     /// # Errors
     /// It is unreadable or no manifest.
     pub fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, BlobError> {
-        let path = self.path(digest);
-        let kept = self.seen().manifests.iter().find(|(name, _)| name == digest).map(|(_, manifest)| manifest.clone());
-        if let Some(kept) = kept.filter(|_| path.exists()) {
+        let kept = self.seen().manifest(digest);
+        if let Some(kept) = kept.filter(|_| self.have(digest)) {
             return Ok(Some(kept));
         }
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(io("read", &path)(e)),
-        };
+        let Some(bytes) = self.read(digest)? else { return Ok(None) };
         if Digest::of(&bytes) != *digest {
-            let _ = fs::remove_file(&path);
-            self.dropped();
+            self.discard(digest);
             return Err(BlobError::Damaged(*digest));
         }
         let manifest = Manifest::decode(&bytes).map_err(|e| BlobError::NotAManifest(*digest, e.to_string()))?;
-        self.keep(*digest, &manifest);
+        self.seen().keep(*digest, &manifest);
         Ok(Some(manifest))
-    }
-
-    /// Keeps a manifest in memory: it is asked for several times while a job is on its way.
-    fn keep(&self, digest: Digest, manifest: &Manifest) {
-        let mut seen = self.seen();
-        let kept = &mut seen.manifests;
-        if manifest.files().len() <= MOST_KEPT_FILES && !kept.iter().any(|(name, _)| *name == digest) {
-            if kept.len() == MOST_MANIFESTS {
-                kept.pop_front();
-            }
-            kept.push_back((digest, manifest.clone()));
-        }
-    }
-
-    /// Keeps everything the manifest lists until `owner` (letters, digits, `-`) lets go of it.
-    ///
-    /// # Errors
-    /// The pin cannot be written.
-    pub fn pin(&self, owner: &str, manifest: &Digest) -> Result<(), BlobError> {
-        let path = self.pin_path(owner);
-        let n = self.inner.counter.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.inner.dir.join("tmp").join(format!("{}-{n}", std::process::id()));
-        write_new(&tmp, manifest.to_string().as_bytes())
-            .and_then(|()| fs::rename(&tmp, &path))
-            .map_err(io("write", &path))
-    }
-
-    /// Lets go. Having no such pin is fine.
-    ///
-    /// # Errors
-    /// The pin cannot be removed.
-    pub fn unpin(&self, owner: &str) -> Result<(), BlobError> {
-        let path = self.pin_path(owner);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io("remove", &path)(e)),
-            _ => Ok(()),
-        }
-    }
-
-    /// The owners of pins, so that those of forgotten jobs can be let go at start.
-    ///
-    /// # Errors
-    /// The pins cannot be listed.
-    pub fn pins(&self) -> Result<Vec<String>, BlobError> {
-        let dir = self.inner.dir.join("pins");
-        let entries = fs::read_dir(&dir).map_err(io("list", &dir))?;
-        Ok(entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
-    }
-
-    fn pin_path(&self, owner: &str) -> PathBuf {
-        debug_assert!(owner.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-        self.inner.dir.join("pins").join(owner)
     }
 
     /// Makes the manifest and everything it lists, all of which was put, survive a power cut. A few files are synced one
@@ -280,22 +318,22 @@ impl BlobStore {
             }
             seen.drops
         };
-        let mut files = HashSet::from([name]);
+        let file_of = |digest: &Digest| self.inner.packs.path_of(digest).unwrap_or_else(|| self.path(digest));
+        let mut files = HashSet::from([file_of(&name)]);
         for chunk in crate::transfer::chunks(manifest) {
-            files.insert(chunk.digest);
+            files.insert(file_of(&chunk.digest));
             if files.len() > FEW {
                 self.sync()?;
-                self.is_whole(name, drops, true);
+                self.seen().is_whole(name, drops, true);
                 return Ok(());
             }
         }
-        let files: HashSet<PathBuf> = files.iter().map(|digest| self.path(digest)).collect();
         // Their names, and those of the directories that were made for them.
         let dirs: HashSet<&Path> = files.iter().flat_map(|path| path.ancestors().skip(1).take(2)).collect();
         let all = files.iter().map(PathBuf::as_path).chain(dirs);
         all.into_iter()
             .try_for_each(|path| File::open(path).and_then(|file| file.sync_all()).map_err(io("sync", path)))?;
-        self.is_whole(name, drops, true);
+        self.seen().is_whole(name, drops, true);
         Ok(())
     }
 
@@ -313,81 +351,13 @@ impl BlobStore {
         synced.map_err(io("sync", dir))
     }
 
-    /// Keeps everything the manifest lists for `owner`, makes room for what is lacking, and says which of its chunks
-    /// that is (in the manifest's order, each chunk once however often the manifest has it).
-    ///
-    /// # Errors
-    /// The quota cannot be met, or the store cannot be read or written.
-    pub fn claim(&self, owner: &str, manifest: &Manifest) -> Result<Vec<bool>, BlobError> {
-        let _claims = self.inner.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = manifest.digest();
-        let drops = {
-            let seen = self.seen();
-            if seen.whole.contains_key(&digest) && self.have(&digest) {
-                drop(seen);
-                self.pin(owner, &digest)?;
-                return Ok(vec![false; crate::transfer::chunks(manifest).count()]);
-            }
-            seen.drops
-        };
-        self.put_manifest(manifest)?;
-        self.pin(owner, &digest)?;
-        let mut seen = HashSet::from([digest]);
-        let mut lacking = 0;
-        let wanted = crate::transfer::chunks(manifest)
-            .map(|at| {
-                let want = seen.insert(at.digest) && !self.have_all(&at.digest, at.len);
-                lacking += if want { at.len } else { 0 };
-                want
-            })
-            .collect();
-        self.reserve(lacking, &seen)?;
-        if lacking == 0 {
-            self.is_whole(digest, drops, false);
-        }
-        Ok(wanted)
-    }
-
-    /// Makes room for `wanted` more bytes: drops what no pin holds, least recently used first, but nothing of
-    /// `keep`.
-    fn reserve(&self, wanted: u64, keep: &HashSet<Digest>) -> Result<(), BlobError> {
-        let inner = &self.inner;
-        let over = |used: u64| used.saturating_add(wanted) > inner.quota;
-        if !over(inner.used.load(Ordering::Relaxed)) {
-            return Ok(());
-        }
-        let mut held = keep.clone();
-        for owner in self.pins()? {
-            let path = self.pin_path(&owner);
-            let Ok(text) = fs::read_to_string(&path) else { continue };
-            let Ok(digest) = text.parse::<Digest>() else { continue };
-            held.insert(digest);
-            if let Ok(Some(manifest)) = self.manifest(&digest) {
-                held.extend(crate::transfer::chunks(&manifest).map(|c| c.digest));
-            }
-        }
-        for blob in gc::oldest_first(&inner.dir).map_err(io("list", &inner.dir))? {
-            if !over(inner.used.load(Ordering::Relaxed)) {
-                return Ok(());
-            }
-            if !held.contains(&blob.digest) && fs::remove_file(&blob.path).is_ok() {
-                inner.used.fetch_sub(blob.bytes, Ordering::Relaxed);
-                self.dropped();
-            }
-        }
-        if over(inner.used.load(Ordering::Relaxed)) {
-            return Err(BlobError::Quota { wanted, quota: inner.quota });
-        }
-        Ok(())
-    }
-
     /// Bytes in the store.
     pub fn used_bytes(&self) -> u64 {
         self.inner.used.load(Ordering::Relaxed)
     }
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)
 }

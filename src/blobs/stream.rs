@@ -71,15 +71,9 @@ impl ChunkSource for StoreSource {
         if let [one] = wanted {
             return self.read(manifest, *one).await.map(|bytes| vec![bytes]).map_err(|e| (0, e));
         }
-        let (store, wanted) = (self.store.clone(), wanted.to_vec());
-        let read = move || {
-            let get = |(index, at): (usize, &ChunkAt)| match store.get(&at.digest, at.len) {
-                Ok(bytes) => Ok(Bytes::from(bytes)),
-                Err(e) => Err((index, io::Error::other(e))),
-            };
-            wanted.iter().enumerate().map(get).collect()
-        };
-        spawn_blocking(read).await.map_err(|e| (0, io::Error::other(e)))?
+        let (store, wanted) = (self.store.clone(), wanted.iter().map(|at| (at.digest, at.len)).collect::<Vec<_>>());
+        let read = spawn_blocking(move || store.get_all(&wanted)).await.map_err(|e| (0, io::Error::other(e)))?;
+        read.map_err(|(index, e)| (index, io::Error::other(e)))
     }
 
     /// Finds the damaged one among what was sent, so that it is removed and fetched again. That is no more work than the
@@ -99,7 +93,9 @@ pub struct StoreSink {
     owner: String,
     /// Whether it must survive a power cut when it is complete.
     durable: bool,
-    batch: Vec<(ChunkAt, Bytes)>,
+    batch: Vec<(Digest, Bytes)>,
+    /// Whose chunks they are: each one's file in the manifest.
+    files: Vec<usize>,
     batch_bytes: usize,
     /// Batches on their way to the disk.
     writing: JoinSet<Result<(), (usize, BlobError)>>,
@@ -109,7 +105,15 @@ impl StoreSink {
     /// A sink that pins for `owner` as soon as the manifest is known.
     pub fn new(store: BlobStore, owner: impl Into<String>) -> Self {
         let owner = owner.into();
-        Self { store, owner, durable: true, batch: Vec::new(), batch_bytes: 0, writing: JoinSet::new() }
+        Self {
+            store,
+            owner,
+            durable: true,
+            batch: Vec::new(),
+            files: Vec::new(),
+            batch_bytes: 0,
+            writing: JoinSet::new(),
+        }
     }
 
     /// For what its sender keeps until it is of no more use here: after a power cut it is asked for again, so a
@@ -126,11 +130,9 @@ impl StoreSink {
             self.written(manifest).await?;
         }
         let store = self.store.clone();
-        let batch = std::mem::take(&mut self.batch);
+        let (batch, files) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.files));
         self.batch_bytes = 0;
-        self.writing.spawn_blocking(move || {
-            batch.iter().try_for_each(|(at, bytes)| store.put(&at.digest, bytes).map_err(|e| (at.file, e)))
-        });
+        self.writing.spawn_blocking(move || store.put_all(&batch).map_err(|(place, e)| (files[place], e)));
         Ok(())
     }
 
@@ -155,13 +157,13 @@ impl Drop for StoreSink {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             // One that cannot be written is sent again.
-            runtime.spawn_blocking(move || batch.iter().try_for_each(|(at, bytes)| store.put(&at.digest, bytes)));
+            runtime.spawn_blocking(move || store.put_all(&batch));
         }
     }
 }
 
 impl ChunkSink for StoreSink {
-    /// [`BlobStore::put`] does, in the thread that writes.
+    /// [`BlobStore::put_all`] does, in the thread that writes.
     const VERIFIES: bool = true;
 
     async fn known(&mut self, digest: Digest) -> Option<Manifest> {
@@ -177,7 +179,8 @@ impl ChunkSink for StoreSink {
 
     async fn write(&mut self, manifest: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
         self.batch_bytes += bytes.len();
-        self.batch.push((at, bytes));
+        self.batch.push((at.digest, bytes));
+        self.files.push(at.file);
         if self.batch_bytes >= BATCH_BYTES { self.write_batch(manifest).await } else { Ok(()) }
     }
 

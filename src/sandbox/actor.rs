@@ -210,6 +210,7 @@ impl SandboxActor {
             accepted: accepted_tx,
             env: held,
             reserved: None,
+            standby: None,
             running: running_tx,
             limited: limited_tx,
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::admission::Grant;
 use super::engines::Engines;
@@ -19,7 +20,7 @@ use super::follow::{Followed, News, Orders, end_unfollowed, follow};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::lookout::{Eyes, Lookout};
 use super::results::{self, Results};
-use super::standby::commence;
+use super::standby::{Standby, commence};
 use super::supervisor::{
     LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
 };
@@ -98,6 +99,8 @@ pub(super) struct Life {
     pub(super) env: Option<EnvHeld>,
     /// The container that was reserved for it, until it has it.
     pub(super) reserved: Option<Reserved>,
+    /// The supervisor that is being started ahead, until it is told to begin.
+    pub(super) standby: Option<JoinHandle<Option<Standby>>>,
     /// What the supervisor says when the program runs.
     pub(super) running: watch::Sender<Option<StartedNote>>,
     /// What it says of new limits.
@@ -133,6 +136,7 @@ impl Life {
             let refused = accepted.is_err();
             self.accepted.send_replace(Some(accepted));
             if refused {
+                self.give_back().await;
                 self.remove_dir().await;
                 return;
             }
@@ -141,9 +145,7 @@ impl Life {
         }
         if !matches!(entry, Entry::Done) {
             let ran = self.run(entry, &changed).await;
-            if let Some(unused) = self.reserved.take() {
-                self.shared.pool.give_back(unused).await;
-            }
+            self.give_back().await;
             let end = match ran {
                 Ok(end) => end,
                 Err(e) => {
@@ -157,8 +159,19 @@ impl Life {
         self.keep().await;
     }
 
+    /// Gives back what was had ahead and not used.
+    async fn give_back(&mut self) {
+        if let Some(starting) = self.standby.take() {
+            // One that nobody tells to begin ends.
+            drop(starting.await);
+        }
+        if let Some(unused) = self.reserved.take() {
+            self.shared.pool.give_back(unused).await;
+        }
+    }
+
     /// Writes the acceptance down.
-    async fn accept(&self) -> Result<(), Refusal> {
+    async fn accept(&mut self) -> Result<(), Refusal> {
         let (dir, grant) = (self.dir.clone(), self.grant.clone());
         let made = blocking(move || {
             let mut builder = std::fs::DirBuilder::new();
@@ -170,6 +183,8 @@ impl Life {
             Outcome::Failed { reason: FailKind::DiskLimit, message } => Refusal::new(RefusalKind::DiskFull, message),
             _ => Refusal::internal(e.to_string()),
         })?;
+        // While the disk is waited for. After a crash neither would be of a job that anybody knows, and both would go.
+        self.look_ahead();
         self.put(self.base.clone()).await
     }
 
@@ -184,11 +199,9 @@ impl Life {
 
     /// From acceptance to the program's end.
     async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<End, SandboxError> {
-        // While the inputs come and the directory is made.
-        let mut standby = match entry {
-            Entry::Supervise | Entry::Done => None,
-            _ => self.look_ahead(),
-        };
+        if matches!(entry, Entry::Accepted | Entry::Prepare) {
+            self.look_ahead();
+        }
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
@@ -218,7 +231,11 @@ impl Life {
             self.set(HostedState::Starting);
             eyes = Some(self.shared.lookout.open(&self.dir, (self.base.id, self.base.epoch))?);
             let docker_host = self.shared.docker_host.as_deref();
-            child = commence(standby.take(), &self.shared.exe, &self.dir, docker_host).await?;
+            let standby = match self.standby.take() {
+                Some(starting) => starting.await.unwrap_or_default(),
+                None => None,
+            };
+            child = commence(standby, &self.shared.exe, &self.dir, docker_host).await?;
         }
         let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
             return Ok(self.vanished().await);

@@ -1,6 +1,10 @@
 //! What must be there before a job's supervisor is started: its environment, its directory, a container that waits for it
 //! if there is one, and `launch.json`, which says what to run and is written last.
 
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
 use super::engine::{JobLaunch, native};
 use super::envs::{Key, for_job, is_base};
 use super::error::SandboxError;
@@ -95,12 +99,15 @@ impl Life {
         }
     }
 
-    /// Does what can be done before the submitter says that the job may start: a supervisor stands by, and a container that
-    /// waits is reserved where it is known already which one that is.
-    pub(super) fn look_ahead(&mut self) -> Option<Standby> {
+    /// Does what can be done before the submitter says that the job may start, while its inputs come and its directory is
+    /// made: a supervisor is started, to stand by, and a container that waits is reserved where it is known already which
+    /// one that is.
+    pub(super) fn look_ahead(&mut self) {
         if is_base(&self.base.spec) {
             self.reserved = self.shared.pool.reserve(&self.launch());
         }
-        Standby::start(&self.shared.exe, &self.dir, self.shared.docker_host.as_deref())
+        let (shared, dir) = (Arc::clone(&self.shared), self.dir.clone());
+        // To fork a process takes a millisecond, in which this thread has others to serve.
+        self.standby = Some(spawn_blocking(move || Standby::start(&shared.exe, &dir, shared.docker_host.as_deref())));
     }
 }

@@ -187,6 +187,34 @@ fn a_job_that_has_its_container_is_not_taken_for_one_that_waits_after_a_crash() 
 }
 
 #[test]
+fn a_container_reserved_by_a_homied_that_was_killed_before_it_had_a_job_in_it_is_removed() {
+    let Some(engine) = Engine::of_these_tests() else { return };
+    // The inputs take so long that homied is killed while they come.
+    let mut world = engine.world("warm_containers: 1\nbandwidth_limit: 300k\n");
+    let node = node(world.host("bob"));
+    let alice = world.host("alice");
+    alice.run_text(&["--peer", "bob"], "true").code(0);
+    let waited = engine.wait_waiting(&node, 1);
+    let noise: Vec<u8> = (0..750_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    alice.write("in.bin", &noise);
+    let run = alice.start_text(&["--peer", "bob", "-f", "in.bin"], "wc -c < in.bin; exit 6");
+    let mut job = String::new();
+    wait_until("one has its name", PATIENCE, || {
+        let named = engine.containers(&node).into_iter().find(|(name, id)| waited.contains(id) && !is_waiting(name));
+        job = named.as_ref().and_then(|(name, _)| Some(name.split('-').nth(1)?.to_owned())).unwrap_or_default();
+        named.is_some()
+    });
+    let dir = world.host("bob").state.join(format!("jobs/{job}-1"));
+    assert!(dir.exists() && !dir.join("launch.json").exists(), "nothing runs in it yet");
+    world.host_mut("bob").crash();
+    assert!(engine.inspect(&waited[0]).is_some(), "nobody could remove it");
+    world.host_mut("bob").start();
+    run.finish().code(6).says("[bob] 3000000");
+    wait_until("nothing is left of it", PATIENCE, || engine.containers(&node).keys().all(|name| is_waiting(name)));
+    assert!(engine.inspect(&waited[0]).is_none());
+}
+
+#[test]
 fn on_battery_nothing_waits() {
     let Some(engine) = Engine::of_these_tests() else { return };
     if !crate::world::is_root() {

@@ -48,7 +48,7 @@ fn bytes_below(dir: &Path) -> u64 {
 
 /// Bytes in a machine's store.
 fn stored(host: &Host) -> u64 {
-    bytes_below(&host.state.join("store/blobs"))
+    bytes_below(&host.state.join("store/blobs")) + bytes_below(&host.state.join("store/packs"))
 }
 
 /// What its homied says of the transfers it has completed: bytes that travelled, of how many.
@@ -81,6 +81,19 @@ fn assert_resumed(alice: &Host, had: u64, total: u64) {
     assert!(had > 4 * MIB && bytes + had <= of + MIB, "{bytes} of {of} were sent when {had} were there");
 }
 
+/// What is stored when nothing more comes: what a broken transfer had brought is still being written down.
+fn stored_at_last(host: &Host) -> u64 {
+    let (mut had, mut since) = (stored(host), Instant::now());
+    wait_until("nothing more comes", PATIENCE, || {
+        let now = stored(host);
+        if now != had {
+            (had, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(300)
+    });
+    had
+}
+
 #[test]
 fn a_transfer_goes_on_after_either_homied_was_killed() {
     for victim in ["bob", "alice"] {
@@ -90,20 +103,45 @@ fn a_transfer_goes_on_after_either_homied_was_killed() {
         alice.run_text(&["--peer", "bob", "-f", "big.bin", "--detach"], CHECK).code(0);
         wait_until("a part is stored", PATIENCE, || stored(world.host("bob")) > 6 * MIB);
         world.host_mut(victim).crash();
-        // What the victim's peer was still writing down.
-        let mut had = stored(world.host("bob"));
-        let mut since = Instant::now();
-        wait_until("nothing more comes", PATIENCE, || {
-            let now = stored(world.host("bob"));
-            if now != had {
-                (had, since) = (now, Instant::now());
-            }
-            since.elapsed() > Duration::from_millis(300)
-        });
+        let had = stored_at_last(world.host("bob"));
         world.host_mut(victim).start();
         let done = world.host("alice").homie(&["attach", "last"]).code(0);
         assert_arrived(&done.out(), &big);
         assert_resumed(world.host("alice"), had, 24 * MIB);
+    }
+}
+
+#[test]
+fn small_files_go_on_after_either_homied_was_killed_and_are_known_after_both_were() {
+    // Several batches of them, so several packs.
+    const FILES: u64 = 3000;
+    const BYTES: u64 = 8 << 10;
+    let mut world = held_back("6m");
+    for (round, victim) in ["bob", "alice"].into_iter().enumerate() {
+        let content = noise(FILES * BYTES, 17 + round as u64);
+        let names = (0..FILES).map(|n| format!("tree/f{n:04}"));
+        for (name, bytes) in names.zip(content.chunks(BYTES as usize)) {
+            world.host("alice").write(&name, bytes);
+        }
+        let all = world.host("alice").write("all.bin", &content);
+        let (alice, check) = (world.host("alice"), "cat tree/* | sha256sum");
+        let before = stored(world.host("bob"));
+        alice.run_text(&["--peer", "bob", "-f", "tree", "--detach"], check).code(0);
+        wait_until("a part is stored", PATIENCE, || stored(world.host("bob")) > before + 6 * MIB);
+        world.host_mut(victim).crash();
+        let had = stored_at_last(world.host("bob")) - before;
+        world.host_mut(victim).start();
+        let done = world.host("alice").homie(&["attach", "last"]).code(0);
+        assert_arrived(&done.out(), &all);
+        assert_resumed(world.host("alice"), had, FILES * BYTES);
+        for host in ["alice", "bob"] {
+            world.host_mut(host).crash();
+            world.host_mut(host).start();
+        }
+        world.wait_ready();
+        let done = world.host("alice").run_text(&["--peer", "bob", "-f", "tree"], check).code(0);
+        assert_arrived(&done.out(), &all);
+        assert_eq!(sent(world.host("alice")).last().expect("a completed transfer").0, 0, "all of it is there");
     }
 }
 

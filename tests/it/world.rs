@@ -463,7 +463,7 @@ impl Host {
             };
             entries.map(bytes).sum()
         }
-        below(&self.state.join("store/blobs"))
+        below(&self.state.join("store/blobs")) + below(&self.state.join("store/packs"))
     }
 
     /// homied's process id.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::ctl::args::RunArgs;
 use crate::ctl::cells::clean;
+use crate::ctl::connect::Connection;
 use crate::ctl::context::Context;
 use crate::ctl::environment;
 use crate::ctl::exit::{CANCELLED, CtlError};
@@ -22,6 +23,8 @@ use crate::wire::ipc::{Candidate, ExplainParams, Submit, method};
 
 /// So long a submission is tried again while homied restarts; the job's id makes that safe.
 const SUBMIT_PATIENCE: Duration = Duration::from_secs(30);
+/// Reading for longer than this, one asks anew: homied may have been restarted meanwhile.
+const SOON: Duration = Duration::from_secs(5);
 /// Files that were left here are listed up to so many; the rest is counted.
 const LEFT_SHOWN: usize = 5;
 
@@ -51,10 +54,11 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
 
     let progress = Progress::new(ctx);
     progress.spin("reading files");
+    let begun = Instant::now();
     let inputs = selection.read(ctx.cache.as_deref(), &cwd)?;
-    drop(homied);
-    // Reading gigabytes takes longer than homied waits for a silent client.
-    let mut homied = ctx.connect().await?;
+    if begun.elapsed() > SOON {
+        homied = ctx.connect().await?;
+    }
     let manifest = upload::send(&mut homied, &inputs, &progress).await?;
     drop(progress);
 
@@ -63,10 +67,11 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
     if !args.detach {
         watch.ask_on_interrupt()?;
     }
-    let record = submit(ctx, &Submit { id, spec, home_dir, inputs: manifest }).await?;
+    let (record, homied) = submit(ctx, homied, &Submit { id, spec, home_dir, inputs: manifest }).await?;
     if args.detach {
         return detached(ctx, &record);
     }
+    watch.begin_on(homied);
     let sent = inputs.manifest.files().iter().map(|f| f.path.as_str()).collect();
     see_through(ctx, watch, dest, Some(sent)).await
 }
@@ -154,16 +159,21 @@ fn vars(words: &[String]) -> Result<BTreeMap<String, String>, CtlError> {
 }
 
 /// Submits; while homied restarts it tries again, which cannot make a second job.
-async fn submit(ctx: &Context, submit: &Submit) -> Result<JobRecord, CtlError> {
+async fn submit(ctx: &Context, homied: Connection, submit: &Submit) -> Result<(JobRecord, Connection), CtlError> {
     let begun = Instant::now();
+    let mut there = Ok(homied);
     loop {
-        let tried = async { ctx.connect().await?.call(method::JOB_SUBMIT, submit).await };
+        let tried = async {
+            let mut homied = there?;
+            homied.call(method::JOB_SUBMIT, submit).await.map(|record| (record, homied))
+        };
         match tried.await {
             Err(error) if error.is_away() && begun.elapsed() < SUBMIT_PATIENCE => {
                 sleep(Duration::from_millis(250)).await
             }
             other => return other,
         }
+        there = ctx.connect().await;
     }
 }
 

@@ -58,6 +58,8 @@ pub fn as_shown(output: &[u8]) -> Vec<u8> {
 pub struct Watch<'a> {
     ctx: &'a Context,
     job: JobId,
+    /// To homied already, for the first look.
+    homied: Option<Connection>,
     screen: Screen<'a>,
     /// The assignment whose log is being read, and how far it was: always a record's border.
     epoch: Option<Epoch>,
@@ -79,7 +81,18 @@ impl<'a> Watch<'a> {
     pub fn new(ctx: &'a Context, job: JobId, look: Look, wait: bool) -> Self {
         let screen = Screen::new(ctx, job, look);
         let reader = RecordReader::default();
-        Self { ctx, job, screen, epoch: None, offset: 0, reader, wait, interrupts: None, cancelled: false }
+        Self {
+            ctx,
+            job,
+            homied: None,
+            screen,
+            epoch: None,
+            offset: 0,
+            reader,
+            wait,
+            interrupts: None,
+            cancelled: false,
+        }
     }
 
     /// From now on Ctrl-C asks whether to detach or to cancel.
@@ -89,6 +102,11 @@ impl<'a> Watch<'a> {
     pub fn ask_on_interrupt(&mut self) -> Result<(), CtlError> {
         self.interrupts = Some(Interrupts::new()?);
         Ok(())
+    }
+
+    /// Looks first over this connection.
+    pub fn begin_on(&mut self, homied: Connection) {
+        self.homied = Some(homied);
     }
 
     /// Which job.
@@ -148,7 +166,10 @@ impl<'a> Watch<'a> {
 
     /// One connection's worth of watching.
     async fn follow(&mut self, away_since: &mut Option<Instant>) -> Result<Seen, CtlError> {
-        let mut homied = self.ctx.connect().await?;
+        let mut homied = match self.homied.take() {
+            Some(homied) => homied,
+            None => self.ctx.connect().await?,
+        };
         let from = Follow { job: self.job.to_string(), from: self.offset, epoch: self.epoch, wait: self.wait };
         let request = homied.request(method::JOB_FOLLOW, &from).await?;
         loop {

@@ -1,8 +1,11 @@
 //! Reads every file once, on all processors, and writes down what it holds.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
 
 use super::known::Known;
 use super::pick::{Origin, Picked};
@@ -13,21 +16,42 @@ use crate::transfer::describe;
 /// More readers than this only fight over one disk.
 const MAX_READERS: usize = 8;
 
+/// A file of at most so many bytes is small: opening it twice costs more than keeping it.
+const SMALL: usize = 64 << 10;
+/// Bytes of small files that are kept until homied has said what it lacks. 16,000 files of 4 KiB; what is read after
+/// them is read again.
+const MOST_KEPT: usize = 64 << 20;
+
+/// A manifest, and the bytes of small files that were read for it, each with its place in the list.
+type Read = (Manifest, Vec<(usize, Bytes)>);
+
 /// The manifest of `files`, in the order of their names. What is `known` is not read.
 ///
 /// # Errors
 /// A file cannot be read, or the list breaks a rule of [`Manifest::new`].
-pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Result<Manifest, CtlError> {
+pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Result<Read, CtlError> {
     let list: Vec<_> = files.iter().collect();
-    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(list.len());
+    // To ask for the processors is to read a dozen files: not for one script.
+    let readers = match list.len() {
+        0 | 1 => 1,
+        files => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(files),
+    };
     let next = AtomicUsize::new(0);
-    let entries = Mutex::new(Ok(Vec::with_capacity(list.len())));
+    let (entries, kept) = (Mutex::new(Ok(Vec::with_capacity(list.len()))), Mutex::new((0, Vec::new())));
     let work = || {
-        while let Some((name, picked)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let entry = entry(name, picked, known);
-            let mut all = entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match (&mut *all, entry) {
-                (Ok(done), Ok(entry)) => done.push(entry),
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some((name, picked)) = list.get(place) else { return };
+            let read = entry(name, picked, known);
+            let mut all = entries.lock().unwrap_or_else(PoisonError::into_inner);
+            match (&mut *all, read) {
+                (Ok(done), Ok((entry, bytes))) => {
+                    done.push(entry);
+                    drop(all);
+                    if let Some(bytes) = bytes {
+                        keep(&kept, place, bytes);
+                    }
+                }
                 (Ok(_), Err(e)) => {
                     *all = Err(e);
                     return;
@@ -41,19 +65,32 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Re
     } else {
         std::thread::scope(|scope| (0..readers).for_each(|_| drop(scope.spawn(work))));
     }
-    let entries = entries.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)?;
-    Manifest::new(entries).map_err(|e| CtlError::usage(e.to_string()))
+    let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let manifest = Manifest::new(entries).map_err(|e| CtlError::usage(e.to_string()))?;
+    Ok((manifest, kept.into_inner().unwrap_or_else(PoisonError::into_inner).1))
 }
 
-fn entry(name: &CleanPath, picked: &Picked, known: &Known) -> Result<FileEntry, CtlError> {
-    let read = match &picked.origin {
-        Origin::Disk(path) => {
-            picked.stamp.and_then(|stamp| known.get(path, &stamp)).map_or_else(|| known.read(path), Ok)
-        }
-        Origin::Memory(bytes) => describe(&bytes[..]),
+/// Keeps `bytes`, while there is room.
+fn keep(kept: &Mutex<(usize, Vec<(usize, Bytes)>)>, place: usize, bytes: Bytes) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let (sum, all) = &mut *kept;
+    if *sum + bytes.len() <= MOST_KEPT {
+        *sum += bytes.len();
+        all.push((place, bytes));
+    }
+}
+
+fn entry(name: &CleanPath, picked: &Picked, known: &Known) -> Result<(FileEntry, Option<Bytes>), CtlError> {
+    let read = match (&picked.origin, &picked.stamp) {
+        (Origin::Disk(path), Some(stamp)) => match known.get(path, stamp) {
+            Some(content) => Ok((content, None)),
+            None => known.read(path, stamp, SMALL),
+        },
+        (Origin::Disk(path), None) => File::open(path).and_then(describe).map(|content| (content, None)),
+        (Origin::Memory(bytes), _) => describe(&bytes[..]).map(|content| (content, None)),
     };
-    let described = read.map_err(|e| CtlError::io(format!("cannot read {name}"), e))?;
-    Ok(described.entry(name.clone(), picked.exec))
+    let (described, bytes) = read.map_err(|e| CtlError::io(format!("cannot read {name}"), e))?;
+    Ok((described.entry(name.clone(), picked.exec), bytes))
 }
 
 #[cfg(test)]
@@ -74,7 +111,7 @@ mod tests {
                 (name, Picked { origin: Origin::Memory(text), size: size as u64, exec: false, stamp: None })
             })
             .collect();
-        let manifest = manifest(&files, &Known::open(None, Path::new(""))).expect("valid");
+        let (manifest, _) = manifest(&files, &Known::open(None, Path::new(""))).expect("valid");
         assert_eq!(manifest.files().len(), 5);
         for (entry, picked) in manifest.files().iter().zip(files.values()) {
             let Origin::Memory(text) = &picked.origin else { panic!("memory") };

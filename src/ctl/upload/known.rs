@@ -9,10 +9,12 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
 
 use crate::model::{CHUNK_BYTES, Digest};
 use crate::transfer::{Described, describe};
@@ -127,18 +129,21 @@ impl Known {
         (entry.stamp == *stamp).then(|| entry.content.clone())
     }
 
-    /// Reads the file there, and remembers what it holds.
-    pub(super) fn read(&self, path: &Path) -> io::Result<Described> {
+    /// Reads the file there, which was `stamp`ed so when it was found, and remembers what it holds. Gives the bytes too
+    /// if they are no more than `most`.
+    pub(super) fn read(&self, path: &Path, stamp: &Stamp, most: usize) -> io::Result<(Described, Option<Bytes>)> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
         let file = File::open(path)?;
-        let stamp = Stamp::of(&file.metadata()?);
-        let content = describe(&file)?;
-        let same = content.size == stamp.size && Stamp::of(&file.metadata()?) == stamp;
+        let (content, bytes) = match all_of(&file, stamp.size, most)? {
+            Some(bytes) => (describe(&bytes[..])?, Some(bytes.into())),
+            None => (describe(&file)?, None),
+        };
+        let same = content.size == stamp.size && Stamp::of(&file.metadata()?) == *stamp;
         if same && self.place.is_some() && stamp.is_settled(now) {
-            let entry = Entry { name: name(path), stamp, content: content.clone() };
+            let entry = Entry { name: name(path), stamp: *stamp, content: content.clone() };
             self.new.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
-        Ok(content)
+        Ok((content, bytes))
     }
 
     /// Writes down what was learnt. One that cannot be written costs nothing but time. Gives the place.
@@ -184,6 +189,21 @@ impl Entry {
 /// Bytes of an entry with so many chunks.
 const fn entry_bytes(chunks: usize) -> usize {
     16 + 5 * 8 + 32 + 4 + chunks * 36
+}
+
+/// The content of a small file with one call, if it is as long as it was; otherwise none of it has been read.
+fn all_of(file: &File, size: u64, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let Some(size) = usize::try_from(size).ok().filter(|size| *size <= most) else { return Ok(None) };
+    // One more, to see whether it has grown.
+    let mut bytes = vec![0; size + 1];
+    let read = loop {
+        match file.read_at(&mut bytes, 0) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => break done?,
+        }
+    };
+    bytes.truncate(size);
+    Ok((read == size).then_some(bytes))
 }
 
 fn load(place: &Path) -> io::Result<Option<Vec<Entry>>> {
@@ -252,6 +272,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    const MOST: usize = 64 << 10;
+
     struct Place {
         dir: tempfile::TempDir,
     }
@@ -291,7 +313,7 @@ mod tests {
         let path = place.file(&bytes);
         let known = place.known();
         assert_eq!(known.get(&path, &stamp(&path)), None);
-        let content = known.read(&path).expect("read");
+        let content = known.read(&path, &stamp(&path), MOST).expect("read").0;
         assert_eq!(content.hash, Digest::of(&bytes));
         assert!(content.chunks.len() > 1);
         let kept = known.save().expect("a place");
@@ -309,10 +331,32 @@ mod tests {
         // And the new content takes the old one's place.
         let path = place.file(b"short");
         let known = place.known();
-        known.read(&path).expect("read");
+        known.read(&path, &stamp(&path), MOST).expect("read");
         known.save();
         assert_eq!(place.known().get(&path, &stamp(&path)).expect("known").hash, Digest::of(b"short"));
         assert_eq!(place.known().old.len(), 1);
+    }
+
+    #[test]
+    fn the_bytes_of_a_small_file_come_along_and_one_that_changed_meanwhile_is_read_to_its_end() {
+        let place = Place::new();
+        let path = place.dir.path().join("data");
+        for len in [0, 1, 4096, MOST - 1, MOST, MOST + 1] {
+            let bytes = vec![len as u8; len];
+            fs::write(&path, &bytes).expect("written");
+            let found = stamp(&path);
+            let read = place.known().read(&path, &found, MOST).expect("read");
+            assert_eq!(read.0, describe(&bytes[..]).expect("read"));
+            assert_eq!(read.1.as_deref(), (len <= MOST).then_some(&bytes[..]));
+            for now in [[&bytes[..], b"x"].concat(), bytes[..len / 2].to_vec()] {
+                fs::write(&path, &now).expect("written");
+                let known = place.known();
+                let (content, kept) = known.read(&path, &found, MOST).expect("read");
+                assert_eq!(content, describe(&now[..]).expect("read"));
+                assert!(kept.is_none_or(|kept| kept == now));
+                assert!(known.new.into_inner().expect("not poisoned").iter().all(|new| new.stamp == stamp(&path)));
+            }
+        }
     }
 
     #[test]
@@ -334,7 +378,7 @@ mod tests {
         let place = Place::new();
         let path = place.file(b"hello");
         let known = place.known();
-        known.read(&path).expect("read");
+        known.read(&path, &stamp(&path), MOST).expect("read");
         let kept = known.save().expect("a place");
         let good = fs::read(&kept).expect("written");
         let holds = || place.known().get(&path, &stamp(&path)).is_some();
@@ -371,12 +415,12 @@ mod tests {
         let cache = place.dir.path().join("cache");
         for n in 0..MOST_FILES + 5 {
             let known = Known::open(Some(&cache), Path::new(&format!("/dir/{n}")));
-            known.read(&path).expect("read");
+            known.read(&path, &stamp(&path), MOST).expect("read");
             known.save();
         }
         assert_eq!(fs::read_dir(cache.join("homie")).expect("there").count(), MOST_FILES);
         let known = Known::open(None, Path::new("/x"));
-        known.read(&path).expect("read");
+        known.read(&path, &stamp(&path), MOST).expect("read");
         assert_eq!(known.save(), None);
     }
 }

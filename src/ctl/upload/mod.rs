@@ -127,9 +127,12 @@ impl Selection {
     /// One of them cannot be read.
     pub fn read(self, cache: Option<&Path>, cwd: &Path) -> Result<Inputs, CtlError> {
         let known = Known::open(cache, cwd);
-        let manifest = hash::manifest(&self.files, &known)?;
+        let (manifest, kept) = hash::manifest(&self.files, &known)?;
         // Both are sorted by name.
-        let origins = self.files.into_values().map(|picked| picked.origin).collect();
+        let mut origins: Vec<Origin> = self.files.into_values().map(|picked| picked.origin).collect();
+        for (place, bytes) in kept {
+            origins[place] = Origin::Memory(bytes);
+        }
         Ok(Inputs { manifest, origins, known: known.save() })
     }
 }
@@ -198,7 +201,7 @@ pub fn texts(texts: &BTreeMap<String, Bytes>) -> Result<Inputs, CtlError> {
             Picked { size: text.len() as u64, origin: Origin::Memory(text.clone()), exec: false, stamp: None },
         );
     }
-    let manifest = hash::manifest(&files, &Known::open(None, Path::new("")))?;
+    let (manifest, _) = hash::manifest(&files, &Known::open(None, Path::new("")))?;
     Ok(Inputs { manifest, origins: files.into_values().map(|picked| picked.origin).collect(), known: None })
 }
 

@@ -26,7 +26,7 @@ const NEVER_SENT: [&str; 4] = [".git", ".venv", "__pycache__", "node_modules"];
 pub(super) enum Origin {
     /// On disk.
     Disk(PathBuf),
-    /// In memory: a script that came on standard input.
+    /// In memory: a script that came on standard input, or a small file that was just read.
     Memory(Bytes),
 }
 

@@ -1,0 +1,135 @@
+//! Who needs what: pins, claims, and the room that is made for them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::error::BlobError;
+use super::gc::{self, Holds};
+use super::store::{BlobStore, io, write_new};
+use crate::model::{Digest, Manifest};
+
+impl BlobStore {
+    /// Keeps everything the manifest lists until `owner` (letters, digits, `-`) lets go of it.
+    ///
+    /// # Errors
+    /// The pin cannot be written.
+    pub fn pin(&self, owner: &str, manifest: &Digest) -> Result<(), BlobError> {
+        let (path, tmp) = (self.pin_path(owner), self.tmp());
+        write_new(&tmp, manifest.to_string().as_bytes())
+            .and_then(|()| fs::rename(&tmp, &path))
+            .map_err(io("write", &path))
+    }
+
+    /// Lets go. Having no such pin is fine.
+    ///
+    /// # Errors
+    /// The pin cannot be removed.
+    pub fn unpin(&self, owner: &str) -> Result<(), BlobError> {
+        let path = self.pin_path(owner);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io("remove", &path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The owners of pins, so that those of forgotten jobs can be let go at start.
+    ///
+    /// # Errors
+    /// The pins cannot be listed.
+    pub fn pins(&self) -> Result<Vec<String>, BlobError> {
+        let dir = self.inner.dir.join("pins");
+        let entries = fs::read_dir(&dir).map_err(io("list", &dir))?;
+        Ok(entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
+    }
+
+    fn pin_path(&self, owner: &str) -> PathBuf {
+        debug_assert!(owner.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+        self.inner.dir.join("pins").join(owner)
+    }
+
+    /// Keeps everything the manifest lists for `owner`, makes room for what is lacking, and says which of its chunks
+    /// that is (in the manifest's order, each chunk once however often the manifest has it).
+    ///
+    /// # Errors
+    /// The quota cannot be met, or the store cannot be read or written.
+    pub fn claim(&self, owner: &str, manifest: &Manifest) -> Result<Vec<bool>, BlobError> {
+        let _claims = self.inner.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = manifest.digest();
+        let drops = {
+            let seen = self.seen();
+            if seen.whole.contains_key(&digest) && self.have(&digest) {
+                drop(seen);
+                self.pin(owner, &digest)?;
+                return Ok(vec![false; crate::transfer::chunks(manifest).count()]);
+            }
+            seen.drops
+        };
+        self.put_manifest(manifest)?;
+        self.pin(owner, &digest)?;
+        let mut seen = HashSet::from([digest]);
+        let mut lacking = 0;
+        let wanted = crate::transfer::chunks(manifest)
+            .map(|at| {
+                let want = seen.insert(at.digest) && !self.have_all(&at.digest, at.len);
+                lacking += if want { at.len } else { 0 };
+                want
+            })
+            .collect();
+        self.reserve(lacking, &seen)?;
+        if lacking == 0 {
+            self.seen().is_whole(digest, drops, false);
+        }
+        Ok(wanted)
+    }
+
+    /// Makes room for `wanted` more bytes: drops what no pin holds, least recently used first, but nothing of
+    /// `keep`.
+    pub(super) fn reserve(&self, wanted: u64, keep: &HashSet<Digest>) -> Result<(), BlobError> {
+        let inner = &self.inner;
+        let over = |used: u64| used.saturating_add(wanted) > inner.quota;
+        if !over(inner.used.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        let mut held = keep.clone();
+        for owner in self.pins()? {
+            let path = self.pin_path(&owner);
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let Ok(digest) = text.parse::<Digest>() else { continue };
+            held.insert(digest);
+            if let Ok(Some(manifest)) = self.manifest(&digest) {
+                held.extend(crate::transfer::chunks(&manifest).map(|c| c.digest));
+            }
+        }
+        let packs = inner.packs.holding(&held);
+        let all = gc::oldest_first(&inner.dir).map_err(io("list", &inner.dir))?;
+        for kept in &all {
+            if !over(inner.used.load(Ordering::Relaxed)) {
+                return Ok(());
+            }
+            match kept.holds {
+                Holds::Pack(number) if !packs.contains_key(&number) => drop(self.remove_pack(number)),
+                Holds::One(digest) if !held.contains(&digest) && fs::remove_file(&kept.path).is_ok() => {
+                    inner.used.fetch_sub(kept.bytes, Ordering::Relaxed);
+                    self.seen().dropped();
+                }
+                _ => {}
+            }
+        }
+        // What is left that nobody needs lies in packs with something that is needed.
+        for kept in &all {
+            let Holds::Pack(number) = kept.holds else { continue };
+            let needed = packs.get(&number).copied().unwrap_or(kept.bytes);
+            if over(inner.used.load(Ordering::Relaxed)) && needed < kept.bytes / 2 {
+                drop(self.repack(number, |digest| held.contains(digest)));
+            }
+        }
+        if over(inner.used.load(Ordering::Relaxed)) {
+            return Err(BlobError::Quota { wanted, quota: inner.quota });
+        }
+        Ok(())
+    }
+}
