@@ -60,13 +60,15 @@ impl BlobStore {
         let _claims = self.inner.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = manifest.digest();
         let drops = {
-            let seen = self.seen();
-            if seen.whole.contains_key(&digest) && self.have(&digest) {
-                drop(seen);
+            let (whole, drops) = {
+                let seen = self.seen();
+                (seen.whole.contains_key(&digest), seen.drops)
+            };
+            if whole && self.have(&digest) {
                 self.pin(owner, &digest)?;
                 return Ok(vec![false; crate::transfer::chunks(manifest).count()]);
             }
-            seen.drops
+            drops
         };
         self.put_manifest(manifest)?;
         self.pin(owner, &digest)?;
@@ -114,7 +116,7 @@ impl BlobStore {
                 Holds::Pack(number) if !packs.contains_key(&number) => drop(self.remove_pack(number)),
                 Holds::One(digest) if !held.contains(&digest) && fs::remove_file(&kept.path).is_ok() => {
                     inner.used.fetch_sub(kept.bytes, Ordering::Relaxed);
-                    self.seen().dropped();
+                    self.seen().removed(&digest);
                 }
                 _ => {}
             }

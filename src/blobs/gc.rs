@@ -1,5 +1,6 @@
 //! Counting and listing what is in the store.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,9 +45,12 @@ fn loose(dir: &Path) -> io::Result<Vec<Kept>> {
     Ok(found)
 }
 
-/// Bytes of all blobs that are files of their own.
-pub(super) fn used(dir: &Path) -> io::Result<u64> {
-    Ok(loose(dir)?.iter().map(|kept| kept.bytes).sum())
+/// The blobs that are files of their own, and their bytes.
+pub(super) fn counted(dir: &Path) -> io::Result<(HashSet<Digest>, u64)> {
+    let all = loose(dir)?;
+    let bytes = all.iter().map(|kept| kept.bytes).sum();
+    let names = all.iter().filter_map(|kept| if let Holds::One(digest) = kept.holds { Some(digest) } else { None });
+    Ok((names.collect(), bytes))
 }
 
 /// All files, the least recently used first.

@@ -13,6 +13,7 @@
 mod claim;
 mod error;
 mod gc;
+mod large;
 mod pack;
 mod packs;
 mod seen;

@@ -59,7 +59,7 @@ impl BlobStore {
             // A leftover that cannot be removed only costs space.
             let _ = fs::remove_file(entry.path());
         }
-        let used = gc::used(&dir).map_err(io("list", &dir))?;
+        let (loose, used) = gc::counted(&dir).map_err(io("list", &dir))?;
         let (packs, packed) = Packs::open(dir.join("packs")).map_err(io("list", &dir))?;
         let inner = Inner {
             dir,
@@ -68,7 +68,7 @@ impl BlobStore {
             packs,
             counter: AtomicU64::new(0),
             claims: Mutex::new(()),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen::new(loose)),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -77,7 +77,7 @@ impl BlobStore {
         self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
         self.inner.dir.join("blobs").join(&name[..2]).join(&name)
     }
@@ -88,15 +88,20 @@ impl BlobStore {
         self.inner.dir.join("tmp").join(n.to_string())
     }
 
+    /// The length of a blob that is a file of its own.
+    fn loose_len(&self, digest: &Digest) -> Option<u64> {
+        let looked_for = self.seen().may_be_loose(digest);
+        fs::metadata(looked_for.then(|| self.path(digest))?).ok().map(|meta| meta.len())
+    }
+
     /// Whether the blob is here.
     pub fn have(&self, digest: &Digest) -> bool {
-        self.inner.packs.len_of(digest).is_some() || self.path(digest).exists()
+        self.inner.packs.len_of(digest).is_some() || self.loose_len(digest).is_some()
     }
 
     /// Whether it is here with its length: after a power cut a file system may have the name and not the content.
     pub(super) fn have_all(&self, digest: &Digest, len: u64) -> bool {
-        self.inner.packs.len_of(digest) == Some(len)
-            || fs::metadata(self.path(digest)).is_ok_and(|meta| meta.len() == len)
+        self.inner.packs.len_of(digest) == Some(len) || self.loose_len(digest) == Some(len)
     }
 
     /// Puts a blob. Having it already is fine. Durable only after [`BlobStore::sync`].
@@ -110,6 +115,7 @@ impl BlobStore {
         if self.have_all(digest, bytes.len() as u64) {
             return Ok(());
         }
+        self.seen().will_be_loose(*digest);
         let (path, tmp) = (self.path(digest), self.tmp());
         let written = write_new(&tmp, bytes).and_then(|()| match fs::rename(&tmp, &path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -219,6 +225,7 @@ impl BlobStore {
                 if let Err(error) = self.repack(run.pack, |other| other != digest) {
                     tracing::warn!(%error, %digest, "cannot drop a damaged blob");
                 }
+                self.seen().dropped();
             }
             _ => {
                 let path = self.path(digest);
@@ -226,9 +233,9 @@ impl BlobStore {
                 if fs::remove_file(&path).is_ok() {
                     self.inner.used.fetch_sub(bytes, Ordering::Relaxed);
                 }
+                self.seen().removed(digest);
             }
         }
-        self.seen().dropped();
     }
 
     /// Reads a blob of `len` bytes and checks its hash. A damaged one is removed, so that it is fetched again.

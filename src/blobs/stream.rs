@@ -2,13 +2,13 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::error::BlobError;
 use super::store::BlobStore;
 use crate::model::{Digest, Manifest};
-use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, other_bytes};
+use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, Spare, other_bytes};
 use crate::wire::refusal::Refusal;
 
 /// Bytes that may wait for the disk before a receiver is held back. Small files are written in batches of this
@@ -26,21 +26,63 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Chunks of this size and more are sent without a look at their hash, which the receiver takes anyway: it is what
+/// reading them costs once more.
+const UNCHECKED: u64 = 256 << 10;
+
 /// Sends from the store.
 #[derive(Debug)]
-pub struct StoreSource(pub BlobStore);
+pub struct StoreSource {
+    store: BlobStore,
+    spare: Spare,
+    /// What was sent unchecked.
+    unchecked: Vec<(Digest, u64)>,
+}
+
+impl StoreSource {
+    /// Of this store.
+    pub fn new(store: BlobStore) -> Self {
+        Self { store, spare: Spare::default(), unchecked: Vec::new() }
+    }
+}
 
 impl ChunkSource for StoreSource {
     async fn read(&mut self, _: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
-        let store = self.0.clone();
-        let read = spawn_blocking(move || store.get(&at.digest, at.len)).await.map_err(io::Error::other)?;
-        read.map(Bytes::from).map_err(io::Error::other)
+        let store = self.store.clone();
+        if at.len < UNCHECKED {
+            let read = spawn_blocking(move || store.get(&at.digest, at.len)).await.map_err(io::Error::other)?;
+            return read.map(Bytes::from).map_err(io::Error::other);
+        }
+        let mut buffer = self.spare.take(at.len as usize);
+        let read = move || match store.read_unchecked(&at.digest, &mut buffer) {
+            Ok(true) => Ok((buffer, false)),
+            Ok(false) => store.get(&at.digest, at.len).map(|bytes| (BytesMut::from(Bytes::from(bytes)), true)),
+            Err(e) => Err(e),
+        };
+        let read = spawn_blocking(read).await.map_err(io::Error::other)?;
+        let (buffer, checked) = read.map_err(io::Error::other)?;
+        if !checked {
+            self.unchecked.push((at.digest, at.len));
+        }
+        Ok(self.spare.lend(buffer))
     }
 
-    async fn read_all(&mut self, _: &Manifest, wanted: &[ChunkAt]) -> Result<Vec<Bytes>, (usize, io::Error)> {
-        let (store, wanted) = (self.0.clone(), wanted.iter().map(|at| (at.digest, at.len)).collect::<Vec<_>>());
+    async fn read_all(&mut self, manifest: &Manifest, wanted: &[ChunkAt]) -> Result<Vec<Bytes>, (usize, io::Error)> {
+        if let [one] = wanted {
+            return self.read(manifest, *one).await.map(|bytes| vec![bytes]).map_err(|e| (0, e));
+        }
+        let (store, wanted) = (self.store.clone(), wanted.iter().map(|at| (at.digest, at.len)).collect::<Vec<_>>());
         let read = spawn_blocking(move || store.get_all(&wanted)).await.map_err(|e| (0, io::Error::other(e)))?;
         read.map_err(|(index, e)| (index, io::Error::other(e)))
+    }
+
+    /// Finds the damaged one among what was sent, so that it is removed and fetched again. That is no more work than the
+    /// sending was, should the receiver have lied.
+    async fn doubted(&mut self) -> bool {
+        let (store, sent) = (self.store.clone(), std::mem::take(&mut self.unchecked));
+        let damaged =
+            move || sent.iter().rev().any(|(name, len)| matches!(store.get(name, *len), Err(BlobError::Damaged(_))));
+        spawn_blocking(damaged).await.unwrap_or(false)
     }
 }
 
@@ -184,7 +226,7 @@ mod tests {
     async fn transfer(from: &BlobStore, to: &BlobStore, manifest: &Manifest) -> (u64, Manifest) {
         let (a, b) = tokio::io::duplex(64 << 10);
         let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
-        let mut source = StoreSource(from.clone());
+        let mut source = StoreSource::new(from.clone());
         let mut sink = StoreSink::new(to.clone(), "test-1");
         let (sent, got) = tokio::join!(
             send(&mut a, manifest, &mut source, |_, _| ()),
@@ -203,7 +245,7 @@ mod tests {
         let mut sink = StoreSink::new(to.clone(), "test-1");
         assert_eq!(sink.wants(&manifest).await.expect("room"), [true; 3]);
         let first = chunks(&manifest).next().expect("three");
-        let bytes = StoreSource(from).read(&manifest, first).await.expect("readable");
+        let bytes = StoreSource::new(from).read(&manifest, first).await.expect("readable");
         sink.write(&manifest, first, bytes).await.expect("taken");
         drop(sink);
         let again = async {
@@ -234,6 +276,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_blob_that_rotted_is_refused_by_its_receiver_and_dropped_by_its_sender() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let open = |n: &str| BlobStore::open(dir.path().join(n), 1 << 30).expect("open");
+        let (from, to) = (open("a"), open("b"));
+        let big: Vec<u8> = (0..3 * CHUNK_BYTES).map(|i| (i % 251) as u8 ^ (i >> 20) as u8).collect();
+        let manifest = fill(&from, &[("big", big)]);
+        let rotten = chunks(&manifest).nth(1).expect("three");
+        std::fs::write(from.path(&rotten.digest), vec![7; rotten.len as usize]).expect("rot");
+        let (a, b) = tokio::io::duplex(64 << 10);
+        let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
+        let (mut source, mut sink) = (StoreSource::new(from.clone()), StoreSink::new(to.clone(), "test-1"));
+        let sending = async {
+            let sent = send(&mut a, &manifest, &mut source, |_, _| ()).await;
+            drop(a);
+            sent
+        };
+        let (sent, got) = tokio::join!(sending, receive(&mut b, None, &mut sink, |_, _| ()));
+        for (error, says) in [(sent.map(|_| ()), "damaged"), (got.map(|_| ()), "does not match its hash")] {
+            let refusal = error.expect_err("refused").into_refusal();
+            assert_eq!(refusal.kind, crate::wire::refusal::RefusalKind::Integrity);
+            assert!(refusal.message.contains(says), "{refusal}");
+        }
+        let left: Vec<bool> = chunks(&manifest).map(|at| from.have(&at.digest)).collect();
+        assert_eq!((left, to.have(&rotten.digest)), (vec![true, false, true], false));
+    }
+
+    #[tokio::test]
     async fn ten_thousand_small_files_and_an_empty_list_go_through() {
         let dir = tempfile::tempdir().expect("tempdir");
         let open = |n: &str| BlobStore::open(dir.path().join(n), 1 << 30).expect("open");
@@ -253,7 +322,7 @@ mod tests {
         let manifest = fill(&store, &[("f", b"x".to_vec())]);
         let (a, b) = tokio::io::duplex(64 << 10);
         let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
-        let mut source = StoreSource(store.clone());
+        let mut source = StoreSource::new(store.clone());
         let mut sink = StoreSink::new(store, "test-1");
         let sending = async {
             let sent = send(&mut a, &manifest, &mut source, |_, _| ()).await;
@@ -275,7 +344,7 @@ mod tests {
         let manifest = fill(&from, &[("f", vec![9; 6000])]);
         let (a, b) = tokio::io::duplex(64 << 10);
         let (mut a, mut b) = (Framed::new(a, FrameCodec::bulk()), Framed::new(b, FrameCodec::bulk()));
-        let mut source = StoreSource(from.clone());
+        let mut source = StoreSource::new(from.clone());
         let mut sink = StoreSink::new(to, "test-1");
         let sending = async {
             let sent = send(&mut a, &manifest, &mut source, |_, _| ()).await;

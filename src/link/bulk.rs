@@ -266,7 +266,7 @@ pub(super) async fn send_inputs(
         .ok_or_else(|| Refusal::internal(format!("the inputs {inputs} are not in the store")))?;
     let begun = Instant::now();
     let mut frames = open(room, link, Transfer::Inputs { job, epoch }).await?;
-    let mut source = StoreSource(room.blobs.clone());
+    let mut source = StoreSource::new(room.blobs.clone());
     let bytes = send(&mut frames, &manifest, &mut source, telling(progress)).await.map_err(|e| e.into_refusal())?;
     let ms = begun.elapsed().as_millis();
     tracing::info!(job = %job.short(), peer = ?link.peer, bytes, of = manifest.total_bytes(), ms, "inputs sent");

@@ -1,7 +1,7 @@
 //! The bandwidth that transfers with other machines may take: a token bucket each way, shared by all bulk connections.
 //! Logs and messages are not held back; they are small.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -107,6 +107,22 @@ impl AsyncWrite for Paced {
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, bytes))?;
         lock(&this.pace.outward).spend(written);
         Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        ready!(turn(&this.pace.outward, &mut this.writing, cx));
+        let written = ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, slices))?;
+        lock(&this.pace.outward).spend(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,8 +17,10 @@ mod describe;
 mod frames;
 #[cfg(test)]
 mod hostile;
+mod pieces;
 mod receive;
 mod send;
+mod spare;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -34,6 +36,7 @@ use crate::wire::refusal::Refusal;
 pub use describe::{Described, describe};
 pub use receive::{other_bytes, receive};
 pub use send::{prepare, send};
+pub use spare::Spare;
 pub use words::TransferError;
 
 /// One chunk's place in a manifest.
@@ -69,6 +72,12 @@ pub trait ChunkSource: Send {
             }
             Ok(all)
         }
+    }
+
+    /// The receiver says that something it was sent did not have its hash. A source that hands on what it has not
+    /// checked looks now whether that is so, and says it.
+    fn doubted(&mut self) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
     }
 }
 

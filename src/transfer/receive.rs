@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use super::frames::{flush, hear, next, push};
+use super::frames::{Content, bad, flush, hear, next, push};
 use super::words::{MAX_MANIFEST, MOST_WAITS, SHORT_LIST, STREAM, Say, TransferError};
 use super::{ChunkSink, chunks};
 use crate::model::{Digest, Manifest};
@@ -87,18 +87,10 @@ where
     progress(0, total);
 
     let mut got = 0;
+    let mut content = Content::of(framed);
     let mut pending = BytesMut::new();
     for (at, _) in chunks(&manifest).zip(&wanted).filter(|(_, want)| **want) {
-        while (pending.len() as u64) < at.len {
-            match next(framed).await? {
-                Frame::Raw { data, .. } if !data.is_empty() => pending.extend_from_slice(&data),
-                frame @ Frame::Json(_) => match frame.parse()? {
-                    Say::Refused { refusal } => return Err(TransferError::Theirs(refusal)),
-                    _ => return Err(bad("a message where content was expected".into())),
-                },
-                Frame::Raw { .. } => return Err(bad("the content broke off".into())),
-            }
-        }
+        content.fill(&mut pending, at.len as usize).await?;
         let bytes = pending.split_to(at.len as usize).freeze();
         if !W::VERIFIES && Digest::of(&bytes) != at.digest {
             return Err(TransferError::Ours(other_bytes(&manifest, at.file)));
@@ -107,7 +99,7 @@ where
         got += at.len;
         progress(got, total);
     }
-    if !pending.is_empty() {
+    if !content.end() || !pending.is_empty() {
         return Err(bad("more content than was asked for".into()));
     }
     sink.finish(&manifest).await.map_err(TransferError::Ours)?;
@@ -153,10 +145,6 @@ where
     Ok(manifest)
 }
 
-fn bad(text: String) -> TransferError {
-    TransferError::Ours(Refusal::new(RefusalKind::BadRequest, text))
-}
-
 /// Tells the sender why, then reads on for a moment: closing with unread data would reset the connection and the
 /// reason with it.
 async fn refuse<S>(framed: &mut Framed<S, FrameCodec>, refusal: &Refusal)
@@ -168,7 +156,14 @@ where
     if say(framed, &Say::Refused { refusal: refusal.clone() }).await.is_err() || flush(framed).await.is_err() {
         return;
     }
-    let _ = timeout(DRAIN, async { while next(framed).await.is_ok() {} }).await;
+    // Perhaps in the middle of a frame, so bytes, not frames.
+    let (mut content, mut rest) = (Content::of(framed), BytesMut::new());
+    let drain = async {
+        while content.read(&mut rest, 64 << 10).await.is_ok() {
+            rest.clear();
+        }
+    };
+    let _ = timeout(DRAIN, drain).await;
 }
 
 async fn say<S>(framed: &mut Framed<S, FrameCodec>, word: &Say) -> Result<(), TransferError>

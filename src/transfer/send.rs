@@ -2,12 +2,13 @@
 
 use std::iter::Peekable;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Framed;
 
-use super::frames::{flush, hear, next, push, unexpected};
+use super::frames::{flush, hear, next, push, push_content, unexpected};
+use super::pieces::Pieces;
 use super::words::{SHORT_LIST, STREAM, Say, TransferError, WAIT_EVERY};
 use super::{ChunkAt, ChunkSource, chunks};
 use crate::model::Manifest;
@@ -33,8 +34,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     R: ChunkSource,
 {
-    match send_inner(framed, manifest, source, &mut progress).await {
-        Err(error @ TransferError::Frame(FrameError::Io(_))) => Err(or_its_reason(framed, error).await),
+    let mut done = send_inner(framed, manifest, source, &mut progress).await;
+    if let Err(error @ TransferError::Frame(FrameError::Io(_))) = done {
+        done = Err(or_its_reason(framed, error).await);
+    }
+    match done {
         Err(error @ TransferError::Read { .. }) => {
             // So that the receiver says why and does not wait for the rest.
             let refusal = Refusal::new(RefusalKind::BadRequest, error.to_string());
@@ -42,6 +46,13 @@ where
                 let _ = flush(framed).await;
             }
             Err(error)
+        }
+        Err(TransferError::Theirs(refusal)) if refusal.kind == RefusalKind::Integrity => {
+            if !source.doubted().await {
+                return Err(TransferError::Theirs(refusal));
+            }
+            let text = "a file was damaged on the disk of the machine that sends it, and was removed there";
+            Err(TransferError::Ours(Refusal::new(RefusalKind::Integrity, text).hint("try again: it is read anew")))
         }
         done => done,
     }
@@ -105,22 +116,22 @@ where
     let (wanted, bytes) = hear_need(framed, manifest, &need).await?;
     progress(0, bytes);
     let mut sent = 0;
-    let mut buffer = BytesMut::with_capacity(MAX_RAW_BULK);
+    let mut frame = Pieces::default();
     let mut wanted = chunks(manifest).zip(wanted).filter_map(|(at, want)| want.then_some(at)).peekable();
     let mut ahead = read(source, manifest, &batch(&mut wanted)).await?;
     while !ahead.is_empty() {
         let next = batch(&mut wanted);
         sent += ahead.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         // Reading what comes next and sending this overlap: disk and network work at the same time.
-        let sending = push_data(framed, &mut buffer, std::mem::take(&mut ahead));
+        let sending = push_data(framed, &mut frame, std::mem::take(&mut ahead));
         let (sending, reading) = tokio::join!(sending, read(source, manifest, &next));
         sending?;
         ahead = reading?;
         progress(sent, bytes);
         refused_meanwhile(framed)?;
     }
-    if !buffer.is_empty() {
-        push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
+    if frame.has_remaining() {
+        push_content(framed, &mut frame).await?;
     }
     flush(framed).await?;
     match hear(framed).await? {
@@ -202,7 +213,7 @@ where
 /// Fills frames of the best size from chunks of any size.
 async fn push_data<S>(
     framed: &mut Framed<S, FrameCodec>,
-    buffer: &mut BytesMut,
+    frame: &mut Pieces,
     chunks: Vec<Bytes>,
 ) -> Result<(), TransferError>
 where
@@ -210,14 +221,9 @@ where
 {
     for mut chunk in chunks {
         while !chunk.is_empty() {
-            if buffer.is_empty() && chunk.len() >= MAX_RAW_BULK {
-                push(framed, Frame::Raw { stream: STREAM, data: chunk.split_to(MAX_RAW_BULK) }).await?;
-                continue;
-            }
-            let take = chunk.len().min(MAX_RAW_BULK - buffer.len());
-            buffer.extend_from_slice(&chunk.split_to(take));
-            if buffer.len() == MAX_RAW_BULK {
-                push(framed, Frame::Raw { stream: STREAM, data: buffer.split().freeze() }).await?;
+            frame.push(chunk.split_to(chunk.len().min(MAX_RAW_BULK - frame.remaining())));
+            if frame.remaining() == MAX_RAW_BULK {
+                push_content(framed, frame).await?;
             }
         }
     }

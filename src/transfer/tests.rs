@@ -8,7 +8,7 @@ use tokio_util::codec::Framed;
 use super::words::{STREAM, Say};
 use super::*;
 use crate::model::{CleanPath, FileEntry};
-use crate::wire::frame::{Frame, FrameCodec};
+use crate::wire::frame::{Frame, FrameCodec, MAX_RAW_BULK};
 use crate::wire::refusal::RefusalKind;
 
 /// Keeps what it gets.
@@ -143,6 +143,77 @@ async fn content_that_does_not_match_or_does_not_end_is_refused() {
     assert!(!sink.finished, "more than asked for is never made durable");
     let (error, sink) = lie(offer(&list), &list, &[0; 150]).await;
     assert_eq!((error.into_refusal().kind, sink.chunks.len()), (RefusalKind::Unreachable, 1));
+}
+
+/// Files of these sizes, none like another.
+fn files(sizes: &[usize]) -> (Manifest, Vec<u8>) {
+    let (mut entries, mut content) = (Vec::new(), Vec::new());
+    for (i, size) in sizes.iter().enumerate() {
+        let bytes: Vec<u8> = (0..*size).map(|at| (at / 7 + at * (i + 1)) as u8).collect();
+        entries.push(FileEntry {
+            path: CleanPath::new(format!("f{i:03}")).expect("clean"),
+            size: *size as u64,
+            exec: false,
+            hash: Digest::of(&bytes),
+            chunks: vec![],
+            lengths: vec![],
+        });
+        content.extend(bytes);
+    }
+    (Manifest::new(entries).expect("valid"), content)
+}
+
+#[tokio::test]
+async fn content_may_come_in_frames_of_any_size() {
+    let (manifest, content) = files(&[3, 100_000, 0, 65_536, 65_535, 10, 4096, 300_000, 1, 131_072]);
+    let list = manifest.encode();
+    // As one side reads it, small frames and large ones, and frames that end in the middle of a file.
+    for step in [1000, 4096, 65_535, 65_536, 100_003, MAX_RAW_BULK] {
+        let (mut sender, mut wire) = wires();
+        let mut sink = Keep::default();
+        let sending = async {
+            sender.send(Frame::json(&offer(&list)).expect("small")).await.expect("sent");
+            sender.send(raw(&list)).await.expect("sent");
+            assert!(sender.next().await.is_some() && sender.next().await.is_some());
+            for data in content.chunks(step) {
+                sender.send(raw(data)).await.expect("sent");
+            }
+            assert!(matches!(sender.next().await.expect("done").expect("done").parse(), Ok(Say::Done)));
+            // The connection is good for more.
+            sender.send(raw(b"next")).await.expect("sent");
+        };
+        let (received, ()) = tokio::join!(receive(&mut wire, None, &mut sink, |_, _| ()), sending);
+        assert_eq!(received.expect("received").1, content.len() as u64, "{step}");
+        assert!(sink.chunks.concat() == content && sink.finished, "{step}");
+        assert_eq!(wire.next().await.expect("a frame").expect("whole"), raw(b"next"));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_the_content_is_heard_and_any_other_word_refused() {
+    let (manifest, content) = files(&[100_000, 200_000]);
+    let list = manifest.encode();
+    let refusal = Refusal::new(RefusalKind::BadRequest, "the disk broke");
+    for word in [Say::Refused { refusal: refusal.clone() }, Say::Done] {
+        let refused = matches!(word, Say::Refused { .. });
+        let (mut liar, mut wire) = wires();
+        let mut sink = Keep::default();
+        let lying = async {
+            for frame in [Frame::json(&offer(&list)).expect("small"), raw(&list), raw(&content[..150_000])] {
+                liar.send(frame).await.expect("sent");
+            }
+            liar.send(Frame::json(&word).expect("small")).await.expect("sent");
+            // What it hears ends it.
+            while liar.next().await.is_some_and(|frame| !matches!(frame, Ok(Frame::Json(_)))) {}
+            drop(liar);
+        };
+        let (received, ()) = tokio::join!(receive(&mut wire, None, &mut sink, |_, _| ()), lying);
+        match received.expect_err("no more content") {
+            TransferError::Theirs(theirs) => assert!(refused && theirs == refusal),
+            other => assert!(!refused && other.to_string().contains("a message where content"), "{other}"),
+        }
+        assert!(!sink.finished && sink.chunks.len() == 1);
+    }
 }
 
 #[tokio::test]

@@ -17,8 +17,10 @@ pub const MAX_RAW_BULK: usize = 256 << 10;
 /// Cap of raw data in one frame on the control link, so that a log never holds up another job's line for long.
 pub const MAX_RAW_CONTROL: usize = 60 << 10;
 
-const HEADER: usize = 5;
-const STREAM_ID: usize = 4;
+/// Bytes before the body of a frame.
+pub const HEADER: usize = 5;
+/// Bytes of a raw frame's body before its data.
+pub const STREAM_ID: usize = 4;
 const TYPE_JSON: u8 = 1;
 const TYPE_RAW: u8 = 2;
 
@@ -110,35 +112,67 @@ impl FrameCodec {
     }
 }
 
-impl Decoder for FrameCodec {
-    type Item = Frame;
-    type Error = FrameError;
+/// What the first [`HEADER`] bytes of a frame announce: its type, and the length of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// A JSON document.
+    Json(usize),
+    /// A stream's id and its bytes.
+    Raw(usize),
+}
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        if src.len() < HEADER {
-            return Ok(None);
-        }
-        let len = u32::from_le_bytes([src[0], src[1], src[2], src[3]]) as usize;
-        let kind = src[4];
-        let cap = match kind {
-            TYPE_JSON => self.max_json,
-            TYPE_RAW => self.max_raw + STREAM_ID,
+impl FrameCodec {
+    /// What comes, for a reader that has its own place for it.
+    ///
+    /// # Errors
+    /// A type that this version does not know, a length over the cap, or a raw frame too short for its stream's id.
+    pub fn announced(&self, header: [u8; HEADER]) -> Result<Announced, FrameError> {
+        let [a, b, c, d, kind] = header;
+        let len = u32::from_le_bytes([a, b, c, d]) as usize;
+        let (cap, announced) = match kind {
+            TYPE_JSON => (self.max_json, Announced::Json(len)),
+            TYPE_RAW => (self.max_raw + STREAM_ID, Announced::Raw(len)),
             other => return Err(FrameError::UnknownType(other)),
         };
         if len > cap {
             return Err(FrameError::TooLong { len, cap });
         }
+        if kind == TYPE_RAW && len < STREAM_ID {
+            return Err(FrameError::Malformed("raw frame without a stream id".into()));
+        }
+        Ok(announced)
+    }
+
+    /// What comes before `len` bytes of data in a raw frame, for a writer that sends those from where they lie.
+    ///
+    /// # Errors
+    /// The length is over the cap.
+    pub fn raw_head(&self, stream: u32, len: usize) -> Result<[u8; HEADER + STREAM_ID], FrameError> {
+        if len > self.max_raw {
+            return Err(FrameError::TooLong { len: len + STREAM_ID, cap: self.max_raw + STREAM_ID });
+        }
+        let [a, b, c, d] = ((len + STREAM_ID) as u32).to_le_bytes();
+        let [i, j, k, l] = stream.to_le_bytes();
+        Ok([a, b, c, d, TYPE_RAW, i, j, k, l])
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = Frame;
+    type Error = FrameError;
+
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let Some(header) = src.first_chunk() else { return Ok(None) };
+        let announced = self.announced(*header)?;
+        let (Announced::Json(len) | Announced::Raw(len)) = announced;
         if src.len() < HEADER + len {
             src.reserve(HEADER + len - src.len());
             return Ok(None);
         }
         src.advance(HEADER);
         let mut body = src.split_to(len).freeze();
-        if kind == TYPE_JSON {
+        if let Announced::Json(_) = announced {
             return Ok(Some(Frame::Json(body)));
-        }
-        if body.len() < STREAM_ID {
-            return Err(FrameError::Malformed("raw frame without a stream id".into()));
         }
         let stream = body.get_u32_le();
         Ok(Some(Frame::Raw { stream, data: body }))
@@ -193,6 +227,9 @@ mod tests {
     fn the_bytes_of_a_frame_are_fixed_for_ever() {
         assert_eq!(&encode(&Frame::Json("{}".into()))[..], b"\x02\0\0\0\x01{}");
         assert_eq!(&encode(&Frame::Raw { stream: 7, data: "ab".into() })[..], b"\x06\0\0\0\x02\x07\0\0\0ab");
+        assert_eq!(FrameCodec::bulk().raw_head(7, 2).expect("within caps"), *b"\x06\0\0\0\x02\x07\0\0\0");
+        assert!(FrameCodec::bulk().raw_head(7, MAX_RAW_BULK).is_ok());
+        assert!(matches!(FrameCodec::bulk().raw_head(7, MAX_RAW_BULK + 1), Err(FrameError::TooLong { .. })));
     }
 
     #[test]

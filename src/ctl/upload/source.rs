@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::pick::Origin;
 use crate::model::Manifest;
-use crate::transfer::{ChunkAt, ChunkSource};
+use crate::transfer::{ChunkAt, ChunkSource, Spare};
 
 /// From this size on a read is worth a thread of its own, so that disk and socket work at the same time.
 const WORTH_A_THREAD: u64 = 256 << 10;
@@ -20,12 +20,13 @@ pub(super) struct Files {
     origins: Vec<Origin>,
     /// The file read last: chunks come in order.
     open: Option<(usize, Arc<File>)>,
+    spare: Spare,
 }
 
 impl Files {
     /// The origins of the manifest's files, in its order.
     pub(super) fn new(origins: Vec<Origin>) -> Self {
-        Self { origins, open: None }
+        Self { origins, open: None, spare: Spare::default() }
     }
 }
 
@@ -48,16 +49,19 @@ impl ChunkSource for Files {
                 file
             }
         };
-        if at.len < WORTH_A_THREAD {
-            return read_at(&file, start, at.len);
-        }
-        tokio::task::spawn_blocking(move || read_at(&file, start, at.len)).await.map_err(io::Error::other)?
+        let mut bytes = self.spare.take(usize::try_from(at.len).map_err(io::Error::other)?);
+        let read = move || read_at(&file, start, &mut bytes).map(|()| bytes);
+        let read = if at.len < WORTH_A_THREAD {
+            read()
+        } else {
+            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        };
+        Ok(self.spare.lend(read?))
     }
 }
 
 /// The bytes there; fewer if the file has become shorter, which the transfer notices.
-fn read_at(file: &File, start: u64, len: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+fn read_at(file: &File, start: u64, bytes: &mut BytesMut) -> io::Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         match file.read_at(&mut bytes[filled..], start + filled as u64) {
@@ -68,5 +72,5 @@ fn read_at(file: &File, start: u64, len: u64) -> io::Result<Bytes> {
         }
     }
     bytes.truncate(filled);
-    Ok(bytes.into())
+    Ok(())
 }

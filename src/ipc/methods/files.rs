@@ -56,7 +56,7 @@ pub(super) async fn results(session: &mut Session, request: &Request) -> Answer 
         Err(refusal) => return Ok(Err(refusal)),
     };
     ready(session, request.id).await?;
-    let mut source = StoreSource(session.shared.parts.blobs.clone());
+    let mut source = StoreSource::new(session.shared.parts.blobs.clone());
     match transfer::send(&mut session.wire, &manifest, &mut source, |_, _| ()).await {
         Ok(_) => Ok(Ok(json!({}))),
         Err(error) => Err(SessionError::Transfer(error.to_string())),

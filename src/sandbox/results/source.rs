@@ -14,7 +14,7 @@ use nix::sys::stat::fstat;
 
 use super::walk;
 use crate::model::Manifest;
-use crate::transfer::{ChunkAt, ChunkSource};
+use crate::transfer::{ChunkAt, ChunkSource, Spare};
 
 /// The results of one ended job. The receiver checks every hash, so a file that was damaged since is noticed there.
 #[derive(Debug)]
@@ -25,12 +25,13 @@ pub struct ResultsSource {
     root: Option<OwnedFd>,
     /// The file read last: chunks come in order, so it is opened once.
     open: Option<(usize, Arc<std::fs::File>)>,
+    spare: Spare,
 }
 
 impl ResultsSource {
     /// Results below `dir`; `names` has how many names those files have that have several.
     pub fn new(dir: PathBuf, names: HashMap<String, u64>) -> Self {
-        Self { dir, names, root: None, open: None }
+        Self { dir, names, root: None, open: None, spare: Spare::default() }
     }
 
     fn file(&mut self, manifest: &Manifest, index: usize) -> io::Result<Arc<std::fs::File>> {
@@ -57,11 +58,9 @@ impl ResultsSource {
 impl ChunkSource for ResultsSource {
     async fn read(&mut self, manifest: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
         let file = self.file(manifest, at.file)?;
-        tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; at.len as usize];
-            file.read_exact_at(&mut bytes, at.offset)?;
-            Ok(Bytes::from(bytes))
-        })
-        .await?
+        let mut bytes = self.spare.take(at.len as usize);
+        let read = move || file.read_exact_at(&mut bytes, at.offset).map(|()| bytes);
+        let bytes = tokio::task::spawn_blocking(read).await??;
+        Ok(self.spare.lend(bytes))
     }
 }
