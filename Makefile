@@ -24,18 +24,22 @@ build: client ## Build homied and homie-ctl for use (target/release)
 
 # Without the daemon feature the client cannot even name actix, bollard or SQLite, so it stays small and starts fast.
 # Built for size: it starts, asks and ends, so what it costs is being read from disk. Most bytes it may have: a library
-# that drags in much more (a regex engine is 0.4 MB) shall be noticed when it comes.
+# that drags in much more (a regex engine is 0.4 MB) shall be noticed when it comes, by whoever brings it and not by a user
+# whose compiler makes a little more of it.
 CLIENT_MOST = 3000000
 # A panic ends the client at once, so nobody looks anything up in the index of its unwind tables: 45 kB. Functions of the
-# same code are kept once: 35 kB, by LLVM's linker, which is Rust's own on x86-64.
-CLIENT_LINK = $(if $(filter Linux,$(shell uname -s)),-- -C link-arg=-Wl$(comma)--no-eh-frame-hdr) \
-	$(if $(filter Linux/x86_64,$(shell uname -s)/$(shell uname -m)),-C link-arg=-Wl$(comma)--icf=all)
+# same code are kept once, 35 kB, where Rust links by LLVM's linker: that is its own on x86-64, unless a distribution
+# built it otherwise, so it is tried.
+CLIENT_LINK = $(if $(filter Linux,$(shell uname -s)),-C link-arg=-Wl$(comma)--no-eh-frame-hdr $(ONCE))
+ONCE = $(shell mkdir -p target && echo 'fn main() {}' | rustc --crate-name probe -C link-arg=-Wl$(comma)--icf=all -o target/probe - 2>/dev/null \
+	&& echo '-C link-arg=-Wl$(comma)--icf=all'; rm -f target/probe)
 comma = ,
 client:
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
-		$(CARGO) rustc --release --locked --no-default-features --bin homie-ctl $(CLIENT_LINK)
+		$(CARGO) rustc --release --locked --no-default-features --bin homie-ctl -- $(CLIENT_LINK)
 	@size=$$(wc -c < target/release/homie-ctl); if [ $$size -gt $(CLIENT_MOST) ]; then \
-		echo "homie-ctl has $$size bytes; $(CLIENT_MOST) are the most it may have (see CLIENT_MOST in the Makefile)" >&2; exit 1; fi
+		echo "homie-ctl has $$size bytes; $(CLIENT_MOST) are the most it should have (see CLIENT_MOST in the Makefile)" >&2; \
+		[ -z "$$CI" ] || exit 1; fi
 
 demo: build ## Two homied on this machine, one job from one to the other
 	packaging/install-deps.sh demo
