@@ -276,6 +276,5 @@ def on_disk(base, work):
         shutil.rmtree(base, ignore_errors=True)
 
 
-
 if __name__ == "__main__":
     main()
