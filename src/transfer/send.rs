@@ -128,7 +128,10 @@ where
         sending?;
         ahead = reading?;
         progress(sent, bytes);
-        refused_meanwhile(framed)?;
+        if !ahead.is_empty() {
+            // When that was all, the next word may be "done" already.
+            refused_meanwhile(framed)?;
+        }
     }
     if frame.has_remaining() {
         push_content(framed, &mut frame).await?;

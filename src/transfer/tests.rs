@@ -216,6 +216,36 @@ async fn a_refusal_in_the_middle_of_the_content_is_heard_and_any_other_word_refu
     }
 }
 
+/// Takes its time to find that there is nothing more to read.
+struct Slow(Zeros);
+
+impl ChunkSource for Slow {
+    async fn read(&mut self, manifest: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
+        self.0.read(manifest, at).await
+    }
+    async fn read_all(&mut self, manifest: &Manifest, wanted: &[ChunkAt]) -> Result<Vec<Bytes>, (usize, io::Error)> {
+        // More often than the receiver needs to take everything and say so.
+        for _ in 0..if wanted.is_empty() { 1000 } else { 0 } {
+            tokio::task::yield_now().await;
+        }
+        self.0.read_all(manifest, wanted).await
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_may_be_done_before_its_sender_knows_that_it_is() {
+    // Whole frames and nothing over: the last of the content is on its way before the end of the list is reached.
+    for (files, len) in [(1, MAX_RAW_BULK), (4, MAX_RAW_BULK), (256, MAX_RAW_BULK / 64), (1, MAX_RAW_BULK - 1)] {
+        let (mut a, mut b) = wires();
+        let (manifest, mut source, mut sink) = (zeros(files, len), Slow(Zeros(len)), Keep::default());
+        let (sent, got) =
+            tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), receive(&mut b, None, &mut sink, |_, _| ()),);
+        assert_eq!(sent.expect("sent"), (files * len) as u64);
+        got.expect("received");
+        assert!(sink.finished);
+    }
+}
+
 #[tokio::test]
 async fn a_receiver_whose_disk_fills_up_says_so_to_a_sender_in_full_flow() {
     let (mut a, mut b) = wires();
