@@ -126,10 +126,26 @@ fn is_document_mark(line: &str, mark: &str) -> bool {
     line.strip_prefix(mark).is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// A null in the place of the whole mapping, as YAML's core schema writes it.
-fn is_nothing(line: &str) -> bool {
-    let text = line.split_once(" #").map_or(line, |(text, _)| text);
-    matches!(text.trim(), "~" | "null" | "Null" | "NULL")
+/// `key:`, with a value or without one: what is at the margin of a plain block mapping. Anything else there (braces,
+/// a tag, an anchor, a merge key, `~` for the whole file, the rest of a text in quotes) says that the file is something
+/// that a line added to it might spoil, so only what is known to be a key is let through.
+fn is_key(line: &str) -> bool {
+    match line.chars().next() {
+        // A key with an escape in it is refused with the rest: none of ours has one.
+        Some(quote @ ('"' | '\'')) => line[1..]
+            .split_once(quote)
+            .is_some_and(|(key, rest)| !key.contains('\\') && ends_a_key(rest.trim_start_matches([' ', '\t']))),
+        Some(c) if c.is_alphanumeric() || c == '_' => {
+            let text = line.split_once(" #").map_or(line, |(text, _)| text);
+            text.match_indices(':').any(|(at, _)| ends_a_key(&text[at..]))
+        }
+        _ => false,
+    }
+}
+
+/// A colon that is no part of a text: at the end, or with a blank behind it.
+fn ends_a_key(rest: &str) -> bool {
+    rest.strip_prefix(':').is_some_and(|tail| tail.is_empty() || tail.starts_with([' ', '\t']))
 }
 
 /// Index of the line where the first document ends.
@@ -172,23 +188,13 @@ fn head_of(line: &str, key: &str) -> Option<usize> {
 fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
     let end = document_end(lines);
     let mut found: Option<Entry> = None;
-    let first = lines[..end].iter().position(|l| !(is_filler(l) || l.starts_with('%') || is_document_mark(l, "---")));
-    if let Some(i) = first.filter(|i| lines[*i].starts_with([' ', '\t'])) {
-        // A key of ours at the margin would end their mapping and make the file unreadable.
-        return Err(EditError::TooClever { line: i + 1, what: "its keys are indented" });
-    }
-    let mark = lines[..end].iter().position(|l| is_document_mark(l, "---") && is_nothing(&l[3..]));
-    if let Some(i) = first.filter(|i| is_nothing(lines[*i])).or(mark) {
-        // Two values for one file: nothing, and what we would add.
-        return Err(EditError::TooClever { line: i + 1, what: "it says that the file holds nothing" });
-    }
+    let mut begun = false;
     for (i, raw) in lines[..end].iter().enumerate() {
         let line = body(raw);
-        if let Some(what) =
-            too_clever(line).or(line.contains('\r').then_some("a line that a carriage return alone ends"))
-        {
+        if let Some(what) = too_clever(line, begun) {
             return Err(EditError::TooClever { line: i + 1, what });
         }
+        begun |= !(is_filler(line) || line.starts_with('%') || is_document_mark(line, "---"));
         let Some(head) = head_of(line, key) else { continue };
         if let Some(first) = &found {
             return Err(EditError::Twice { key: key.to_owned(), first: first.line + 1, second: i + 1 });
@@ -201,15 +207,30 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
     Ok(found)
 }
 
-/// What at the start of a line shows that the top level is no block mapping.
-fn too_clever(line: &str) -> Option<&'static str> {
+/// What shows that the top level is no plain block mapping, or not one whose lines are those that we see. `begun` after
+/// the first key.
+fn too_clever(line: &str, begun: bool) -> Option<&'static str> {
+    if line.contains('\r') {
+        return Some("a line that a carriage return alone ends");
+    }
+    if is_filler(line) {
+        return None;
+    }
+    if is_document_mark(line, "---") {
+        let more = line[3..].trim_start();
+        return (!(more.is_empty() || more.starts_with('#'))).then_some("something beside the mark of its beginning");
+    }
     match line.chars().next()? {
+        '%' if !begun => None,
+        ' ' | '\t' if begun => None,
+        // A key of ours at the margin would end their mapping and make the file unreadable.
+        ' ' | '\t' => Some("its keys are indented"),
+        '-' if begun && (line == "-" || line.starts_with("- ")) => None,
         '{' | '[' => Some("the file is written in braces"),
         // At the margin they are of the whole file, or of its first key alone; a line of ours would end what they are of.
         '!' | '&' | '*' => Some("an anchor or a tag"),
-        '?' if line == "?" || line.starts_with("? ") => Some("a complex key"),
-        '<' if line.starts_with("<<:") => Some("a merge key"),
-        _ => None,
+        _ if is_key(line) => None,
+        _ => Some("it is no line such as `name: raj`"),
     }
 }
 
@@ -299,12 +320,23 @@ mod tests {
         );
         assert!(matches!(set("{name: a}\n", "name", "b"), Err(EditError::TooClever { line: 1, .. })));
         assert!(matches!(set("name: a\rtimeout: 1\n", "timeout", "90"), Err(EditError::TooClever { line: 1, .. })));
-        for nothing in ["~ ", "# mine\n\nnull\n", "~ # yet\n", "--- ~\n", "---\nNULL\n"] {
+        for nothing in ["~ ", "# mine\n\nnull\n", "~ # yet\n", "--- ~\n", "---\nNULL\n", "\u{feff}\u{feff}  ~\n"] {
             assert!(matches!(set(nothing, "timeout", "90"), Err(EditError::TooClever { .. })), "{nothing}");
         }
         assert!(matches!(set("\u{feff} ~\n", "timeout", "90"), Err(EditError::TooClever { line: 1, .. })));
         for tagged in ["! # the file\n  name: a\n", "!!map\nname: a\n", "&all\nname: a\n", "*all : 1\n"] {
             assert!(matches!(set(tagged, "timeout", "90"), Err(EditError::TooClever { line: 1, .. })), "{tagged}");
+        }
+        for other in [
+            "- a\n",
+            "<<: {a: 1}\n",
+            "? a\n",
+            "name: 'two\nlines'\n",
+            "--- {name: a}\n",
+            "just a text\n",
+            "a:b # c: d\n",
+        ] {
+            assert!(matches!(set(other, "timeout", "90"), Err(EditError::TooClever { .. })), "{other}");
         }
         for indented in [" name: a\nother: b\n", "# of raj\n---\n  name: a\n  port: 1\n"] {
             assert!(matches!(set(indented, "timeout", "90"), Err(EditError::TooClever { .. })), "{indented}");
@@ -349,8 +381,8 @@ mod tests {
 
         #[test]
         fn setting_and_unsetting_a_new_key_changes_nothing(text in document()) {
-            // A file whose keys are indented is refused, which has a test of its own.
-            prop_assume!(text.lines().find(|line| !is_filler(line)).is_none_or(|line| !line.starts_with(' ')));
+            // A file whose keys are indented, or that is a list, is refused, which has a test of its own.
+            prop_assume!(text.lines().find(|line| !is_filler(line)).is_none_or(|line| !line.starts_with([' ', '-'])));
             prop_assume!(text.is_empty() || text.ends_with('\n'));
             let with = set(&text, "zz", "1").expect("no braces here");
             prop_assert_eq!(unset(&with, "zz").expect("just set"), text);
