@@ -189,6 +189,10 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
     let end = document_end(lines);
     let mut found: Option<Entry> = None;
     let mut begun = false;
+    let after = lines[end..].iter().position(|line| !(is_filler(line) || is_document_mark(line, "...")));
+    if let Some(i) = after {
+        return Err(EditError::TooClever { line: end + i + 1, what: "a second document" });
+    }
     for (i, raw) in lines[..end].iter().enumerate() {
         let line = body(raw);
         if let Some(what) = too_clever(line, begun) {
