@@ -93,9 +93,9 @@ fuzz: $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ) ## Every parser against hostile byte
 	packaging/install-deps.sh fuzz
 	tests/fuzz.sh $< $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-soak: ## A thousand jobs on each engine, and nothing of them left; a network that is gone for five minutes (HOMIE_SOAK_* for more or fewer)
+soak: ## A thousand jobs on each engine, and nothing of them left; nine hundred sends; a network that is gone for five minutes (HOMIE_SOAK_* for more or fewer)
 	packaging/install-deps.sh test
-	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} $(CARGO) test --locked --test it --test docker soak
+	HOMIE_SOAK_JOBS=$${HOMIE_SOAK_JOBS:-1000} HOMIE_SOAK_SENDS=$${HOMIE_SOAK_SENDS:-60} $(CARGO) test --locked --test it --test docker soak
 	HOMIE_SOAK_LOSS_S=$${HOMIE_SOAK_LOSS_S:-60} HOMIE_SOAK_PARTITION_S=$${HOMIE_SOAK_PARTITION_S:-300} \
 		$(CARGO) test --locked --test it a_transfer_survives -- --nocapture
 

@@ -109,25 +109,22 @@ impl BlobStore {
     /// # Errors
     /// The bytes do not have that hash, or they cannot be written; nothing half-written is left.
     pub fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<(), BlobError> {
-        if Digest::of(bytes) != *digest {
-            return Err(BlobError::Damaged(*digest));
-        }
         if self.have_all(digest, bytes.len() as u64) {
-            return Ok(());
+            return if Digest::of(bytes) == *digest { Ok(()) } else { Err(BlobError::Damaged(*digest)) };
         }
-        self.seen().will_be_loose(*digest);
         let (path, tmp) = (self.path(digest), self.tmp());
-        let written = write_new(&tmp, bytes).and_then(|()| match fs::rename(&tmp, &path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                // The first blob of its shard; an existing directory is the usual race and fine.
-                if let Some(shard) = path.parent() {
-                    fs::DirBuilder::new().recursive(true).mode(0o700).create(shard)?;
-                }
-                fs::rename(&tmp, &path)
+        let put = match write_hashed(&tmp, bytes) {
+            Ok(found) if found == *digest => {
+                self.seen().will_be_loose(*digest);
+                into_place(&tmp, &path)
             }
-            done => done,
-        });
-        if let Err(source) = written {
+            Ok(_) => {
+                let _ = fs::remove_file(&tmp);
+                return Err(BlobError::Damaged(*digest));
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(source) = put {
             let _ = fs::remove_file(&tmp);
             return Err(BlobError::Io { what: "write", path, source });
         }
@@ -364,9 +361,39 @@ impl BlobStore {
     }
 }
 
+fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
+    create(path)?.write_all(bytes)
+}
+
+/// Writes a file and gives the hash of what was written, taken piece by piece so that the processor fetches each from
+/// memory once.
+fn write_hashed(path: &Path, bytes: &[u8]) -> io::Result<Digest> {
+    /// An eighth of the second-level cache of a present processor, and a hundred times what a system call costs.
+    const PIECE: usize = 128 << 10;
+    let (mut file, mut hasher) = (create(path)?, blake3::Hasher::new());
+    for piece in bytes.chunks(PIECE) {
+        hasher.update(piece);
+        file.write_all(piece)?;
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// Renames a blob to its name.
+fn into_place(tmp: &Path, path: &Path) -> io::Result<()> {
+    match fs::rename(tmp, path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            // The first blob of its shard; an existing directory is the usual race and fine.
+            if let Some(shard) = path.parent() {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(shard)?;
+            }
+            fs::rename(tmp, path)
+        }
+        done => done,
+    }
 }
 
 #[cfg(test)]

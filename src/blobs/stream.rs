@@ -8,13 +8,14 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::error::BlobError;
 use super::store::BlobStore;
 use crate::model::{Digest, Manifest};
-use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, Spare, other_bytes};
+use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, LARGE, Spare, other_bytes};
 use crate::wire::refusal::Refusal;
 
-/// Bytes that may wait for the disk before a receiver is held back. Small files are written in batches of this
-/// size, so that 10,000 of them do not cost 10,000 hand-overs to a blocking thread.
+/// Bytes that may wait for more before they are written. Small files are written in batches of this size, so that 10,000
+/// of them do not cost 10,000 hand-overs to a blocking thread. Large chunks do not wait.
 const BATCH_BYTES: usize = 4 << 20;
-/// Batches that are hashed and written while more comes in. Two keep a disk busy and are 8 MiB of memory.
+/// Batches, or large chunks, that are hashed and written while more comes in. Two keep a disk busy and are 8 MiB of memory
+/// at most.
 const WRITERS: usize = 2;
 
 async fn blocking<T: Send + 'static>(
@@ -26,11 +27,8 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Chunks of this size and more are sent without a look at their hash, which the receiver takes anyway: it is what
-/// reading them costs once more.
-const UNCHECKED: u64 = 256 << 10;
-
-/// Sends from the store.
+/// Sends from the store: large chunks without a look at their hash, which the receiver takes anyway. It is what reading
+/// them costs once more.
 #[derive(Debug)]
 pub struct StoreSource {
     store: BlobStore,
@@ -49,7 +47,7 @@ impl StoreSource {
 impl ChunkSource for StoreSource {
     async fn read(&mut self, _: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
         let store = self.store.clone();
-        if at.len < UNCHECKED {
+        if at.len < LARGE {
             let read = spawn_blocking(move || store.get(&at.digest, at.len)).await.map_err(io::Error::other)?;
             return read.map(Bytes::from).map_err(io::Error::other);
         }
@@ -124,15 +122,21 @@ impl StoreSink {
         sink
     }
 
-    /// Hands the batch to a thread, once fewer than [`WRITERS`] of them are at work.
+    /// Hands the batch to a thread.
     async fn write_batch(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
-        while self.writing.len() >= WRITERS {
-            self.written(manifest).await?;
-        }
+        self.wait_for_a_writer(manifest).await?;
         let store = self.store.clone();
         let (batch, files) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.files));
         self.batch_bytes = 0;
         self.writing.spawn_blocking(move || store.put_all(&batch).map_err(|(place, e)| (files[place], e)));
+        Ok(())
+    }
+
+    /// Until fewer than [`WRITERS`] are at work.
+    async fn wait_for_a_writer(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
+        while self.writing.len() >= WRITERS {
+            self.written(manifest).await?;
+        }
         Ok(())
     }
 
@@ -178,6 +182,12 @@ impl ChunkSink for StoreSink {
     }
 
     async fn write(&mut self, manifest: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
+        if at.len >= LARGE {
+            self.wait_for_a_writer(manifest).await?;
+            let store = self.store.clone();
+            self.writing.spawn_blocking(move || store.put(&at.digest, &bytes).map_err(|e| (at.file, e)));
+            return Ok(());
+        }
         self.batch_bytes += bytes.len();
         self.batch.push((at.digest, bytes));
         self.files.push(at.file);

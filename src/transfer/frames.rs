@@ -6,7 +6,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
+use super::LARGE;
 use super::pieces::Pieces;
+use super::spare::Spare;
 use super::words::{IDLE, STREAM, Say, TransferError};
 use crate::wire::frame::{Announced, Frame, FrameCodec, FrameError, HEADER, STREAM_ID};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -80,6 +82,10 @@ pub(super) struct Content<'a, S> {
     early: BytesMut,
     /// Bytes of the frame at hand that have not been read.
     left: usize,
+    /// Chunks that were read and not asked for yet, and perhaps the beginning of another.
+    pending: BytesMut,
+    /// Those of large chunks.
+    spare: Spare,
 }
 
 /// Chunks of this size and more are read into a buffer of their own. Before smaller ones, the whole frame is read at
@@ -89,11 +95,27 @@ const ALONE: usize = 64 << 10;
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Content<'a, S> {
     pub(super) fn of(framed: &'a mut Framed<S, FrameCodec>) -> Self {
         let early = std::mem::take(framed.read_buffer_mut());
-        Self { framed, early, left: 0 }
+        Self { framed, early, left: 0, pending: BytesMut::new(), spare: Spare::default() }
     }
 
-    /// Reads on until `into` has at least `want` bytes, and at most the rest of one frame beyond them.
-    pub(super) async fn fill(&mut self, into: &mut BytesMut, want: usize) -> Result<(), TransferError> {
+    /// The next `len` bytes, in one piece.
+    pub(super) async fn chunk(&mut self, len: usize) -> Result<Bytes, TransferError> {
+        let is_alone = len >= LARGE as usize && self.pending.len() < len;
+        let mut into = std::mem::take(&mut self.pending);
+        if is_alone {
+            let begun = std::mem::replace(&mut into, self.spare.room(len));
+            into.extend_from_slice(&begun);
+        }
+        self.fill(&mut into, len).await?;
+        if is_alone {
+            return Ok(self.spare.lend(into));
+        }
+        self.pending = into;
+        Ok(self.pending.split_to(len).freeze())
+    }
+
+    /// Reads on until `into` has at least `want` bytes. Before [`ALONE`] of them, at most the rest of one frame beyond.
+    async fn fill(&mut self, into: &mut BytesMut, want: usize) -> Result<(), TransferError> {
         let mut head = BytesMut::new();
         // No frame of a transfer is shorter: a raw one begins with the id of its stream, and no message has fewer bytes.
         let mut lacking = HEADER + STREAM_ID;
@@ -133,10 +155,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Content<'a, S> {
         Ok(())
     }
 
-    /// Whether the frame at hand was read to its end. Frames are read as usual from here on.
+    /// Whether nothing is left over of what was read, and of the frame at hand. Frames are read as usual from here on.
     pub(super) fn end(self) -> bool {
         *self.framed.read_buffer_mut() = self.early;
-        self.left == 0
+        self.left == 0 && self.pending.is_empty()
     }
 
     /// Reads so many bytes, whatever they are, behind what `into` has.

@@ -39,6 +39,10 @@ pub use send::{prepare, send};
 pub use spare::Spare;
 pub use words::TransferError;
 
+/// A chunk of so many bytes or more is read, received and written by itself, in a buffer that goes round: a sink that
+/// waits for more before it writes keeps that memory.
+pub const LARGE: u64 = 256 << 10;
+
 /// One chunk's place in a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkAt {

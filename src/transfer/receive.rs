@@ -88,10 +88,8 @@ where
 
     let mut got = 0;
     let mut content = Content::of(framed);
-    let mut pending = BytesMut::new();
     for (at, _) in chunks(&manifest).zip(&wanted).filter(|(_, want)| **want) {
-        content.fill(&mut pending, at.len as usize).await?;
-        let bytes = pending.split_to(at.len as usize).freeze();
+        let bytes = content.chunk(at.len as usize).await?;
         if !W::VERIFIES && Digest::of(&bytes) != at.digest {
             return Err(TransferError::Ours(other_bytes(&manifest, at.file)));
         }
@@ -99,7 +97,7 @@ where
         got += at.len;
         progress(got, total);
     }
-    if !content.end() || !pending.is_empty() {
+    if !content.end() {
         return Err(bad("more content than was asked for".into()));
     }
     sink.finish(&manifest).await.map_err(TransferError::Ours)?;

@@ -1,15 +1,15 @@
-//! Buffers that go round between a source and who sends from it.
+//! Buffers that go round: between a source and who sends from it, and between a receiver and who writes.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
 /// Most buffers that are kept. One chunk is read while the one before it is sent, and the ends of others wait in a
-/// frame that is not full yet.
+/// frame that is not full yet; one comes in while two are written.
 const MOST: usize = 4;
 
-/// Buffers that were lent to a sender. They are lent again when it has let go of them: a new buffer of a megabyte costs
-/// the kernel more than reading a file into it, since every page of it is zeroed first.
+/// Buffers that were lent to a sender or a writer. They are lent again when it has let go of them: a new buffer of a
+/// megabyte costs the kernel more than reading a file into it, since every page of it is zeroed first.
 #[derive(Debug, Default)]
 pub struct Spare {
     lent: VecDeque<Bytes>,
@@ -18,10 +18,23 @@ pub struct Spare {
 impl Spare {
     /// A buffer of `len` bytes that holds anything.
     pub fn take(&mut self, len: usize) -> BytesMut {
-        let free = self.lent.iter().position(Bytes::is_unique).and_then(|index| self.lent.remove(index));
-        let mut buffer = free.and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default();
+        let mut buffer = self.again();
         buffer.resize(len, 0);
         buffer
+    }
+
+    /// An empty buffer with room for `len` bytes.
+    pub fn room(&mut self, len: usize) -> BytesMut {
+        let mut buffer = self.again();
+        buffer.clear();
+        buffer.reserve(len);
+        buffer
+    }
+
+    /// The one that came back last, if any did: most of it is still in the processor's cache.
+    fn again(&mut self) -> BytesMut {
+        let free = self.lent.iter().rposition(Bytes::is_unique).and_then(|index| self.lent.remove(index));
+        free.and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default()
     }
 
     /// Lends it, and takes it back by itself.
@@ -55,6 +68,10 @@ mod tests {
         drop(part);
         let again = spare.take(800);
         assert_eq!((again.as_ptr(), again.len()), (place, 800), "it was given back");
+        drop(spare.lend(again));
+        let empty = spare.room(700);
+        assert!(empty.is_empty() && empty.capacity() >= 700);
+        assert_eq!(empty.as_ptr(), place, "it came back last");
         drop(second);
         for _ in 0..3 * MOST {
             let buffer = spare.take(10);

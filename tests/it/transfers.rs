@@ -13,7 +13,7 @@ use super::world::{Host, World};
 const MIB: u64 = 1 << 20;
 
 /// Bytes that no compressor shortens.
-fn noise(len: u64, mut seed: u64) -> Vec<u8> {
+pub fn noise(len: u64, mut seed: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len as usize + 8);
     while (bytes.len() as u64) < len {
         // xorshift64: plain, and the same everywhere.
@@ -52,7 +52,7 @@ fn stored(host: &Host) -> u64 {
 }
 
 /// What its homied says of the transfers it has completed: bytes that travelled, of how many.
-fn sent(host: &Host) -> Vec<(u64, u64)> {
+pub fn sent(host: &Host) -> Vec<(u64, u64)> {
     let log = fs::read_to_string(host.log()).unwrap_or_default();
     let number = |line: &str, key: &str| -> Option<u64> {
         let (_, rest) = line.split_once(&format!(" {key}="))?;
@@ -66,7 +66,7 @@ fn sent(host: &Host) -> Vec<(u64, u64)> {
 const CHECK: &str = "sha256sum big.bin";
 
 #[track_caller]
-fn assert_arrived(out: &str, file: &Path) {
+pub fn assert_arrived(out: &str, file: &Path) {
     let sum = Command::new("sha256sum").arg(file).output().expect("sha256sum").stdout;
     let sum = String::from_utf8(sum).expect("hex")[..64].to_owned();
     assert!(out.contains(&sum), "{out} has not {sum}");
