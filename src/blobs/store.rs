@@ -420,7 +420,12 @@ mod tests {
         let digest = Digest::of(b"hello");
         assert!(matches!(store.get(&digest, 5), Err(BlobError::Missing(_))));
         assert!(matches!(store.put(&digest, b"hullo"), Err(BlobError::Damaged(_))));
-        assert!(!store.have(&digest));
+        let long = vec![5; (1 << 20) + 1];
+        assert!(matches!(store.put(&digest, &long), Err(BlobError::Damaged(_))));
+        assert!(!store.have(&digest) && fs::read_dir(store.inner.dir.join("tmp")).expect("there").next().is_none());
+        store.put(&Digest::of(&long), &long).expect("put");
+        assert_eq!(store.get(&Digest::of(&long), long.len() as u64).expect("get"), long);
+        store.discard(&Digest::of(&long));
         store.put(&digest, b"hello").expect("put");
         store.put(&digest, b"hello").expect("again");
         assert_eq!(store.get(&digest, 5).expect("get"), b"hello");
