@@ -22,7 +22,8 @@ use homie::monitor::messages::{LookAtGpus, SetEngines, SetEnvs, SetHosting};
 use homie::registry::messages::ListPeers;
 use homie::sandbox::envs::build::{HostBuilder, HostBuilderParts};
 use homie::sandbox::messages::{
-    AdmitJob, Borrower, ForgetJob, HostedJobs, LimitJob, LiveJobs, OpenResults, StartJob, StopJob, WatchJob,
+    AdmitJob, Borrower, DrainSandbox, ForgetJob, HostedJobs, LimitJob, LiveJobs, OpenResults, StartJob, StopJob,
+    WatchJob,
 };
 use homie::sandbox::{self, SandboxActor, SandboxParts};
 use homie::wire::ipc::LimitedJob;
@@ -69,7 +70,7 @@ struct Room {
     blobs: BlobStore,
     limits: Limits,
     _facts: watch::Sender<Facts>,
-    _settings: watch::Sender<Settings>,
+    settings: watch::Sender<Settings>,
 }
 
 const FRIEND: PeerId = PeerId([7; 32]);
@@ -137,7 +138,7 @@ impl Room {
         })
         .await
         .expect("started");
-        Self { door, blobs, limits, _facts: facts, _settings: settings }
+        Self { door, blobs, limits, _facts: facts, settings }
     }
 
     fn offer(&self, command: &[&str], files: &[(&str, &[u8])], needs: Needs) -> Offer {
@@ -257,10 +258,14 @@ sys.exit(3)
 
         let forget = ForgetJob { from: FRIEND, job: offer.job, epoch: offer.epoch };
         ask(&room.door, forget, LONG).await.expect("answers");
-        let dir = state.join("jobs");
-        let empty = || std::fs::read_dir(&dir).expect("there").next().is_none();
-        wait_until(empty).await;
+        wait_until(|| of_jobs(&state) == 0).await;
     });
+}
+
+/// How many jobs have a directory. The supervisor of the next one waits in its own.
+fn of_jobs(state: &Path) -> usize {
+    let all = std::fs::read_dir(state.join("jobs")).expect("jobs").flatten();
+    all.filter(|entry| !entry.file_name().to_string_lossy().starts_with("spare-")).count()
 }
 
 /// Waits for a condition that nothing announces.
@@ -381,7 +386,7 @@ fn of_assignments_offered_at_once_the_newest_runs_alone() {
         room.begin(&epochs[1]).await;
         room.until(&epochs[1], |s| s.state == HostedState::Running).await;
         // Every other one has ended: nothing of it is left, and nothing of it is known.
-        wait_until(|| std::fs::read_dir(state.join("jobs")).expect("jobs").count() == 1).await;
+        wait_until(|| of_jobs(&state) == 1).await;
         for stale in epochs.iter().filter(|o| o.epoch != Epoch(5)) {
             assert_eq!(room.admit(stale).await.expect_err("stale").kind, RefusalKind::StaleEpoch);
         }
@@ -429,16 +434,73 @@ fn a_job_that_cannot_be_followed_is_ended_before_it_is_called_failed() {
     });
 }
 
-/// The processes that were started on a job's directory below `state`.
-fn supervisors(state: &Path) -> Vec<i32> {
-    let dir = state.join("jobs");
-    let dir = dir.as_os_str().as_encoded_bytes();
-    let ours = |pid: &i32| {
-        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.windows(dir.len()).any(|w| w == dir)
+/// The processes that hold the lock of a directory below `state`: (the directory's name, process).
+fn lock_holders(state: &Path) -> Vec<(String, i32)> {
+    let jobs = state.join("jobs");
+    let held = |pid: i32| {
+        let lock = std::fs::read_link(format!("/proc/{pid}/fd/0")).ok()?;
+        let dir = lock.strip_prefix(&jobs).ok()?.to_str()?.strip_suffix("/lock")?;
+        Some((dir.to_owned(), pid))
     };
     let names = std::fs::read_dir("/proc").expect("proc").flatten().map(|e| e.file_name());
-    names.filter_map(|name| name.to_str()?.parse().ok()).filter(ours).collect()
+    names.filter_map(|name| held(name.to_str()?.parse().ok()?)).collect()
+}
+
+/// The supervisors of jobs.
+fn supervisors(state: &Path) -> Vec<i32> {
+    lock_holders(state).into_iter().filter(|(dir, _)| !dir.starts_with("spare-")).map(|(_, pid)| pid).collect()
+}
+
+/// The supervisors that wait for the next job.
+fn spares(state: &Path) -> Vec<i32> {
+    lock_holders(state).into_iter().filter(|(dir, _)| dir.starts_with("spare-")).map(|(_, pid)| pid).collect()
+}
+
+#[test]
+fn the_next_supervisor_waits_for_the_next_job() {
+    in_room(|state| async move {
+        let room = Room::open(&state).await;
+        let run = async |text: &str| {
+            let offer = room.offer(&["sh", "-c", text], &[], Needs::default());
+            room.begin(&offer).await;
+            assert_eq!(room.done(&offer).await.outcome, Some(Outcome::Exited { code: 0 }));
+            assert_eq!(room.harvest(&offer).await.0, "ran\n");
+            offer
+        };
+        assert!(spares(&state).is_empty(), "nobody knows yet whether there will be a job");
+        run("echo ran").await;
+        wait_until(|| spares(&state).len() == 1).await;
+        let spare = spares(&state);
+        let second = room.offer(&["sh", "-c", "until [ -e go ]; do sleep 0.01; done; echo ran"], &[], Needs::default());
+        room.begin(&second).await;
+        room.until(&second, |s| s.state == HostedState::Running).await;
+        // It is the second job's now; what it forks for the jail has its lock for a moment.
+        wait_until(|| supervisors(&state) == spare).await;
+        // While that job runs, the next one is there already; killed, it is not missed.
+        wait_until(|| spares(&state).len() == 1).await;
+        let killed = nix::unistd::Pid::from_raw(spares(&state)[0]);
+        nix::sys::signal::kill(killed, nix::sys::signal::SIGKILL).expect("killed");
+        wait_until(|| spares(&state).is_empty()).await;
+        run("echo ran").await;
+        let go = state.join("jobs").join(format!("{}-1", second.job)).join("work/go");
+        std::fs::write(go, "").expect("written");
+        assert_eq!(room.done(&second).await.outcome, Some(Outcome::Exited { code: 0 }));
+        // No more jobs for a while: it goes, and so does its directory.
+        room.settings.send_modify(|s| s.warm_idle_s = 1);
+        run("echo ran").await;
+        let waiting = |e: std::io::Result<std::fs::DirEntry>| {
+            e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("spare-"))
+        };
+        wait_until(|| !std::fs::read_dir(state.join("jobs")).expect("listed").any(waiting)).await;
+        wait_until(|| spares(&state).is_empty()).await;
+        // homied is on its way down: at once.
+        room.settings.send_modify(|s| s.warm_idle_s = 600);
+        run("echo ran").await;
+        wait_until(|| spares(&state).len() == 1).await;
+        ask(&room.door, DrainSandbox, LONG).await.expect("answers");
+        assert!(!std::fs::read_dir(state.join("jobs")).expect("listed").any(waiting));
+        wait_until(|| spares(&state).is_empty()).await;
+    });
 }
 
 #[test]
@@ -456,6 +518,8 @@ fn a_supervisor_that_stands_by_does_nothing_until_it_is_told() {
         wait_until(|| !supervisors(&first).is_empty()).await;
         let kill = |pid: &i32| nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::SIGKILL);
         supervisors(&first).iter().for_each(|pid| kill(pid).expect("killed"));
+        // One that hears the word and dies of the signal only then may have begun.
+        wait_until(|| supervisors(&first).is_empty()).await;
         room.begin(&bereft).await;
         assert_eq!(room.done(&bereft).await.outcome, Some(Outcome::Exited { code: 0 }));
         assert_eq!(room.harvest(&bereft).await.0, "ran\n");
@@ -703,7 +767,8 @@ fn a_jail_is_made_with_calls_that_the_service_may_make() {
         let trace = state.join("trace");
         // -D: the supervisor stays the child of homied that it is without the tracer.
         let homied = env!("CARGO_BIN_EXE_homied");
-        let traced = format!("exec strace -D -f -qq -e signal=none -o {} {homied} \"$@\"", trace.display());
+        let strace = format!("exec strace -D -f -qq -e signal=none -o {} {homied} \"$@\"", trace.display());
+        let traced = format!("case \"$2\" in */spare-*) ;; *) {strace} ;; esac");
         let room = Room::open_with(&state, wrapped(&state, &traced)).await;
         let (status, output) = room.run("cat /proc/self/status > kept; echo ran", Needs::default()).await;
         assert_eq!(status.outcome, Some(Outcome::Exited { code: 0 }), "{output}");

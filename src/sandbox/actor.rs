@@ -210,7 +210,7 @@ impl SandboxActor {
             accepted: accepted_tx,
             env: held,
             reserved: None,
-            standby: None,
+            standby: super::standby::Early::No,
             running: running_tx,
             limited: limited_tx,
         };
@@ -422,8 +422,8 @@ impl Handler<DrainSandbox> for SandboxActor {
 
     fn handle(&mut self, _: DrainSandbox, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
-        let pool = self.shared.pool.clone();
-        Box::pin(async move { pool.close().await })
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { _ = tokio::join!(shared.spare.close(), shared.pool.close()) })
     }
 }
 

@@ -11,7 +11,7 @@ use super::hosted::{self, ENV, GRANT};
 use super::life::{Entry, engine_of};
 use super::results::Results;
 use super::supervisor::{EXIT, LAUNCH, LIMITED, LIMITS, LimitedNote, LimitsOrder, OUTPUT, read_json};
-use super::warm::PREFIX;
+use super::{spare, warm};
 use crate::model::{HostedState, HostedStatus, JobRecord, Limits};
 use crate::pipe::LogState;
 
@@ -75,7 +75,8 @@ pub(super) fn orphans(jobs_dir: &Path, known: &[PathBuf]) -> Vec<PathBuf> {
     let entries = fs::read_dir(jobs_dir).into_iter().flatten().flatten();
     let ours = |path: &PathBuf| {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        parse_job_name(name).is_some() || name.starts_with("probe-") || name.starts_with(PREFIX)
+        let ahead = ["probe-", warm::PREFIX, spare::PREFIX];
+        parse_job_name(name).is_some() || ahead.iter().any(|prefix| name.starts_with(prefix))
     };
     entries.map(|e| e.path()).filter(|p| ours(p) && !known.contains(p)).collect()
 }

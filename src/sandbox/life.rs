@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::process::Child;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::admission::Grant;
 use super::engines::Engines;
@@ -20,7 +19,8 @@ use super::follow::{Followed, News, Orders, end_unfollowed, follow};
 use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
 use super::lookout::{Eyes, Lookout};
 use super::results::{self, Results};
-use super::standby::{Standby, commence};
+use super::spare::Spare;
+use super::standby::{Early, commence};
 use super::supervisor::{
     LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
 };
@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) engines: Engines,
     /// Containers that were started ahead.
     pub(super) pool: Pool,
+    /// The supervisor that was started ahead.
+    pub(super) spare: Spare,
     pub(super) docker_host: Option<String>,
     pub(super) envs: Keeper,
     /// The GPUs as last seen.
@@ -99,8 +101,8 @@ pub(super) struct Life {
     pub(super) env: Option<EnvHeld>,
     /// The container that was reserved for it, until it has it.
     pub(super) reserved: Option<Reserved>,
-    /// The supervisor that is being started ahead, until it is told to begin.
-    pub(super) standby: Option<JoinHandle<Option<Standby>>>,
+    /// The supervisor that was or is being started ahead, until it is told to begin.
+    pub(super) standby: Early,
     /// What the supervisor says when the program runs.
     pub(super) running: watch::Sender<Option<StartedNote>>,
     /// What it says of new limits.
@@ -161,10 +163,8 @@ impl Life {
 
     /// Gives back what was had ahead and not used.
     async fn give_back(&mut self) {
-        if let Some(starting) = self.standby.take() {
-            // One that nobody tells to begin ends.
-            drop(starting.await);
-        }
+        // One that nobody tells to begin ends.
+        drop(self.standby.take().await);
         if let Some(unused) = self.reserved.take() {
             self.shared.pool.give_back(unused).await;
         }
@@ -172,18 +172,24 @@ impl Life {
 
     /// Writes the acceptance down.
     async fn accept(&mut self) -> Result<(), Refusal> {
-        let (dir, grant) = (self.dir.clone(), self.grant.clone());
+        // While the disk is waited for. After a crash neither the container nor the supervisor would be of a job that anybody
+        // knows, and both would go.
+        self.reserve();
+        let (dir, grant, shared) = (self.dir.clone(), self.grant.clone(), Arc::clone(&self.shared));
         let made = blocking(move || {
-            let mut builder = std::fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.recursive(true).create(&dir).map_err(SandboxError::io("make", &dir))?;
-            write_json(&dir.join(GRANT), &grant).map_err(SandboxError::io("write", &dir))
+            let standby = shared.spare.take(&dir);
+            if standby.is_none() {
+                let mut builder = std::fs::DirBuilder::new();
+                std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+                builder.recursive(true).create(&dir).map_err(SandboxError::io("make", &dir))?;
+            }
+            write_json(&dir.join(GRANT), &grant).map_err(SandboxError::io("write", &dir))?;
+            Ok(standby.map_or(Early::No, Early::Here))
         });
-        made.await.map_err(|e| match e.outcome() {
+        self.standby = made.await.map_err(|e| match e.outcome() {
             Outcome::Failed { reason: FailKind::DiskLimit, message } => Refusal::new(RefusalKind::DiskFull, message),
             _ => Refusal::internal(e.to_string()),
         })?;
-        // While the disk is waited for. After a crash neither would be of a job that anybody knows, and both would go.
         self.look_ahead();
         self.put(self.base.clone()).await
     }
@@ -200,6 +206,7 @@ impl Life {
     /// From acceptance to the program's end.
     async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<End, SandboxError> {
         if matches!(entry, Entry::Accepted | Entry::Prepare) {
+            self.reserve();
             self.look_ahead();
         }
         if matches!(entry, Entry::New | Entry::Accepted)
@@ -213,7 +220,7 @@ impl Life {
         }
         let mut child = None;
         if !matches!(entry, Entry::Supervise)
-            && let Some(outcome) = self.prepare().await?
+            && let Some(outcome) = self.prepare(!matches!(entry, Entry::New)).await?
         {
             return Ok(End::before_start(outcome));
         }
@@ -231,11 +238,7 @@ impl Life {
             self.set(HostedState::Starting);
             eyes = Some(self.shared.lookout.open(&self.dir, (self.base.id, self.base.epoch))?);
             let docker_host = self.shared.docker_host.as_deref();
-            let standby = match self.standby.take() {
-                Some(starting) => starting.await.unwrap_or_default(),
-                None => None,
-            };
-            child = commence(standby, &self.shared.exe, &self.dir, docker_host).await?;
+            child = commence(self.standby.take().await, &self.shared.exe, &self.dir, docker_host).await?;
         }
         let Followed::Ended(report) = self.follow(eyes, child, &changed).await? else {
             return Ok(self.vanished().await);
@@ -257,10 +260,11 @@ impl Life {
     ) -> Result<Followed, SandboxError> {
         let mut tries = 1;
         loop {
-            let (status, running, limited, pool) = (&self.status, &self.running, &self.limited, &self.shared.pool);
+            let (status, running, limited) = (&self.status, &self.running, &self.limited);
             let hear = |news: News| match news {
                 News::Started(note) => {
-                    pool.started();
+                    self.shared.pool.started();
+                    self.shared.spare.started();
                     status.send_modify(|s| s.state = HostedState::Running);
                     running.send_replace(Some(note));
                     changed();

@@ -25,6 +25,7 @@ mod prepare;
 mod relimit;
 mod results;
 mod seen;
+mod spare;
 mod standby;
 mod supervisor;
 mod warm;

@@ -14,6 +14,7 @@ use super::envs::builder::Builder;
 use super::error::SandboxError;
 use super::life::{Entry, Shared, blocking};
 use super::lookout::Lookout;
+use super::spare::Spare;
 use super::warm::Pool;
 use super::workspace;
 use crate::blobs::BlobStore;
@@ -124,8 +125,10 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         parts.settings.clone(),
         parts.facts.clone(),
     );
-    // Ends when the actor closes the pool.
+    let spare = Spare::new(parts.exe.clone(), parts.dir.clone(), docker_host.clone(), parts.settings.clone());
+    // They end when the actor closes them.
     tokio::spawn(pool.clone().tend());
+    tokio::spawn(spare.clone().tend());
     let shared = Arc::new(Shared {
         exe: parts.exe.clone(),
         node: parts.node.to_string(),
@@ -133,6 +136,7 @@ pub async fn start(parts: SandboxParts) -> Result<Door<SandboxActor>, Refusal> {
         put: parts.put.clone(),
         engines: engines.clone(),
         pool,
+        spare,
         docker_host,
         envs: envs.clone(),
         gpus: parts.gpus.clone(),

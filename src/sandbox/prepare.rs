@@ -10,15 +10,16 @@ use super::envs::{Key, for_job, is_base};
 use super::error::SandboxError;
 use super::hosted::{ENV, INPUTS};
 use super::life::{Life, blocking};
-use super::standby::Standby;
+use super::standby::{Early, Standby};
 use super::supervisor::{LAUNCH, write_json};
 use super::{policy, workspace};
 use crate::link::messages::inputs_pin;
 use crate::model::{HostedState, Outcome};
 
 impl Life {
-    /// Has the environment, makes the directory and says what is to be run; an outcome when that comes to nothing.
-    pub(super) async fn prepare(&mut self) -> Result<Option<Outcome>, SandboxError> {
+    /// Has the environment, makes the directory and says what is to be run; an outcome when that comes to nothing. `again`
+    /// where an earlier homied may have begun with it.
+    pub(super) async fn prepare(&mut self, again: bool) -> Result<Option<Outcome>, SandboxError> {
         self.set(HostedState::Preparing);
         let friend = self.base.peer.filter(|peer| peer.to_string() != self.shared.node);
         let (envs, engine) = (self.shared.envs.clone(), self.grant.engine);
@@ -32,8 +33,10 @@ impl Life {
         let (blobs, inputs) = (self.shared.blobs.clone(), self.base.inputs);
         let pin = inputs_pin(self.base.id, self.base.epoch);
         let dir = self.dir.clone();
-        // Left half made by a homied that was killed.
-        blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
+        if again {
+            // Left half made by a homied that was killed.
+            blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
+        }
         let mut taken = self.shared.pool.take(&launch, self.reserved.take()).await;
         launch.warm = taken.as_ref().map(|reserved| reserved.warm().clone());
         let filled = blocking(move || {
@@ -99,15 +102,21 @@ impl Life {
         }
     }
 
-    /// Does what can be done before the submitter says that the job may start, while its inputs come and its directory is
-    /// made: a supervisor is started, to stand by, and a container that waits is reserved where it is known already which
-    /// one that is.
-    pub(super) fn look_ahead(&mut self) {
+    /// Reserves a container that waits, where it is known already which one fits. Its name is what takes longest, so that
+    /// begins at once.
+    pub(super) fn reserve(&mut self) {
         if is_base(&self.base.spec) {
             self.reserved = self.shared.pool.reserve(&self.launch());
         }
-        let (shared, dir) = (Arc::clone(&self.shared), self.dir.clone());
-        // To fork a process takes a millisecond, in which this thread has others to serve.
-        self.standby = Some(spawn_blocking(move || Standby::start(&shared.exe, &dir, shared.docker_host.as_deref())));
+    }
+
+    /// Has a supervisor started, to stand by while inputs come and the directory is made, where none waits.
+    pub(super) fn look_ahead(&mut self) {
+        if matches!(self.standby, Early::No) {
+            let (shared, dir) = (Arc::clone(&self.shared), self.dir.clone());
+            // To fork a process takes a millisecond, in which this thread has others to serve.
+            let start = move || Standby::start(&shared.exe, &dir, shared.docker_host.as_deref());
+            self.standby = Early::Coming(spawn_blocking(start));
+        }
     }
 }

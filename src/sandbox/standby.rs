@@ -1,14 +1,16 @@
-//! A supervisor that is started while its job is still being prepared. To load a program, have it linked and make its
-//! runtime takes milliseconds, in which homied mostly waits for the disk and for the submitter.
+//! A supervisor that is started while its job is still being prepared, or before there is one ([`Spare`](super::spare)).
+//! To load a program, have it linked and make its runtime takes milliseconds.
 //!
 //! Until it is told to begin it does nothing and leaves nothing: it ends without a trace when homied does, however that
 //! comes about, and the next homied finds the job as it was. It holds the job's lock like any other, so there is one.
 
 use std::io::{PipeWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::process::Child;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::error::SandboxError;
@@ -30,8 +32,8 @@ pub(super) struct Standby {
 }
 
 impl Standby {
-    /// Starts one for `dir`, which need not have its `launch.json` yet. `None` when that cannot be done now: the
-    /// supervisor can still be started when it is needed.
+    /// Starts one that stands in `dir`, which need not have its `launch.json` yet, and may be moved to where the job's is
+    /// to be. `None` when that cannot be done now: the supervisor can still be started when it is needed.
     pub(super) fn start(exe: &Path, dir: &Path, docker_host: Option<&str>) -> Option<Self> {
         let (told, word) = std::io::pipe().ok()?;
         match begin(exe, dir, docker_host, Some(told)) {
@@ -43,10 +45,11 @@ impl Standby {
         }
     }
 
-    /// Tells it to begin; `None` when it is gone, and has done nothing.
-    async fn tell(mut self) -> Option<Child> {
+    /// Tells it to begin with `dir`, which is where it stands; `None` when it is gone, and has done nothing.
+    async fn tell(mut self, dir: &Path) -> Option<Child> {
         let mut child = self.child.take()?;
-        if self.word.write_all(&[1]).is_ok() {
+        // Shorter than what a pipe takes at once (PIPE_BUF, POSIX): all of it is said or nothing. The end is said by closing.
+        if self.word.write_all(dir.as_os_str().as_bytes()).is_ok() {
             return Some(child);
         }
         // Its lock is free once it is no more.
@@ -64,6 +67,29 @@ impl Drop for Standby {
     }
 }
 
+/// A supervisor that is had ahead.
+#[derive(Debug, Default)]
+pub(super) enum Early {
+    /// None, or it was taken.
+    #[default]
+    No,
+    /// It stands by.
+    Here(Standby),
+    /// It is being started.
+    Coming(JoinHandle<Option<Standby>>),
+}
+
+impl Early {
+    /// Takes it, if there is one.
+    pub(super) async fn take(&mut self) -> Option<Standby> {
+        match std::mem::take(self) {
+            Self::No => None,
+            Self::Here(standby) => Some(standby),
+            Self::Coming(starting) => starting.await.unwrap_or_default(),
+        }
+    }
+}
+
 /// Has a supervisor begin with `dir`, which has its `launch.json`: the one that stands by, or a new one. `None` when one
 /// of an earlier homied is at it already.
 ///
@@ -76,7 +102,7 @@ pub(super) async fn commence(
     docker_host: Option<&str>,
 ) -> Result<Option<Child>, SandboxError> {
     if let Some(standby) = standby
-        && let Some(child) = standby.tell().await
+        && let Some(child) = standby.tell(dir).await
     {
         return Ok(Some(child));
     }

@@ -56,15 +56,17 @@ pub fn named_after(dir: &Path, ids: &BTreeSet<String>, into: &mut BTreeSet<PathB
 /// What of `ids` is left on `host`, which hosted them, beside what its engine holds.
 fn left(host: &Host, ids: &BTreeSet<String>, held: BTreeSet<String>) -> Left {
     let own = host.state.as_os_str().to_string_lossy().into_owned();
-    let words = |pid: &Path| fs::read(pid.join("cmdline")).map(|w| String::from_utf8_lossy(&w).replace('\0', " "));
-    let all = fs::read_dir("/proc").expect("proc").flatten().filter_map(|e| words(&e.path()).ok());
+    // A supervisor holds the lock of its job's directory, as its standard input; one waits for the next job.
+    let lock = |pid: &Path| fs::read_link(pid.join("fd/0")).map(|lock| lock.to_string_lossy().into_owned());
+    let all = fs::read_dir("/proc").expect("proc").flatten().filter_map(|e| lock(&e.path()).ok());
     let (mut groups, mut files) = (BTreeSet::new(), BTreeSet::new());
     named_after(Path::new("/sys/fs/cgroup"), ids, &mut groups);
     named_after(&host.state, ids, &mut files);
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", host.homied_pid())).expect("homied lives");
     Left {
-        // homied itself is started without the directory in its words; every supervisor has it.
-        processes: all.filter(|words| words.contains("__supervise") && words.contains(&own)).collect(),
+        processes: all
+            .filter(|lock| lock.starts_with(&own) && lock.ends_with("/lock") && !lock.contains("/spare-"))
+            .collect(),
         groups,
         // Other tests make and remove network namespaces, which are mounts too.
         mounts: mounts.lines().filter(|line| line.contains(&own)).count(),

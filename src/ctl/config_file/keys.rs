@@ -114,7 +114,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("keep_results", Kind::Seconds, "604800", "seconds that results wait for being fetched (7 days)"),
     key("warm_containers", Kind::Upto(64), "2", "containers started ahead for the next job; 0: none"),
-    key("warm_idle", Kind::Seconds, "600", "seconds that such a container waits"),
+    key("warm_idle", Kind::Seconds, "600", "seconds that such a container, and the next supervisor, waits"),
     key(
         "listen",
         Kind::Word(LISTEN),

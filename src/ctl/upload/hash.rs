@@ -16,6 +16,9 @@ use crate::transfer::describe;
 /// More readers than this only fight over one disk.
 const MAX_READERS: usize = 8;
 
+/// Files that one reader takes at once: fewer and readers wait for each other, more and some are done long before others.
+const PART: usize = 16;
+
 /// A file of at most so many bytes is small: opening it twice costs more than keeping it.
 const SMALL: usize = 64 << 10;
 /// Bytes of small files that are kept until homied has said what it lacks. 16,000 files of 4 KiB; what is read after
@@ -37,21 +40,22 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Re
         files => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(files),
     };
     let next = AtomicUsize::new(0);
-    let (entries, kept) = (Mutex::new(Ok(Vec::with_capacity(list.len()))), Mutex::new((0, Vec::new())));
+    let (parts, kept) = (Mutex::new(Ok(Vec::new())), Mutex::new((0, Vec::new())));
     let work = || {
         loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some((name, picked)) = list.get(place) else { return };
-            let read = entry(name, picked, known);
-            let mut all = entries.lock().unwrap_or_else(PoisonError::into_inner);
-            match (&mut *all, read) {
-                (Ok(done), Ok((entry, bytes))) => {
-                    done.push(entry);
-                    drop(all);
-                    if let Some(bytes) = bytes {
-                        keep(&kept, place, bytes);
-                    }
+            let first = next.fetch_add(PART, Ordering::Relaxed);
+            let part = list.iter().enumerate().skip(first).take(PART).map(|(place, (name, picked))| {
+                let (entry, bytes) = entry(name, picked, known)?;
+                if let Some(bytes) = bytes {
+                    keep(&kept, place, bytes);
                 }
+                Ok(entry)
+            });
+            let part: Result<Vec<FileEntry>, CtlError> = part.collect();
+            let mut all = parts.lock().unwrap_or_else(PoisonError::into_inner);
+            match (&mut *all, part) {
+                (Ok(_), Ok(part)) if part.is_empty() => return,
+                (Ok(done), Ok(part)) => done.push((first, part)),
                 (Ok(_), Err(e)) => {
                     *all = Err(e);
                     return;
@@ -63,9 +67,14 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Re
     if readers <= 1 {
         work();
     } else {
-        std::thread::scope(|scope| (0..readers).for_each(|_| drop(scope.spawn(work))));
+        std::thread::scope(|scope| {
+            (1..readers).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
     }
-    let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let mut parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    parts.sort_unstable_by_key(|(first, _)| *first);
+    let entries = parts.into_iter().flat_map(|(_, part)| part).collect();
     let manifest = Manifest::new(entries).map_err(|e| CtlError::usage(e.to_string()))?;
     Ok((manifest, kept.into_inner().unwrap_or_else(PoisonError::into_inner).1))
 }

@@ -210,7 +210,7 @@ fn load(place: &Path) -> io::Result<Option<Vec<Entry>>> {
     let file = File::options().read(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK).open(place)?;
     let meta = file.metadata()?;
     let own = meta.is_file() && meta.uid() == nix::unistd::geteuid().as_raw() && meta.mode() & 0o022 == 0;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(meta.len().min(MOST_BYTES as u64) as usize + 1);
     if own {
         file.take(MOST_BYTES as u64).read_to_end(&mut bytes)?;
     }
@@ -220,7 +220,7 @@ fn load(place: &Path) -> io::Result<Option<Vec<Entry>>> {
 fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
     let (body, hash) = bytes.split_last_chunk::<32>()?;
     let mut rest = (Digest::of(body).0 == *hash).then_some(body)?.strip_prefix(MAGIC)?;
-    let mut entries = Vec::new();
+    let mut entries = Vec::with_capacity(rest.len() / entry_bytes(0));
     while !rest.is_empty() {
         let name = take(&mut rest)?;
         let mut word = || take(&mut rest).map(u64::from_le_bytes);

@@ -212,7 +212,7 @@ pub fn texts(texts: &BTreeMap<String, Bytes>) -> Result<Inputs, CtlError> {
 pub async fn send(homied: &mut Connection, inputs: &Inputs, progress: &Progress) -> Result<Digest, CtlError> {
     let request = homied.request(method::FILES_PUT, &()).await?;
     homied.ready(request).await?;
-    let mut files = source::Files::new(inputs.origins.clone());
+    let mut files = source::Files::new(&inputs.origins);
     let shown = |done, total| progress.bytes("reading files", done, total);
     let sent = transfer::send(homied.wire(), &inputs.manifest, &mut files, shown).await;
     if let (Err(_), Some(known)) = (&sent, &inputs.known) {

@@ -16,21 +16,21 @@ const WORTH_A_THREAD: u64 = 256 << 10;
 
 /// The files behind a manifest, in its order.
 #[derive(Debug)]
-pub(super) struct Files {
-    origins: Vec<Origin>,
+pub(super) struct Files<'a> {
+    origins: &'a [Origin],
     /// The file read last: chunks come in order.
     open: Option<(usize, Arc<File>)>,
     spare: Spare,
 }
 
-impl Files {
+impl<'a> Files<'a> {
     /// The origins of the manifest's files, in its order.
-    pub(super) fn new(origins: Vec<Origin>) -> Self {
+    pub(super) fn new(origins: &'a [Origin]) -> Self {
         Self { origins, open: None, spare: Spare::default() }
     }
 }
 
-impl ChunkSource for Files {
+impl ChunkSource for Files<'_> {
     async fn read(&mut self, _manifest: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
         let start = at.offset;
         let path = match &self.origins[at.file] {

@@ -23,9 +23,11 @@ mod run;
 
 pub(in crate::sandbox) use disk::max_files;
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::unistd::dup2_stdout;
@@ -44,8 +46,8 @@ use crate::model::{EngineKind, FailKind, Outcome, Usage};
 
 /// The word on homied's command line.
 pub(in crate::sandbox) const WORD: &str = "__supervise";
-/// Behind the directory: begin only when a byte comes on standard output, which is a pipe to be read. Its end instead of a
-/// byte: end, too.
+/// Behind the directory: begin only when told so on standard output, which is a pipe to be read: there comes the path that
+/// the directory has by then, and the pipe's end. The end alone: end, too.
 pub(in crate::sandbox) const WHEN_TOLD: &str = "when-told";
 
 /// `homied __supervise DIR`: stands by the job in `dir` until it has ended and everything about it is on disk.
@@ -59,6 +61,14 @@ pub(super) fn main(dir: &Path, when_told: bool) -> ExitCode {
     if let Err(e) = nix::unistd::setsid() {
         eprintln!("no session of its own: {e}");
     }
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // What needs no order is done while it is awaited.
+    let early = when_told.then(runtime);
+    let dir = &match when_told.then(told) {
+        None => dir.to_path_buf(),
+        Some(Some(now)) => now,
+        Some(None) => return ExitCode::SUCCESS,
+    };
     let failed = |e: String| ExitReport {
         outcome: Outcome::failed(FailKind::Internal, e),
         usage: Usage::default(),
@@ -67,23 +77,17 @@ pub(super) fn main(dir: &Path, when_told: bool) -> ExitCode {
         boot: boot_id(),
     };
     let text = |e: std::io::Error| format!("{}: {e}", dir.display());
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text);
-    // What needs no order is done while it is awaited.
-    let early = when_told.then(runtime);
-    if when_told && !told() {
-        return ExitCode::SUCCESS;
-    }
     let mut launch: JobLaunch = match read_json(&dir.join(LAUNCH)) {
         Ok(launch) => launch,
         Err(e) => return leave(dir, &failed(text(e))),
     };
     // The directory may have been moved as a whole; what the command line says is where it is.
-    launch.job_dir = dir.to_path_buf();
+    launch.job_dir.clone_from(dir);
     // Before there are threads, and while everything else is seen to.
     let ahead = (launch.engine == EngineKind::Native).then(|| Ahead::make(&launch));
     let runtime = match early.unwrap_or_else(runtime) {
         Ok(runtime) => runtime,
-        Err(e) => return leave(dir, &failed(e)),
+        Err(e) => return leave(dir, &failed(text(e))),
     };
     match runtime.block_on(stand_by(&launch, ahead)) {
         Ok((report, afterwards)) => {
@@ -95,15 +99,16 @@ pub(super) fn main(dir: &Path, when_told: bool) -> ExitCode {
     }
 }
 
-/// Waits for the word to begin; `false` when it never comes.
-fn told() -> bool {
+/// Waits for the word to begin: the path of the directory. `None` when it never comes.
+fn told() -> Option<PathBuf> {
+    let mut path = Vec::new();
     let word = std::io::stdout().as_fd().try_clone_to_owned();
-    let told = word.and_then(|pipe| std::fs::File::from(pipe).read_exact(&mut [0])).is_ok();
+    let heard = word.and_then(|pipe| std::fs::File::from(pipe).read_to_end(&mut path));
     if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
         // As for every other supervisor. Nothing is ever written there, so a pipe would do no harm.
         let _ = dup2_stdout(null);
     }
-    told
+    (heard.is_ok() && !path.is_empty()).then(|| PathBuf::from(OsString::from_vec(path)))
 }
 
 fn leave(dir: &Path, report: &ExitReport) -> ExitCode {

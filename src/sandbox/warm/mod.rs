@@ -29,10 +29,10 @@ use crate::model::Facts;
 
 /// Between the start of a job's program and the making of the next container: the engine works for 0.2 s on two cores at
 /// it, and so may the job, which would be the slower for it. A trivial one is over in half this time.
-const SETTLE: Duration = Duration::from_millis(100);
+pub(super) const SETTLE: Duration = Duration::from_millis(100);
 /// How long a job may take to start its program before the next container is made without it. Hundred times what a machine
 /// with nothing else to do needs.
-const START_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(3);
 /// After a failure, and between two looks at the battery.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How much longer than the idle time a container's init waits before it ends by itself: homied is late now and then.

@@ -1,8 +1,10 @@
 //! Which files are sent, and under which names. Nothing is opened here but directories and ignore files.
 
 mod ignored;
+mod walk;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -10,16 +12,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
 use self::ignored::{IGNORE_FILE, Ignored};
+use self::walk::{Found, joined, walk};
 use super::known::Stamp;
 use crate::ctl::exit::CtlError;
 use crate::ctl::glob::Glob;
 use crate::model::{CleanPath, visible_controls};
-
-/// Directories that no job wants: history, environments and caches of this machine.
-const NEVER_SENT: [&str; 4] = [".git", ".venv", "__pycache__", "node_modules"];
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Picker {
             ));
         }
         let name = clean(&name)?;
-        self.add(name.clone(), full, &meta)?;
+        self.add(name.clone(), picked(full, &meta))?;
         Ok(name)
     }
 
@@ -127,55 +127,39 @@ impl Picker {
         let root = fs::canonicalize(&full).map_err(|e| unreadable(dir, e))?;
         let (prefix, _) = self.name_of(dir);
         let no_walk = |e: io::Error| CtlError::io(format!("cannot walk {}", shown(dir)), e);
-        let mut ignored = Ignored::above(&root, ignore_rules).map_err(no_walk)?;
-        let mut unread = None;
-        let wanted = |entry: &DirEntry| {
-            let (path, depth, is_dir) = (entry.path(), entry.depth(), entry.file_type().is_dir());
-            if depth > 0 {
-                let never = NEVER_SENT.iter().any(|never| entry.file_name() == *never);
-                if never || ignored.holds(path, depth, is_dir) {
-                    return false;
-                }
-            }
-            if is_dir && let Err(e) = ignored.enter(path, depth) {
-                unread.get_or_insert(e);
-            }
-            true
-        };
-        let found: Vec<DirEntry> = WalkDir::new(&root)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_entry(wanted)
-            .collect::<Result<_, _>>()
-            .map_err(|e| no_walk(e.into()))?;
-        if let Some(e) = unread {
-            return Err(no_walk(e));
-        }
-        for entry in found {
-            let path = entry.path();
-            let below = path.strip_prefix(&root).unwrap_or(path);
-            let kind = entry.file_type();
-            if kind.is_dir() {
-                continue;
-            }
-            let name = prefix.join(below);
-            if kind.is_symlink() {
-                match fs::metadata(path) {
-                    Ok(meta) if meta.is_file() && escape(path, &root).is_none() => {
-                        self.add(clean(&name)?, path.into(), &meta)?
+        let ignored = Ignored::above(&root, ignore_rules).map_err(no_walk)?;
+        let take = |found: Found| -> Result<Taken, CtlError> {
+            let [path, name] = [&root, &prefix].map(|above| joined(above, found.below.as_os_str()));
+            if found.kind.is_symlink() {
+                return match fs::metadata(&path) {
+                    Ok(meta) if meta.is_file() && escape(&path, &root).is_none() => {
+                        Ok(Taken::Picked(clean(&name)?, picked(path, &meta)))
                     }
-                    Ok(meta) if meta.is_dir() => self.left.push(format!("{}: link to a directory", shown(&name))),
-                    Ok(_) => self.left.push(format!("{}: link that leads out of the directory", shown(&name))),
-                    Err(_) => self.left.push(format!("{}: link to nothing", shown(&name))),
-                }
-            } else if kind.is_file() {
-                let meta = entry.metadata().map_err(|e| unreadable(path, e.into()))?;
-                self.add(clean(&name)?, path.into(), &meta)?;
-            } else {
-                self.left.push(format!("{}: not a plain file", shown(&name)));
+                    Ok(meta) if meta.is_dir() => Ok(Taken::Left(format!("{}: link to a directory", shown(&name)))),
+                    Ok(_) => Ok(Taken::Left(format!("{}: link that leads out of the directory", shown(&name)))),
+                    Err(_) => Ok(Taken::Left(format!("{}: link to nothing", shown(&name)))),
+                };
+            }
+            if !found.kind.is_file() {
+                return Ok(Taken::Left(format!("{}: not a plain file", shown(&name))));
+            }
+            let meta = found.meta.map_err(|e| unreadable(&path, e))?;
+            Ok(Taken::Picked(clean(&name)?, picked(path, &meta)))
+        };
+        let (mut files, mut left) = (BTreeMap::new(), Vec::new());
+        for taken in walk(&root, ignored, take).map_err(no_walk)? {
+            match taken? {
+                Taken::Picked(name, picked) => drop(files.insert(name, picked)),
+                Taken::Left(why) => left.push(why),
             }
         }
-        Ok(())
+        left.sort_unstable();
+        self.left.append(&mut left);
+        // The fewer are looked for among the more.
+        if self.files.len() < files.len() {
+            std::mem::swap(&mut self.files, &mut files);
+        }
+        files.into_iter().try_for_each(|(name, picked)| self.add(name, picked))
     }
 
     /// Files and directories whose path matches; `*` stays within one directory, `**` does not.
@@ -223,19 +207,22 @@ impl Picker {
         Ok(name)
     }
 
-    fn add(&mut self, name: CleanPath, source: PathBuf, meta: &Metadata) -> Result<(), CtlError> {
-        let exec = meta.permissions().mode() & 0o100 != 0;
-        let picked = Picked { origin: Origin::Disk(source), size: meta.len(), exec, stamp: Some(Stamp::of(meta)) };
-        match self.files.get(&name) {
-            Some(other) if !same_file(other, &picked) => Err(CtlError::usage_hint(
-                format!("two different files would both be sent as {name}"),
-                "files outside the present directory are sent by their base names; send their directory instead",
-            )),
-            _ => {
-                self.files.insert(name, picked);
-                Ok(())
+    fn add(&mut self, name: CleanPath, picked: Picked) -> Result<(), CtlError> {
+        match self.files.entry(name) {
+            Entry::Occupied(mut other) if same_file(other.get(), &picked) => {
+                // A script is executable because it is one, however it was found once more.
+                let exec = other.get().exec || picked.exec;
+                other.insert(Picked { exec, ..picked });
             }
+            Entry::Occupied(other) => {
+                return Err(CtlError::usage_hint(
+                    format!("two different files would both be sent as {}", other.key()),
+                    "files outside the present directory are sent by their base names; send their directory instead",
+                ));
+            }
+            Entry::Vacant(free) => drop(free.insert(picked)),
         }
+        Ok(())
     }
 
     /// The name that `path` gets in the job, and the directory it may not lead out of. What is below the present
@@ -251,6 +238,18 @@ impl Picker {
         let root = full.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
         (full.file_name().map(PathBuf::from).unwrap_or_default(), root)
     }
+}
+
+/// What was found in a tree.
+enum Taken {
+    Picked(CleanPath, Picked),
+    /// It stays here, and why.
+    Left(String),
+}
+
+fn picked(source: PathBuf, meta: &Metadata) -> Picked {
+    let exec = meta.permissions().mode() & 0o100 != 0;
+    Picked { origin: Origin::Disk(source), size: meta.len(), exec, stamp: Some(Stamp::of(meta)) }
 }
 
 /// `path` without `.` and `..`, or `None` if it climbs out.

@@ -25,6 +25,7 @@ mod template;
 pub mod warm;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -49,12 +50,14 @@ const BASE: &str = "base";
 #[derive(Debug, Clone)]
 pub struct DockerEngine {
     env: Surroundings,
+    /// How the last container that waits was made: the way to it is known and open.
+    way: Arc<Mutex<Option<Client>>>,
 }
 
 impl DockerEngine {
     /// The engine that a search from `env` finds.
     pub fn new(env: Surroundings) -> Self {
-        Self { env }
+        Self { env, way: Arc::default() }
     }
 
     /// The engine that this process's environment leads to.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 
 use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
@@ -102,14 +103,18 @@ impl DockerEngine {
             enter::compared(&client, &container, &name, &shape, &flavour).await
         };
         match begun.await {
-            Ok(there) => Ok(Warm {
-                id: id.to_owned(),
-                container,
-                made_in: dir.to_path_buf(),
-                limits: kind.limits.clone(),
-                patience_s,
-                checked: enter::init_of(&there),
-            }),
+            Ok(there) => {
+                let checked = enter::init_of(&there);
+                self.way().replace(client);
+                Ok(Warm {
+                    id: id.to_owned(),
+                    container,
+                    made_in: dir.to_path_buf(),
+                    limits: kind.limits.clone(),
+                    patience_s,
+                    checked,
+                })
+            }
             Err(e) => {
                 // Best effort: what is left is found again by its label.
                 let _ = run::remove_container(&client.docker, &container).await;
@@ -124,10 +129,20 @@ impl DockerEngine {
     /// # Errors
     /// It is gone, or the assignment has a container already.
     pub async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
-        let client = connect(&self.env).await?;
+        // A job waits for this: no search for the engine, and no connection where one is open. If the engine is another one
+        // by now, so are its containers, and this one is given up.
+        let way = self.way().clone();
+        let client = match way {
+            Some(client) => client,
+            None => connect(&self.env).await?,
+        };
         let options = RenameContainerOptionsBuilder::default().name(&template::container_name(job, epoch)).build();
         let renamed = client.docker.rename_container(&warm.container, options).await;
         renamed.map_err(|e| asked("rename a container", &e))
+    }
+
+    fn way(&self) -> MutexGuard<'_, Option<Client>> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// homied: destroys a container that waits.
