@@ -76,8 +76,9 @@ pub fn set(text: &str, key: &str, value: &str) -> Result<String, EditError> {
         return Ok(out);
     }
     // A comment between the lines of another key's value is no place: the rest of that value would become ours.
-    let at = (0..lines.len())
-        .find(|i| is_commented(lines[*i], key) && value_lines_end(&lines, i + 1) == i + 1)
+    let inside = continued(&lines[..document_end(&lines)])?;
+    let at = (0..inside.len())
+        .find(|i| is_commented(lines[*i], key) && !inside[*i] && value_lines_end(&lines, i + 1) == i + 1)
         .map_or_else(|| document_end(&lines), |i| i + 1);
     out.extend(lines[..at].iter().copied());
     if at > 0 && !out.ends_with('\n') {
@@ -126,21 +127,25 @@ fn is_document_mark(line: &str, mark: &str) -> bool {
     line.strip_prefix(mark).is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// `key:`, with a value or without one: what is at the margin of a plain block mapping. Anything else there (braces,
-/// a tag, an anchor, a merge key, `~` for the whole file, the rest of a text in quotes) says that the file is something
-/// that a line added to it might spoil, so only what is known to be a key is let through.
-fn is_key(line: &str) -> bool {
-    match line.chars().next() {
+/// Length of `key:`, which is what is at the margin of a plain block mapping. Anything else there (braces, a tag, an
+/// anchor, a merge key, `~` for the whole file) says that the file is something that a line added to it might spoil, so
+/// only what is known to be a key is let through.
+fn key_end(line: &str) -> Option<usize> {
+    let colon = match line.chars().next()? {
         // A key with an escape in it is refused with the rest: none of ours has one.
-        Some(quote @ ('"' | '\'')) => line[1..]
-            .split_once(quote)
-            .is_some_and(|(key, rest)| !key.contains('\\') && ends_a_key(rest.trim_start_matches([' ', '\t']))),
-        Some(c) if c.is_alphanumeric() || c == '_' => {
-            let text = line.split_once(" #").map_or(line, |(text, _)| text);
-            text.match_indices(':').any(|(at, _)| ends_a_key(&text[at..]))
+        quote @ ('"' | '\'') => {
+            let (key, rest) = line[1..].split_once(quote)?;
+            let rest = rest.trim_start_matches([' ', '\t']);
+            (!key.contains('\\') && ends_a_key(rest)).then(|| line.len() - rest.len())?
         }
-        _ => false,
-    }
+        c if c.is_alphanumeric() || c == '_' => {
+            let comment = line.match_indices('#').find(|(at, _)| line[..*at].ends_with([' ', '\t']));
+            let text = comment.map_or(line, |(at, _)| &line[..at]);
+            text.match_indices(':').find(|(at, _)| ends_a_key(&text[*at..]))?.0
+        }
+        _ => return None,
+    };
+    Some(colon + 1)
 }
 
 /// A colon that is no part of a text: at the end, or with a blank behind it.
@@ -193,8 +198,18 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
     if let Some(i) = after {
         return Err(EditError::TooClever { line: end + i + 1, what: "a second document" });
     }
+    let inside = continued(&lines[..end])?;
     for (i, raw) in lines[..end].iter().enumerate() {
         let line = body(raw);
+        if line.contains('\r') {
+            return Err(EditError::TooClever { line: i + 1, what: "a line that a carriage return alone ends" });
+        }
+        if inside[i] {
+            if let Some(found) = found.as_mut().filter(|found| found.end >= i) {
+                found.end = found.end.max(i + 1);
+            }
+            continue;
+        }
         if let Some(what) = too_clever(line, begun) {
             return Err(EditError::TooClever { line: i + 1, what });
         }
@@ -214,9 +229,6 @@ fn find(lines: &[&str], key: &str) -> Result<Option<Entry>, EditError> {
 /// What shows that the top level is no plain block mapping, or not one whose lines are those that we see. `begun` after
 /// the first key.
 fn too_clever(line: &str, begun: bool) -> Option<&'static str> {
-    if line.contains('\r') {
-        return Some("a line that a carriage return alone ends");
-    }
     if is_filler(line) {
         return None;
     }
@@ -233,8 +245,68 @@ fn too_clever(line: &str, begun: bool) -> Option<&'static str> {
         '{' | '[' => Some("the file is written in braces"),
         // At the margin they are of the whole file, or of its first key alone; a line of ours would end what they are of.
         '!' | '&' | '*' => Some("an anchor or a tag"),
-        _ if is_key(line) => None,
+        _ if key_end(line).is_some() => None,
         _ => Some("it is no line such as `name: raj`"),
+    }
+}
+
+/// What of a value is open still: brackets, and a text in quotes. They may be closed at the margin of a later line.
+#[derive(Default)]
+struct Open {
+    depth: usize,
+    quote: Option<char>,
+}
+
+impl Open {
+    fn is_open(&self) -> bool {
+        self.depth > 0 || self.quote.is_some()
+    }
+
+    /// Reads through `text`: what follows a key, or a later line of its value.
+    fn read(&mut self, text: &str) {
+        let mut first = !self.is_open();
+        let mut before = ' ';
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            let before = std::mem::replace(&mut before, c);
+            let begins = first || self.depth > 0 && " \t[{,:".contains(before);
+            match (self.quote, c) {
+                (Some('"'), '\\') => _ = chars.next(),
+                (Some('\''), '\'') if chars.peek() == Some(&'\'') => _ = chars.next(),
+                (Some(quote), c) if c == quote => self.quote = None,
+                (Some(_), _) => {}
+                (None, '#') if " \t".contains(before) => return,
+                (None, '"' | '\'') if begins => self.quote = Some(c),
+                (None, '[' | '{') if begins => self.depth += 1,
+                (None, ']' | '}') => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+            first &= c == ' ' || c == '\t';
+        }
+    }
+}
+
+/// Which lines go on with a value that an earlier one has opened.
+///
+/// # Errors
+/// It is never closed.
+fn continued(lines: &[&str]) -> Result<Vec<bool>, EditError> {
+    let (mut open, mut opened) = (Open::default(), 0);
+    let mut all = Vec::with_capacity(lines.len());
+    for (i, line) in lines.iter().map(|line| body(line)).enumerate() {
+        all.push(open.is_open());
+        if open.is_open() {
+            open.read(line);
+        } else if let Some(end) = key_end(line) {
+            open.read(&line[end..]);
+            opened = i;
+        }
+    }
+    match open.is_open() {
+        true => {
+            Err(EditError::TooClever { line: opened + 1, what: "a bracket or a quotation mark that is never closed" })
+        }
+        false => Ok(all),
     }
 }
 
@@ -309,6 +381,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_in_brackets_or_quotes_may_be_closed_at_the_margin() {
+        let text = "direct: [ # two\n  10.0.0.2,\n# timeout: 90\n\"10.0.0.3]\" ]\nname: raj\n";
+        assert_eq!(set(text, "timeout", "90"), Ok(format!("{text}timeout: 90\n")));
+        assert_eq!(set(text, "name", "mike"), Ok(text.replace("raj", "mike")));
+        assert_eq!(set(text, "direct", "[]").as_deref(), Ok("direct: [] # two\nname: raj\n"));
+        assert_eq!(get(text, "direct"), Ok(None));
+        // Nothing in it is a key.
+        let text = "x: {\ntimeout: 1}\ny: \"a\\\ntimeout: 2\"\nit's: [it's]\n";
+        assert_eq!(get(text, "timeout"), Ok(None));
+        assert_eq!(set(text, "timeout", "90"), Ok(format!("{text}timeout: 90\n")));
+        assert_eq!(unset(text, "x").as_deref(), Ok("y: \"a\\\ntimeout: 2\"\nit's: [it's]\n"));
+        assert!(matches!(set("a: 1\nx: [\nb\n", "timeout", "90"), Err(EditError::TooClever { line: 2, .. })));
+    }
+
+    #[test]
     fn only_the_very_key_at_the_top_level_is_meant() {
         let text = "nickname: a\nlimits:\n  name: b\n# name: c\nname_of: d\n\"name\" : e # f\n";
         assert_eq!(get(text, "name"), Ok(Some("e".into())));
@@ -331,15 +418,7 @@ mod tests {
         for tagged in ["! # the file\n  name: a\n", "!!map\nname: a\n", "&all\nname: a\n", "*all : 1\n"] {
             assert!(matches!(set(tagged, "timeout", "90"), Err(EditError::TooClever { line: 1, .. })), "{tagged}");
         }
-        for other in [
-            "- a\n",
-            "<<: {a: 1}\n",
-            "? a\n",
-            "name: 'two\nlines'\n",
-            "--- {name: a}\n",
-            "just a text\n",
-            "a:b # c: d\n",
-        ] {
+        for other in ["- a\n", "<<: {a: 1}\n", "? a\n", "--- {name: a}\n", "just a text\n", "a:b # c: d\n"] {
             assert!(matches!(set(other, "timeout", "90"), Err(EditError::TooClever { .. })), "{other}");
         }
         for indented in [" name: a\nother: b\n", "# of raj\n---\n  name: a\n  port: 1\n"] {
