@@ -16,8 +16,9 @@ use crate::transfer::describe;
 /// More readers than this only fight over one disk.
 const MAX_READERS: usize = 8;
 
-/// Files that one reader takes at once: fewer and readers wait for each other, more and some are done long before others.
-const PART: usize = 16;
+/// Files that one reader takes at once, at most: fewer and readers wait for each other where files are many and small, more
+/// and some are done long before others.
+const MAX_PART: usize = 16;
 
 /// A file of at most so many bytes is small: opening it twice costs more than keeping it.
 const SMALL: usize = 64 << 10;
@@ -39,12 +40,14 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Re
         0 | 1 => 1,
         files => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS).min(files),
     };
+    // Several parts for each reader, since some take longer; of a few files, which may be large, each is one.
+    let size = (list.len() / (readers * 4)).clamp(1, MAX_PART);
     let next = AtomicUsize::new(0);
     let (parts, kept) = (Mutex::new(Ok(Vec::new())), Mutex::new((0, Vec::new())));
     let work = || {
         loop {
-            let first = next.fetch_add(PART, Ordering::Relaxed);
-            let part = list.iter().enumerate().skip(first).take(PART).map(|(place, (name, picked))| {
+            let first = next.fetch_add(size, Ordering::Relaxed);
+            let part = list.iter().enumerate().skip(first).take(size).map(|(place, (name, picked))| {
                 let (entry, bytes) = entry(name, picked, known)?;
                 if let Some(bytes) = bytes {
                     keep(&kept, place, bytes);
@@ -68,7 +71,8 @@ pub(super) fn manifest(files: &BTreeMap<CleanPath, Picked>, known: &Known) -> Re
         work();
     } else {
         std::thread::scope(|scope| {
-            (1..readers).for_each(|_| drop(scope.spawn(work)));
+            // One that cannot be had is one reader less.
+            (1..readers).for_each(|_| drop(std::thread::Builder::new().spawn_scoped(scope, work)));
             work();
         });
     }

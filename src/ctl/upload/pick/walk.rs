@@ -56,7 +56,9 @@ pub(super) fn walk<T: Send>(root: &Path, ignored: Ignored, take: impl Fn(Found) 
             // To ask for the processors is to read a dozen files: not for one small directory.
             if count == 2 {
                 let others = std::thread::available_parallelism().map_or(1, usize::from) - 1;
-                lookers.extend((0..others.min(MOST_LOOKERS)).map(|_| scope.spawn(look)));
+                let looker = |_| std::thread::Builder::new().spawn_scoped(scope, look).ok();
+                // One that cannot be had is one less; this thread looks, too.
+                lookers.extend((0..others.min(MOST_LOOKERS)).filter_map(looker));
             }
             let own = if lookers.is_empty() { Some(batch) } else { waiting.put(batch) };
             taken.extend(own.into_iter().flat_map(Batch::look).map(take));
