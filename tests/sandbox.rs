@@ -439,7 +439,9 @@ fn lock_holders(state: &Path) -> Vec<(String, i32)> {
     let jobs = state.join("jobs");
     let held = |pid: i32| {
         let lock = std::fs::read_link(format!("/proc/{pid}/fd/0")).ok()?;
-        let dir = lock.strip_prefix(&jobs).ok()?.to_str()?.strip_suffix("/lock")?;
+        // One that outlives the directory counts: the kernel says of its lock that it is deleted.
+        let lock = lock.strip_prefix(&jobs).ok()?.to_str()?.trim_end_matches(" (deleted)");
+        let dir = lock.strip_suffix("/lock")?;
         Some((dir.to_owned(), pid))
     };
     let names = std::fs::read_dir("/proc").expect("proc").flatten().map(|e| e.file_name());

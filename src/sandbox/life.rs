@@ -172,9 +172,6 @@ impl Life {
 
     /// Writes the acceptance down.
     async fn accept(&mut self) -> Result<(), Refusal> {
-        // While the disk is waited for. After a crash neither the container nor the supervisor would be of a job that anybody
-        // knows, and both would go.
-        self.reserve();
         let (dir, grant, shared) = (self.dir.clone(), self.grant.clone(), Arc::clone(&self.shared));
         let made = blocking(move || {
             let standby = shared.spare.take(&dir);
@@ -190,6 +187,8 @@ impl Life {
             Outcome::Failed { reason: FailKind::DiskLimit, message } => Refusal::new(RefusalKind::DiskFull, message),
             _ => Refusal::internal(e.to_string()),
         })?;
+        // While the disk is waited for. After a crash neither would be of a job that anybody knows, and both would go. Not
+        // before the directory is there: a container that is named for a job without one is an orphan.
         self.look_ahead();
         self.put(self.base.clone()).await
     }
@@ -206,7 +205,6 @@ impl Life {
     /// From acceptance to the program's end.
     async fn run(&mut self, entry: Entry, changed: impl Fn()) -> Result<End, SandboxError> {
         if matches!(entry, Entry::Accepted | Entry::Prepare) {
-            self.reserve();
             self.look_ahead();
         }
         if matches!(entry, Entry::New | Entry::Accepted)

@@ -14,7 +14,7 @@ use super::envs::builder::Builder;
 use super::error::SandboxError;
 use super::life::{Entry, Shared, blocking};
 use super::lookout::Lookout;
-use super::spare::Spare;
+use super::spare::{self, Spare};
 use super::warm::Pool;
 use super::workspace;
 use crate::blobs::BlobStore;
@@ -186,7 +186,7 @@ async fn look_after_engines(
             *s = Some(survey.clone());
             news
         });
-        remove_dirs(std::mem::take(&mut orphans)).await;
+        orphans = remove_dirs(std::mem::take(&mut orphans)).await;
         // At the start, and for every engine that is back: it may hold what nobody could remove meanwhile.
         let ready: Vec<EngineKind> = survey.offers.iter().map(|offer| offer.kind).collect();
         if ready.iter().any(|kind| !swept.contains(kind)) {
@@ -202,19 +202,27 @@ async fn look_after_engines(
     }
 }
 
-/// Directories that no record speaks of are of jobs that were refused or forgotten in the last moment.
-async fn remove_dirs(orphans: Vec<PathBuf>) {
+/// Directories that no record speaks of are of jobs that were refused or forgotten in the last moment, or were there for the
+/// next job. One that a supervisor still holds stays. Gives back those of supervisors that waited and have not noticed yet
+/// that their homied is gone: unlike a job's, such a name never comes again.
+async fn remove_dirs(orphans: Vec<PathBuf>) -> Vec<PathBuf> {
     let removed = blocking(move || {
+        let mut held = Vec::new();
         for dir in orphans {
-            // A supervisor without a record ends with its job; the next start finds its directory free.
-            let free = super::supervisor::try_lock(&dir).map_err(SandboxError::io("lock", &dir))?;
-            if free.is_some() {
-                workspace::remove(&dir)?;
+            match super::supervisor::try_lock(&dir) {
+                Ok(Some(_free)) => workspace::remove(&dir)?,
+                Ok(None) if spare::is_spare(&dir) => held.push(dir),
+                // It ends with its job; the next start finds its directory free.
+                Ok(None) => {}
+                // Gone by itself.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(SandboxError::io("lock", &dir)(e)),
             }
         }
-        Ok(())
+        Ok(held)
     });
-    if let Err(error) = removed.await {
+    removed.await.unwrap_or_else(|error| {
         tracing::warn!(%error, "an old job directory stays");
-    }
+        Vec::new()
+    })
 }

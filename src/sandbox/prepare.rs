@@ -102,16 +102,13 @@ impl Life {
         }
     }
 
-    /// Reserves a container that waits, where it is known already which one fits. Its name is what takes longest, so that
-    /// begins at once.
-    pub(super) fn reserve(&mut self) {
+    /// Does what can be done before the submitter says that the job may start, while its inputs come and its directory is
+    /// filled: a container that waits is reserved where it is known already which one that is, and a supervisor is
+    /// started, to stand by, where none waits.
+    pub(super) fn look_ahead(&mut self) {
         if is_base(&self.base.spec) {
             self.reserved = self.shared.pool.reserve(&self.launch());
         }
-    }
-
-    /// Has a supervisor started, to stand by while inputs come and the directory is made, where none waits.
-    pub(super) fn look_ahead(&mut self) {
         if matches!(self.standby, Early::No) {
             let (shared, dir) = (Arc::clone(&self.shared), self.dir.clone());
             // To fork a process takes a millisecond, in which this thread has others to serve.

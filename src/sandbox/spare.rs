@@ -19,6 +19,11 @@ use crate::config::Settings;
 /// How the directory of a waiting supervisor begins.
 pub(super) const PREFIX: &str = "spare-";
 
+/// Whether `dir` is that of a waiting supervisor.
+pub(super) fn is_spare(dir: &Path) -> bool {
+    dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
+}
+
 /// The spare; all copies are the same one.
 #[derive(Debug, Clone)]
 pub(super) struct Spare {
@@ -131,11 +136,12 @@ impl Spare {
     /// Sees to it that one waits while jobs come, until homied ends.
     pub(super) async fn tend(self) {
         loop {
+            // Held over the decision, so that nothing is begun once the other side has seen that nothing is at work.
+            let work = self.at_work.lock().await;
             let next = self.state().next(Instant::now());
             match next {
                 Next::End => return,
                 Next::Make => {
-                    let _work = self.at_work.lock().await;
                     let spare = self.clone();
                     let made = blocking(move || {
                         spare.make().map(|waiting| {
@@ -151,11 +157,19 @@ impl Spare {
                     }
                 }
                 Next::Discard => self.discard().await,
-                Next::Wait(None) => self.wake.notified().await,
-                Next::Wait(Some(at)) => tokio::select! {
-                    () = sleep_until(at) => {}
-                    () = self.wake.notified() => {}
-                },
+                Next::Wait(at) => {
+                    drop(work);
+                    let at = async {
+                        match at {
+                            Some(at) => sleep_until(at).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        () = at => {}
+                        () = self.wake.notified() => {}
+                    }
+                }
             }
         }
     }

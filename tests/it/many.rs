@@ -57,7 +57,11 @@ pub fn named_after(dir: &Path, ids: &BTreeSet<String>, into: &mut BTreeSet<PathB
 fn left(host: &Host, ids: &BTreeSet<String>, held: BTreeSet<String>) -> Left {
     let own = host.state.as_os_str().to_string_lossy().into_owned();
     // A supervisor holds the lock of its job's directory, as its standard input; one waits for the next job.
-    let lock = |pid: &Path| fs::read_link(pid.join("fd/0")).map(|lock| lock.to_string_lossy().into_owned());
+    // One that outlives the directory counts: the kernel says of its lock that it is deleted.
+    let lock = |pid: &Path| {
+        let lock = fs::read_link(pid.join("fd/0"))?.to_string_lossy().into_owned();
+        Ok::<_, std::io::Error>(lock.strip_suffix(" (deleted)").unwrap_or(&lock).to_owned())
+    };
     let all = fs::read_dir("/proc").expect("proc").flatten().filter_map(|e| lock(&e.path()).ok());
     let (mut groups, mut files) = (BTreeSet::new(), BTreeSet::new());
     named_after(Path::new("/sys/fs/cgroup"), ids, &mut groups);

@@ -50,7 +50,7 @@ const BASE: &str = "base";
 #[derive(Debug, Clone)]
 pub struct DockerEngine {
     env: Surroundings,
-    /// How the last container that waits was made: the way to it is known and open.
+    /// How the last container that waits was made: who and where its engine is.
     way: Arc<Mutex<Option<Client>>>,
 }
 

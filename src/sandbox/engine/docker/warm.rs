@@ -129,8 +129,8 @@ impl DockerEngine {
     /// # Errors
     /// It is gone, or the assignment has a container already.
     pub async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
-        // A job waits for this: no search for the engine, and no connection where one is open. If the engine is another one
-        // by now, so are its containers, and this one is given up.
+        // A job waits for this, so the engine is not searched for. If it is another one by now, so are its containers, and this
+        // one is given up.
         let way = self.way().clone();
         let client = match way {
             Some(client) => client,
