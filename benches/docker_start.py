@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What a container costs a job: docker_start.py [--rounds N] [--bin DIR]
 
-In turns, on this machine: the program itself without any container, the bare API sequence create-attach-start-wait with
-Homie's own limits, what the engine takes to rename a container (which a waiting one needs to become a job's), a supervisor
-that starts the same job cold, and `homie run --local` cold and with a container of the warm pool. Nothing is asserted. Needs
-root, an engine with the image homie-base, and a release build. `make bench` runs it.
+In turns, on this machine: the program itself without any container, `docker run`, the bare API sequence
+create-attach-start-wait with Homie's own limits, a container that was started ahead by hand and whose shell is told to
+execute the program (the floor of what waits), what the engine takes to rename a container (which a waiting one needs to
+become a job's), a supervisor that starts the same job cold, and `homie run --local` cold and with a container of the warm
+pool. Nothing is asserted. Needs root, an engine with the image homie-base, and a release build. `make bench` runs it.
 """
 
 import argparse
@@ -20,6 +21,10 @@ import time
 from pathlib import Path
 
 from machine import PATIENCE, ROOT, Homied, in_turns, job_dir, show, wait_until
+
+
+# After a start, and before each row: containers of the row before are still being taken apart, which is nobody's start.
+REST = 0.5
 
 
 class Engine(http.client.HTTPConnection):
@@ -41,20 +46,44 @@ class Engine(http.client.HTTPConnection):
         return json.loads(text) if text.startswith(b"{") else None
 
 
-def bare(engine, body):
-    """create, attach, start, wait: milliseconds to the first byte and to the exit code."""
-    began = time.perf_counter()
-    made = engine.call("POST", "/v1.41/containers/create", body)["Id"]
+def attached(made, streams):
+    """A connection to the standard streams of a container."""
     stream = socket.socket(socket.AF_UNIX)
     stream.connect("/var/run/docker.sock")
     stream.sendall(
-        f"POST /v1.41/containers/{made}/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\nUpgrade: tcp\r\n"
+        f"POST /v1.41/containers/{made}/attach?stream=1&{streams} HTTP/1.1\r\nHost: x\r\nUpgrade: tcp\r\n"
         "Connection: Upgrade\r\nContent-Length: 0\r\n\r\n".encode()
     )
     head = b""
     while b"\r\n\r\n" not in head:
         head += stream.recv(1)
+    return stream
+
+
+def bare(engine, body):
+    """create, attach, start, wait: milliseconds to the first byte and to the exit code."""
+    began = time.perf_counter()
+    made = engine.call("POST", "/v1.41/containers/create", body)["Id"]
+    stream = attached(made, "stdout=1")
     engine.call("POST", f"/v1.41/containers/{made}/start")
+    assert stream.recv(64)
+    first = time.perf_counter()
+    engine.call("POST", f"/v1.41/containers/{made}/wait")
+    whole = time.perf_counter()
+    stream.close()
+    engine.call("DELETE", f"/v1.41/containers/{made}?force=1")
+    return (first - began) * 1000, (whole - began) * 1000
+
+
+def by_hand(engine, body):
+    """A shell that waits in a started container: milliseconds from its order to the first byte and to the exit code."""
+    body = {**body, "Cmd": ["sh"], "OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
+    made = engine.call("POST", "/v1.41/containers/create", body)["Id"]
+    stream = attached(made, "stdin=1&stdout=1")
+    engine.call("POST", f"/v1.41/containers/{made}/start")
+    time.sleep(REST)
+    began = time.perf_counter()
+    stream.sendall(b"exec python3 -c 'print(1)'\n")
     assert stream.recv(64)
     first = time.perf_counter()
     engine.call("POST", f"/v1.41/containers/{made}/wait")
@@ -128,6 +157,10 @@ def main():
         }
         rows = {
             "python3 alone, no container": lambda n: alone(["/usr/bin/python3", "-c", "print(1)"]),
+            "docker run": lambda n: alone(
+                ["docker", "run", "--rm", "--network", "none", launch["image"], "python3", "-c", "print(1)"]
+            ),
+            "a container that waits, by hand": lambda n: by_hand(engine, body),
             "a container's renaming alone": lambda n: renamed(engine, body),
             "bare API: create, attach, start, wait": lambda n: bare(engine, body),
             "a supervisor, cold": lambda n: supervised(args.bin, launch, base, n),
@@ -135,8 +168,17 @@ def main():
             "homie run --local, warm": lambda n: warm.run("print(1)"),
         }
         node = warm.launch()["node"]
-        taken = in_turns(rows, args.rounds, lambda: wait_until(lambda: waiting(node) == 2, "two containers wait"))
+
+        def ready():
+            wait_until(lambda: waiting(node) == 2, "two containers wait")
+            time.sleep(REST)
+
+        taken = in_turns(rows, args.rounds, ready)
         show("A TRIVIAL JOB IN A CONTAINER (python3 -c 'print(1)'), milliseconds", taken, "first line", "whole")
+        first = {name: statistics.median(line for line, _ in figures) for name, figures in taken.items()}
+        ours = first.pop("homie run --local, warm")
+        beside = ("python3 alone, no container", "a container that waits, by hand", "docker run")
+        print("  first line, warm: " + ", ".join(f"{ours / first[name]:.2f} x {name}" for name in beside))
     finally:
         for machine in machines:
             machine.end()
