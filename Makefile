@@ -28,11 +28,11 @@ build: client ## Build homied and homie-ctl for use (target/release)
 # whose compiler makes a little more of it.
 CLIENT_MOST = 3000000
 # A panic ends the client at once, so nobody looks anything up in the index of its unwind tables: 45 kB. Functions of the
-# same code are kept once, 35 kB, where Rust links by LLVM's linker: that is its own on x86-64, unless a distribution
-# built it otherwise, so it is tried.
-CLIENT_LINK = $(if $(filter Linux,$(shell uname -s)),-C link-arg=-Wl$(comma)--no-eh-frame-hdr $(ONCE))
-ONCE = $(shell mkdir -p target && echo 'fn main() {}' | rustc --crate-name probe -C link-arg=-Wl$(comma)--icf=all -o target/probe - 2>/dev/null \
-	&& echo '-C link-arg=-Wl$(comma)--icf=all'; rm -f target/probe)
+# same code are kept once, 35 kB, and what is relocated at the start is listed compactly, 80 kB. Rust's own linker on x86-64
+# can do both, if the distribution left it so, and the loader has to know the list (glibc 2.36): each is tried.
+CLIENT_LINK = $(if $(filter Linux,$(shell uname -s)),-C link-arg=-Wl$(comma)--no-eh-frame-hdr $(call TRIED,--icf=all) $(call TRIED,-z$(comma)pack-relative-relocs))
+TRIED = $(shell mkdir -p target && echo 'fn main() {}' | rustc --crate-name probe -C link-arg=-Wl$(comma)$(1) -o target/probe - 2>/dev/null \
+	&& target/probe && echo '-C link-arg=-Wl$(comma)$(1)'; rm -f target/probe)
 comma = ,
 client:
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
