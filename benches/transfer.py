@@ -50,18 +50,24 @@ def sends(machine):
     return [(int(ms), int(sent)) for sent, ms in found]
 
 
+def failed(machine):
+    """What to say when `homie run` did not do it: the log goes when the bench ends, so its last lines are in it."""
+    last = (machine.dir / "log").read_text(errors="replace").splitlines()[-12:]
+    return RuntimeError("\n".join(["homie run failed; the end of its machine's log:", *last]))
+
+
 def homie_sends(alice, name):
     """Sends `name` to bob by a job; (ms homied to homied, of the whole road, of the whole job; bytes on the wire)."""
     before, count, began = wire(alice), len(sends(alice)), time.perf_counter()
     job = alice.spawn(BIN / "homie-ctl", "run", "--quiet", "--peer", "bob", "-f", name, "-c", "pass", cwd=alice.home)
     while len(sends(alice)) == count:
         if job.poll() not in (None, 0) or time.perf_counter() - began > 120:
-            raise RuntimeError(f"homie run failed; see {alice.dir}/log")
+            raise failed(alice)
         time.sleep(0.002)
     road = (time.perf_counter() - began) * 1000
     onwire = wire(alice) - before
     if job.wait(120) != 0:
-        raise RuntimeError(f"homie run failed; see {alice.dir}/log")
+        raise failed(alice)
     whole = (time.perf_counter() - began) * 1000
     alice.processes.remove(job)
     return sends(alice)[-1][0], road, whole, onwire

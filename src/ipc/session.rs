@@ -1,5 +1,6 @@
 //! One client: greeting, then requests one after the other.
 
+use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::outlets::IpcParts;
 use super::rights::{self, Caller};
 use crate::config::Loaded;
 use crate::mailbox::{AskError, Door, Outlet, Word, ask_outlet};
+use crate::model::Digest;
 use crate::wire::frame::{Frame, FrameCodec, FrameError};
 use crate::wire::ipc::{Greeting, Reply, Request};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -55,8 +57,9 @@ pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) actor: Door<IpcActor>,
     pub(super) caller: Caller,
-    /// Pins of what was put on this connection.
-    pub(super) pins: Vec<String>,
+    /// Pins of what was put on this connection, and what of it has become a job, which has a pin of its own.
+    pub(super) pins: Vec<(String, Option<Digest>)>,
+    pub(super) submitted: HashSet<Digest>,
 }
 
 /// Why a session ends before its client closes it.
@@ -81,8 +84,14 @@ pub(super) async fn run(stream: Stream, shared: Arc<Shared>, actor: Door<IpcActo
         Ok(caller) => caller,
         Err(error) => return tracing::warn!(%error, "client turned away"),
     };
-    let mut session =
-        Session { wire: Framed::new(stream, FrameCodec::bulk()), shared, actor, caller, pins: Vec::new() };
+    let mut session = Session {
+        wire: Framed::new(stream, FrameCodec::bulk()),
+        shared,
+        actor,
+        caller,
+        pins: Vec::new(),
+        submitted: HashSet::new(),
+    };
     if let Err(error) = session.serve().await {
         tracing::debug!(%error, uid = caller.uid, "session ended early");
     }
@@ -171,17 +180,27 @@ impl Session {
         answer(ask_outlet(to, message, ROOM).await)
     }
 
-    /// What was put stays for a minute, so that a client may submit on another connection.
+    /// What was put stays for a minute, so that a client may submit on another connection. What became a job here does
+    /// not: the job keeps it, and lets go of it when it is done, so that the next one has room.
     fn let_go(&mut self) {
         const GRACE: Duration = Duration::from_secs(60);
-        let (pins, blobs) = (std::mem::take(&mut self.pins), self.shared.parts.blobs.clone());
-        if pins.is_empty() {
-            return;
+        let blobs = self.shared.parts.blobs.clone();
+        let in_job = |inputs: &Option<Digest>| inputs.is_some_and(|inputs| self.submitted.contains(&inputs));
+        let (taken, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.pins).into_iter().partition(|(_, inputs)| in_job(inputs));
+        for (pins, wait) in [(taken, Duration::ZERO), (waiting, GRACE)] {
+            if pins.is_empty() {
+                continue;
+            }
+            let blobs = blobs.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                let unpin = move || pins.iter().try_for_each(|(pin, _)| blobs.unpin(pin));
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(unpin).await {
+                    tracing::warn!(%error, "cannot let go of what a client put");
+                }
+            });
         }
-        tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
-            let _ = tokio::task::spawn_blocking(move || pins.iter().try_for_each(|pin| blobs.unpin(pin))).await;
-        });
     }
 }
 

@@ -175,6 +175,28 @@ fn only_what_changed_travels() {
     assert!(run().0 > 0, "a change is sent");
 }
 
+/// What one job is done with makes room for the next, on both machines, and at once: who sends one big file after the
+/// other has a store that holds two of them and no patience.
+#[test]
+fn files_of_ended_jobs_make_room_for_the_next_ones() {
+    let mut world = World::new(&["alice", "bob"]);
+    for name in ["alice", "bob"] {
+        world.host(name).configure("store_limit: 3m\n");
+    }
+    world.start_all();
+    world.wait_ready();
+    let alice = world.host("alice");
+    for seed in 1..=12 {
+        let big = alice.write("big.bin", noise(MIB, seed));
+        let done = alice.run_text(&["--peer", "bob", "-f", "big.bin"], CHECK).code(0);
+        assert_arrived(&done.out(), &big);
+        for name in ["alice", "bob"] {
+            let kept = stored(world.host(name));
+            assert!(kept <= 3 * MIB, "{name} keeps {kept} bytes");
+        }
+    }
+}
+
 #[test]
 fn a_bandwidth_limit_holds_for_transfers() {
     let world = held_back("2m");

@@ -30,16 +30,20 @@ pub(super) async fn put(session: &mut Session, request: &Request) -> Answer {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     ready(session, request.id).await?;
     let owner = format!("put-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    session.pins.push(owner.clone());
-    let mut sink = StoreSink::new(session.shared.parts.blobs.clone(), owner);
+    let mut sink = StoreSink::new(session.shared.parts.blobs.clone(), owner.clone());
     let begun = Instant::now();
     match transfer::receive(&mut session.wire, None, &mut sink, |_, _| ()).await {
         Ok((manifest, sent_bytes)) => {
             let (ms, of) = (begun.elapsed().as_millis(), manifest.total_bytes());
             tracing::info!(bytes = sent_bytes, of, ms, "files taken from a client");
+            session.pins.push((owner, Some(manifest.digest())));
             Ok(value(&FilesPut { inputs: manifest.digest(), sent_bytes }))
         }
-        Err(error) => Err(SessionError::Transfer(error.to_string())),
+        Err(error) => {
+            // What came of it stays for a client that tries again.
+            session.pins.push((owner, None));
+            Err(SessionError::Transfer(error.to_string()))
+        }
     }
 }
 

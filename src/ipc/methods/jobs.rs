@@ -19,10 +19,12 @@ const LIMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// Rows of `homie jobs --all`: what fits on a few screens; `homie history --limit` gives more.
 const LISTED: u32 = 100;
 
-pub(super) async fn submit(session: &Session, request: &Request) -> Result<Value, Refusal> {
+pub(super) async fn submit(session: &mut Session, request: &Request) -> Result<Value, Refusal> {
     let submit: Submit = params(request)?;
-    let uid = session.caller.uid;
-    value(&session.ask(&session.shared.parts.outlets.submit, SubmitJob { uid, submit }).await??)
+    let (uid, inputs) = (session.caller.uid, submit.inputs);
+    let record = session.ask(&session.shared.parts.outlets.submit, SubmitJob { uid, submit }).await??;
+    session.submitted.insert(inputs);
+    value(&record)
 }
 
 pub(super) async fn explain(session: &mut Session, request: &Request) -> Answer {
