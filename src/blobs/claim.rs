@@ -108,19 +108,26 @@ impl BlobStore {
         }
         let packs = inner.packs.holding(&held);
         let all = gc::oldest_first(&inner.dir).map_err(io("list", &inner.dir))?;
+        let mut dropped = Vec::new();
         for kept in &all {
             if !over(inner.used.load(Ordering::Relaxed)) {
-                return Ok(());
+                break;
             }
             match kept.holds {
                 Holds::Pack(number) if !packs.contains_key(&number) => drop(self.remove_pack(number)),
-                Holds::One(digest) if !held.contains(&digest) && fs::remove_file(&kept.path).is_ok() => {
-                    inner.used.fetch_sub(kept.bytes, Ordering::Relaxed);
-                    self.seen().removed(&digest);
+                Holds::One(digest) if !held.contains(&digest) => {
+                    // Out of the store at once; its name may be given again before its content is freed.
+                    let tmp = self.tmp();
+                    if fs::rename(&kept.path, &tmp).is_ok() {
+                        dropped.push(tmp);
+                        inner.used.fetch_sub(kept.bytes, Ordering::Relaxed);
+                        self.seen().removed(&digest);
+                    }
                 }
                 _ => {}
             }
         }
+        free(dropped);
         // What is left that nobody needs lies in packs with something that is needed.
         for kept in &all {
             let Holds::Pack(number) = kept.holds else { continue };
@@ -133,5 +140,16 @@ impl BlobStore {
             return Err(BlobError::Quota { wanted, quota: inner.quota });
         }
         Ok(())
+    }
+}
+
+/// Gives back the room of files that are out of the store. Who is on a runtime does not wait for that: freeing a gigabyte
+/// takes the kernel a tenth of a second, and is done long before as much has come over a network.
+fn free(files: Vec<PathBuf>) {
+    // One that cannot be removed goes when the store is opened again.
+    let work = move || files.iter().for_each(|path| drop(fs::remove_file(path)));
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! blobs/ab/ab12…   one chunk or manifest        pins/OWNER   digest of a manifest
-//! packs/7          many small ones (`pack.rs`)  tmp/         being written
+//! packs/7          many small ones (`pack.rs`)  tmp/         being written, or dropped and not freed yet
 //! ```
 //! Every call here blocks; callers on a runtime use `spawn_blocking`, or the [`StoreSource`] and [`StoreSink`] below.
 

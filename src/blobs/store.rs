@@ -516,6 +516,33 @@ mod tests {
     }
 
     #[test]
+    fn what_was_dropped_is_freed_afterwards_and_its_name_may_be_given_again_before() {
+        // One thread for what blocks, and it is busy.
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().expect("runtime");
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        runtime.spawn_blocking(move || wait.recv());
+        let (_dir, store) = store(2000);
+        let bytes = [1u8; 1200];
+        let digest = Digest::of(&bytes);
+        store.put(&digest, &bytes).expect("put");
+        {
+            let _entered = runtime.enter();
+            store.reserve(1500, &HashSet::new()).expect("room, without waiting for it");
+        }
+        assert!(!store.have(&digest));
+        assert_eq!(store.used_bytes(), 0);
+        store.put(&digest, &bytes).expect("put again");
+        go.send(()).expect("it waits");
+        // Waits for what was begun.
+        runtime.block_on(async { tokio::task::spawn_blocking(|| ()).await }).expect("freed");
+        let left = fs::read_dir(store.inner.dir.join("tmp")).expect("there").count();
+        assert_eq!((left, store.get(&digest, 1200).expect("there")), (0, bytes.to_vec()));
+        store.reserve(1500, &HashSet::new()).expect("room");
+        let left = fs::read_dir(store.inner.dir.join("tmp")).expect("there").count();
+        assert_eq!((left, store.have(&digest)), (0, false), "without a runtime it is done at once");
+    }
+
+    #[test]
     fn a_reopened_store_knows_its_size_and_has_no_leftovers() {
         let (dir, store) = store(1 << 20);
         store.put(&Digest::of(b"abc"), b"abc").expect("put");

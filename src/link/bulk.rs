@@ -283,11 +283,14 @@ pub(super) async fn fetch_results(
     progress: &watch::Sender<(u64, u64)>,
 ) -> Result<Totals, Refusal> {
     let _used = link.in_use();
+    let begun = Instant::now();
     let mut frames = open(room, link, Transfer::Results { job, epoch }).await?;
     let mut sink = StoreSink::new(room.blobs.clone(), results_pin(job, epoch));
-    let (manifest, _) =
+    let (manifest, bytes) =
         receive(&mut frames, Some(manifest), &mut sink, telling(progress)).await.map_err(|e| e.into_refusal())?;
-    Ok(Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() })
+    let (of, ms) = (manifest.total_bytes(), begun.elapsed().as_millis());
+    tracing::info!(job = %job.short(), peer = ?link.peer, bytes, of, ms, "results fetched");
+    Ok(Totals { files: manifest.files().len() as u64, bytes: of })
 }
 
 /// Tells the user how far a transfer is.

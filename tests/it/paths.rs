@@ -1,6 +1,7 @@
 //! One peer, several networks: when one dies, links and transfers go on over another.
 
 use super::process::{PATIENCE, wait_until};
+use super::transfers::assert_arrived;
 use super::world::{Host, World};
 use crate::need_root;
 
@@ -41,6 +42,11 @@ pub fn wait_in_use(host: &Host, address: &str) {
     wait_until(&format!("{} reaches bob by {address}", host.name), PATIENCE, || {
         ways(host).iter().any(|(at, works, used)| at == address && *used && *works == Some(true))
     });
+}
+
+/// What a transfer took, as the log says it.
+fn bytes_in(line: &str) -> Option<u64> {
+    line.split(" bytes=").nth(1)?.split(' ').next()?.parse().ok()
 }
 
 const COUNT: &str = "i=1; while [ $i -le 60 ]; do echo line $i; i=$((i+1)); sleep 0.2; done";
@@ -89,9 +95,25 @@ fn a_transfer_goes_on_over_the_other_network_when_one_swallows_everything() {
     assert!(alice.read("out.bin") == noise, "byte for byte");
     let log = std::fs::read_to_string(alice.log()).expect("log");
     let sent = log.lines().rfind(|line| line.contains("inputs sent")).expect("a transfer ended well").to_owned();
-    let bytes =
-        sent.split(" bytes=").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse::<u64>().ok());
-    assert!(bytes.is_some_and(|bytes| bytes < 28 << 20), "it did not begin anew: {sent}");
+    assert!(bytes_in(&sent).is_some_and(|bytes| bytes < 28 << 20), "it did not begin anew: {sent}");
+}
+
+#[test]
+fn results_come_home_over_the_other_network_when_one_swallows_everything() {
+    need_root!();
+    let world = on_two_networks("bandwidth_limit: 4m\n");
+    let alice = world.host("alice");
+    let job = alice.start_text(&["--peer", "bob"], "head -c 32000000 /dev/urandom > out.bin; sha256sum out.bin");
+    // Nothing was sent there, so what alice's store gets is on its way home.
+    wait_until("some of it is home", PATIENCE, || alice.stored() > 4 << 20);
+    let first = wait_on(alice, |on| !on.is_empty());
+    world.swallow(if first == "10.77" { 'p' } else { 'q' }, true);
+    wait_on(alice, |on| !on.is_empty() && on != first);
+    let said = job.finish().code(0).out();
+    assert_arrived(&said, &alice.home.join("out.bin"));
+    let log = std::fs::read_to_string(alice.log()).expect("log");
+    let fetched = log.lines().rfind(|line| line.contains("results fetched")).expect("a transfer ended well").to_owned();
+    assert!(bytes_in(&fetched).is_some_and(|bytes| bytes < 28 << 20), "it did not begin anew: {fetched}");
 }
 
 #[test]
