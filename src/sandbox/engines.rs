@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::engine::docker::{DockerEngine, Surroundings};
 use super::engine::native::NativeEngine;
-use super::engine::{Engine, EngineError, Ready, job_name};
+use super::engine::{Engine, EngineError, JobLaunch, Ready, Warm, job_name};
 use super::lookout::Lookout;
-use super::supervisor::{EXIT, try_lock};
+use super::supervisor::{EXIT, LAUNCH, read_json, try_lock};
 use super::warm::PREFIX;
 use crate::config::EngineChoice;
 use crate::model::{EngineKind, EngineOffer, Epoch, JobId};
@@ -116,8 +116,19 @@ impl Engines {
         survey
     }
 
-    /// Removes what an engine still holds of a job whose supervisor is gone.
-    pub(super) async fn remove(&self, kind: EngineKind, node: &str, job: JobId, epoch: Epoch) {
+    /// Removes what an engine still holds of the job in `dir` whose supervisor is gone or was never started.
+    pub(super) async fn clear(&self, kind: EngineKind, node: &str, dir: &Path, job: JobId, epoch: Epoch) {
+        // One that was started ahead gets the job's name only when the program runs.
+        if let Some(warm) = given_to(dir)
+            && let Err(error) = self.docker().discard(&warm.container).await
+        {
+            tracing::warn!(%job, %epoch, %error, "a container that was started ahead stays");
+        }
+        self.remove(kind, node, job, epoch).await;
+    }
+
+    /// Removes what an engine holds under the name of a job.
+    async fn remove(&self, kind: EngineKind, node: &str, job: JobId, epoch: Epoch) {
         let removed = match kind {
             EngineKind::Docker => self.docker().remove(node, job, epoch).await,
             EngineKind::Native => self.native.remove(node, job, epoch).await,
@@ -148,10 +159,11 @@ impl Engines {
         }
     }
 
-    /// Removes containers that an earlier homied started ahead: those whose directories are gone.
+    /// Removes containers that an earlier homied started ahead: those whose directories are gone, and that no job has been
+    /// given. One that was just given away may not have its job's name yet.
     async fn sweep_waiting(&self, node: &str, jobs_dir: &Path) {
         for (id, container) in self.docker().waiting(node).await.unwrap_or_default() {
-            if jobs_dir.join(format!("{PREFIX}{id}")).exists() {
+            if jobs_dir.join(format!("{PREFIX}{id}")).exists() || is_given(jobs_dir, &container) {
                 continue;
             }
             if let Err(error) = self.docker().discard(&container).await {
@@ -164,6 +176,18 @@ impl Engines {
 /// Whether nobody stands by the job of this directory any more.
 fn is_orphan(dir: &Path) -> bool {
     !dir.exists() || dir.join(EXIT).exists() && try_lock(dir).is_ok_and(|lock| lock.is_some())
+}
+
+/// Whether a job that somebody stands by has this container.
+fn is_given(jobs_dir: &Path, container: &str) -> bool {
+    let dirs = std::fs::read_dir(jobs_dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut given = dirs.filter(|dir| given_to(dir).is_some_and(|warm| warm.container == container));
+    given.any(|dir| !is_orphan(&dir))
+}
+
+/// The container that the job of this directory was given.
+fn given_to(dir: &Path) -> Option<Warm> {
+    read_json::<JobLaunch>(&dir.join(LAUNCH)).ok()?.warm
 }
 
 /// The engines that may be used, the preferred first.

@@ -187,8 +187,7 @@ impl Life {
             Outcome::Failed { reason: FailKind::DiskLimit, message } => Refusal::new(RefusalKind::DiskFull, message),
             _ => Refusal::internal(e.to_string()),
         })?;
-        // While the disk is waited for. After a crash neither would be of a job that anybody knows, and both would go. Not
-        // before the directory is there: a container that is named for a job without one is an orphan.
+        // While the disk is waited for. After a crash neither would be of a job that anybody knows, and both would go.
         self.look_ahead();
         self.put(self.base.clone()).await
     }
@@ -210,10 +209,6 @@ impl Life {
         if matches!(entry, Entry::New | Entry::Accepted)
             && let Some(outcome) = self.await_inputs().await
         {
-            if matches!(entry, Entry::Accepted) {
-                // An earlier homied may have reserved a container for it.
-                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
-            }
             return Ok(End::before_start(outcome));
         }
         let mut child = None;
@@ -227,7 +222,7 @@ impl Life {
             // An earlier homied may have started it; then the supervisor has to be told.
             if !matches!(entry, Entry::Supervise) {
                 // It may have been given a container that waits for it.
-                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
+                self.clear_engine().await;
                 return Ok(End::before_start(Outcome::Cancelled { by }));
             }
         }
@@ -293,7 +288,7 @@ impl Life {
             tracing::warn!(job = %self.base.id, %error, tries, "a running job cannot be followed");
             if tries == FOLLOW_TRIES {
                 end_unfollowed(&self.dir, &mut child).await;
-                self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
+                self.clear_engine().await;
                 return Err(error);
             }
             tries += 1;
@@ -373,6 +368,12 @@ impl Life {
         self.remove_dir().await;
     }
 
+    /// Removes what the engine holds of the job.
+    async fn clear_engine(&self) {
+        let (shared, base) = (&self.shared, &self.base);
+        shared.engines.clear(self.grant.engine, &shared.node, &self.dir, base.id, base.epoch).await;
+    }
+
     /// The supervisor is gone without a report. It held the job's pipes and its word to init, so the job has ended with it, and
     /// an engine that could keep it alive would keep one whose output and deadline nobody has. What it said until then
     /// is kept; the submitter may send it again.
@@ -385,7 +386,7 @@ impl Life {
             "its supervisor was killed (by hand, or by the kernel for want of memory), and the job ended with it"
         };
         tracing::warn!(job = %self.base.id, message, "a hosted job is lost");
-        self.shared.engines.remove(self.grant.engine, &self.shared.node, self.base.id, self.base.epoch).await;
+        self.clear_engine().await;
         let mut end = End::unreported(Outcome::Lost { message: message.to_owned() }, &self.dir);
         if let Some(note) = &*self.running.borrow() {
             end.usage.wall_ms = end.ended_ms.saturating_sub(note.started_ms);

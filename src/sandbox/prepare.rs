@@ -37,7 +37,7 @@ impl Life {
             // Left half made by a homied that was killed.
             blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
         }
-        let mut taken = self.shared.pool.take(&launch, self.reserved.take()).await;
+        let taken = self.shared.pool.take(&launch, self.reserved.take()).await;
         launch.warm = taken.as_ref().map(|reserved| reserved.warm().clone());
         let filled = blocking(move || {
             let dir = &launch.job_dir;
@@ -53,30 +53,17 @@ impl Life {
                 let path = dir.join(ENV);
                 write_json(&path, &env).map_err(SandboxError::io("write", &path))?;
             }
-            Ok((launch, blobs))
-        });
-        let filled = filled.await;
-        let named = match &mut taken {
-            Some(reserved) => filled.is_ok() && reserved.named().await,
-            None => false,
-        };
-        if let Some(unused) = taken.filter(|_| !named) {
-            self.shared.pool.give_back(unused).await;
-        }
-        let (launch, blobs) = filled?;
-        let launch = if named { launch } else { JobLaunch { warm: None, ..launch } };
-        blocking(move || {
-            if launch.warm.is_none() {
-                // Of a container that was to be its own.
-                workspace::remove(&launch.job_dir.join("ctl"))?;
-            }
-            // Not before the container has the job's name: a homied that comes after a crash destroys those without one.
-            let path = launch.job_dir.join(LAUNCH);
+            let path = dir.join(LAUNCH);
             write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
             // The copy is complete: the store may forget its own.
             Ok(blobs.unpin(&pin)?)
-        })
-        .await?;
+        });
+        if let Err(error) = filled.await {
+            if let Some(unused) = taken {
+                self.shared.pool.give_back(unused).await;
+            }
+            return Err(error);
+        }
         Ok(None)
     }
 

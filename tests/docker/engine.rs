@@ -270,7 +270,6 @@ impl TestJob {
             std::fs::rename(place.join(name), self.dir.path().join(name)).expect("moved");
         }
         std::fs::remove_dir(&place).expect("empty");
-        engine.dedicate(&warm, self.launch.job, self.launch.epoch).await.expect("named");
         self.launch.warm = Some(warm);
     }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, HostConfig};
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+};
 use tokio::runtime::Runtime;
 
 use crate::engine::{Shared, client, is_podman, shared};
@@ -102,8 +104,20 @@ impl Engine {
     /// The container of a job's first assignment: its id.
     #[track_caller]
     pub(crate) fn container_of(&self, node: &str, job: &str) -> String {
-        let all = self.containers(node);
-        all.get(&format!("homie-{job}-1")).unwrap_or_else(|| panic!("no container of {job}: {all:?}")).clone()
+        // One that was started ahead gets the name while its job runs.
+        let mut id = None;
+        wait_until(&format!("there is a container of {job}"), PATIENCE, || {
+            id = self.containers(node).remove(&format!("homie-{job}-1"));
+            id.is_some()
+        });
+        id.unwrap_or_default()
+    }
+
+    /// Gives a container another name.
+    #[track_caller]
+    pub(crate) fn rename(&self, id: &str, name: &str) {
+        let options = RenameContainerOptionsBuilder::default().name(name).build();
+        self.ask(async |api| api.rename_container(id, options).await).expect("renamed");
     }
 
     /// A container, if it is there.

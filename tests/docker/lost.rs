@@ -5,6 +5,14 @@ use nix::unistd::Pid;
 
 use crate::homied::{Engine, node};
 use crate::process::{PATIENCE, wait_until};
+use crate::world::Host;
+
+fn kill_supervisor(bob: &Host, job: &str) {
+    let note = std::fs::read(bob.state.join(format!("jobs/{job}-1/supervisor.json"))).expect("supervisor.json");
+    let note: serde_json::Value = serde_json::from_slice(&note).expect("a note");
+    let supervisor = i32::try_from(note["pid"].as_i64().expect("pid")).expect("pid");
+    kill(Pid::from_raw(supervisor), Signal::SIGKILL).expect("killed");
+}
 
 #[test]
 fn a_job_whose_supervisor_is_killed_ends_and_its_owner_is_told_why() {
@@ -17,10 +25,7 @@ fn a_job_whose_supervisor_is_killed_ends_and_its_owner_is_told_why() {
     let job = alice.newest_job(&[])["id"].as_str().expect("an id").to_owned();
     let container = engine.container_of(&node, &job);
     let init = engine.inspect(&container).and_then(|c| c.state).and_then(|s| s.pid).expect("it runs");
-    let note = std::fs::read(bob.state.join(format!("jobs/{job}-1/supervisor.json"))).expect("supervisor.json");
-    let note: serde_json::Value = serde_json::from_slice(&note).expect("a note");
-    let supervisor = i32::try_from(note["pid"].as_i64().expect("pid")).expect("pid");
-    kill(Pid::from_raw(supervisor), Signal::SIGKILL).expect("killed");
+    kill_supervisor(bob, &job);
 
     let done = run.finish().code(125);
     // What it said until then is kept, and what happened is said.
@@ -29,4 +34,30 @@ fn a_job_whose_supervisor_is_killed_ends_and_its_owner_is_told_why() {
     let lives = || std::path::Path::new(&format!("/proc/{init}/cmdline")).exists();
     wait_until("its processes are gone", PATIENCE, || !lives());
     wait_until("its directory is gone", PATIENCE, || !bob.state.join(format!("jobs/{job}-1")).exists());
+}
+
+/// Between the program's start and the engine's answer, a container that was started ahead has no job's name.
+#[test]
+fn a_container_that_has_not_got_its_jobs_name_is_the_jobs_and_goes_with_it() {
+    let Some(engine) = Engine::of_these_tests() else { return };
+    let mut world = engine.world("warm_containers: 1\n");
+    let node = node(world.host("bob"));
+    let alice = world.host("alice");
+    alice.run_text(&["--peer", "bob"], "true").code(0);
+    let waited = engine.wait_waiting(&node, 1);
+    let run = alice.start_text(&["--peer", "bob", "--at-most-once"], "echo here; sleep 1000");
+    run.wait_for("[bob] here");
+    let job = alice.newest_job(&[])["id"].as_str().expect("an id").to_owned();
+    let container = engine.container_of(&node, &job);
+    assert_eq!(container, waited[0]);
+    let other = engine.wait_waiting(&node, 1);
+    engine.rename(&container, "homie-warm-0123456789abcdef");
+
+    world.host_mut("bob").crash();
+    world.host_mut("bob").start();
+    wait_until("what waited is removed", PATIENCE, || engine.inspect(&other[0]).is_none());
+    assert!(engine.inspect(&container).is_some(), "the job's own is not");
+    kill_supervisor(world.host("bob"), &job);
+    run.finish().code(125).says("supervisor");
+    wait_until("its container is gone", PATIENCE, || engine.inspect(&container).is_none());
 }

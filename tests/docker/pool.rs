@@ -197,12 +197,13 @@ fn a_container_reserved_by_a_homied_that_was_killed_before_it_had_a_job_in_it_is
     let waited = engine.wait_waiting(&node, 1);
     let noise: Vec<u8> = (0..750_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     alice.write("in.bin", &noise);
+    let newest = || alice.newest_job(&[])["id"].as_str().expect("an id").to_owned();
+    let first = newest();
     let run = alice.start_text(&["--peer", "bob", "-f", "in.bin"], "wc -c < in.bin; exit 6");
     let mut job = String::new();
-    wait_until("one has its name", PATIENCE, || {
-        let named = engine.containers(&node).into_iter().find(|(name, id)| waited.contains(id) && !is_waiting(name));
-        job = named.as_ref().and_then(|(name, _)| Some(name.split('-').nth(1)?.to_owned())).unwrap_or_default();
-        named.is_some()
+    wait_until("it is accepted", PATIENCE, || {
+        job = newest();
+        job != first && world.host("bob").state.join(format!("jobs/{job}-1/grant.json")).exists()
     });
     let dir = world.host("bob").state.join(format!("jobs/{job}-1"));
     assert!(dir.exists() && !dir.join("launch.json").exists(), "nothing runs in it yet");

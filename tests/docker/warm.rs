@@ -38,16 +38,10 @@ async fn a_job_finds_its_files_variables_and_limits_and_takes_its_container_alon
         );
         assert_eq!(there.pids_limit, Some(33));
     }
+    named(&docker, &job).await;
     assert_eq!(
-        docker
-            .engine
-            .leftovers(&job.launch.node)
-            .await
-            .expect("listed")
-            .iter()
-            .filter(|l| l.0 == job.launch.job)
-            .count(),
-        1
+        docker.engine.waiting(&job.launch.node).await.expect("listed").iter().filter(|w| w.1 == container).count(),
+        0
     );
     let done = finish(started).await;
     assert_eq!((done.stdout.as_str(), done.ended.expect("known end").end), ("given 7 /work\n", End::Exited(4)));
@@ -62,6 +56,7 @@ async fn one_that_was_used_is_never_used_again() {
     let mut first = TestJob::python(&docker, program);
     first.ahead(&docker).await;
     let started = docker.engine.start(&first.launch).await.expect("started");
+    named(&docker, &first).await;
     // Another job is told to use it while it is in use, and one after it: they get containers of their own.
     let mut second = TestJob::python(&docker, "print('second')");
     second.launch.warm = first.launch.warm.clone();
@@ -112,6 +107,15 @@ async fn a_deadline_is_kept_in_it_too() {
     running.kill().await.expect("killed");
     assert_eq!(running.wait().await.expect("a known end").end, End::Signaled(9));
     running.remove().await.expect("nothing is left").await;
+}
+
+/// Waits until the container has the name of its job.
+async fn named(docker: &Shared, job: &TestJob) {
+    let (patience, want) = (Instant::now() + Duration::from_secs(60), (job.launch.job, job.launch.epoch));
+    while !docker.engine.leftovers(&job.launch.node).await.expect("listed").contains(&want) {
+        assert!(Instant::now() < patience, "it never gets its job's name");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Whether a container is no more.

@@ -1,12 +1,10 @@
-//! From a container that waits to the one of a job: taken off the shelf, named, and its directories the job's.
-//!
-//! The engine takes milliseconds to name a container, most of them waiting for its disk. So one is reserved as soon as
-//! a job is accepted, and gets its name while the submitter is told and what the job needs is laid out.
+//! From a container that waits to the one of a job: taken off the shelf, its directories the job's, and written into the
+//! job's `launch.json`, which makes it the job's for every later homied. The engine takes milliseconds to give it the
+//! job's name, most of them waiting for its disk, so its supervisor has that done when the program runs.
 
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{MARGIN_S, Pool};
@@ -25,27 +23,18 @@ pub(in crate::sandbox) struct Reserved {
     kind: Kind,
     warm: Warm,
     since: Instant,
-    /// Gives it the job's name; says whether that came about.
-    naming: JoinSet<bool>,
 }
 
 impl Pool {
-    /// Reserves a waiting container for `launch`, if one fits, and begins to name it. Of `launch` all that says which
-    /// container fits must be settled.
+    /// Reserves a waiting container for `launch`, if one fits. Of `launch` all that says which container fits must be
+    /// settled.
     pub(in crate::sandbox) fn reserve(&self, launch: &JobLaunch) -> Option<Reserved> {
         let kind = Kind::of(launch)?;
         let warm = self.pick(launch)?;
-        let (engine, named, job, epoch) = (self.engine.clone(), warm.clone(), launch.job, launch.epoch);
-        let mut naming = JoinSet::new();
-        naming.spawn(async move {
-            let done = engine.dedicate(&named, job, epoch).await;
-            done.map_err(|error| tracing::warn!(%job, %error, "a waiting container cannot be used")).is_ok()
-        });
-        Some(Reserved { kind, warm, since: Instant::now(), naming })
+        Some(Reserved { kind, warm, since: Instant::now() })
     }
 
-    /// The container for `launch`: the one that was reserved or another one. Its directories are the job's then. It still
-    /// may lack its name, which it must have before anything runs in it: see [`Reserved::named`].
+    /// The container for `launch`: the one that was reserved or another one. Its directories are the job's then.
     pub(in crate::sandbox) async fn take(&self, launch: &JobLaunch, reserved: Option<Reserved>) -> Option<Reserved> {
         let reserved = match reserved {
             Some(one) if one.since.elapsed() < FRESH && Kind::of(launch).is_some_and(|kind| kind == one.kind) => {
@@ -67,9 +56,7 @@ impl Pool {
     }
 
     /// Destroys a container that its job does not need after all.
-    pub(in crate::sandbox) async fn give_back(&self, mut reserved: Reserved) {
-        // A name that is given meanwhile makes no difference: it is destroyed by the engine's own.
-        reserved.naming.abort_all();
+    pub(in crate::sandbox) async fn give_back(&self, reserved: Reserved) {
         self.discard(reserved.warm).await;
     }
 }
@@ -78,11 +65,6 @@ impl Reserved {
     /// What it is.
     pub(in crate::sandbox) fn warm(&self) -> &Warm {
         &self.warm
-    }
-
-    /// Waits until it has the job's name; `false` when that cannot be: it must be given back.
-    pub(in crate::sandbox) async fn named(&mut self) -> bool {
-        matches!(self.naming.join_next().await, Some(Ok(true)))
     }
 }
 

@@ -25,7 +25,6 @@ mod template;
 pub mod warm;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -50,14 +49,12 @@ const BASE: &str = "base";
 #[derive(Debug, Clone)]
 pub struct DockerEngine {
     env: Surroundings,
-    /// How the last container that waits was made: who and where its engine is.
-    way: Arc<Mutex<Option<Client>>>,
 }
 
 impl DockerEngine {
     /// The engine that a search from `env` finds.
     pub fn new(env: Surroundings) -> Self {
-        Self { env, way: Arc::default() }
+        Self { env }
     }
 
     /// The engine that this process's environment leads to.

@@ -39,16 +39,18 @@ pub(super) async fn start(env: &Surroundings, launch: &JobLaunch) -> Result<Star
             Ok(run) => {
                 // From here on its program may have run, so there is no second attempt.
                 if run.is_err() {
-                    // Best effort: what is left is found again by its name.
+                    // Best effort: what is left is found again by `launch.json`.
                     let _ = remove_container(&client.docker, &waiting.container).await;
                 }
-                return run.map(|run| follow(client, &waiting.container, *run));
+                let started = follow(client, &waiting.container, *run?);
+                let (client, launch, waiting) = (client.clone(), launch.clone(), waiting.clone());
+                // Not before: the engine writes it to its disk, and the job would wait for that.
+                tokio::spawn(async move { warm::name(client, &launch, &waiting).await });
+                return Ok(started);
             }
             Err(e) => {
                 eprintln!("the container that was started ahead is not used: {e}");
-                // By the job's name: one that is not named for it is not its to destroy.
-                let name = template::container_name(launch.job, launch.epoch);
-                remove_container(&client.docker, &name).await?;
+                warm::give_up(client, launch, waiting).await?;
                 match std::fs::remove_dir_all(&ctl) {
                     Err(e) if e.kind() != ErrorKind::NotFound => {
                         return Err(EngineError::Failed(format!("{}: {e}", ctl.display())));
@@ -102,7 +104,7 @@ async fn enter_waiting(
 ) -> Result<(Option<Cgroup>, Line), EngineError> {
     let shape = warm::shape(launch, waiting, image);
     let flavour = flavour(client, &template::control_dir(&waiting.made_in));
-    let name = template::container_name(launch.job, launch.epoch);
+    let name = warm::waiting_name(&waiting.id);
     let mut line = open_line(ctl)?;
     warm::set_limits(client, launch, waiting).await?;
     let cgroup = enter(client, &waiting.container, &name, &shape, &flavour, &mut line, ctl).await?;

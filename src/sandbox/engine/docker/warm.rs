@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError};
 
 use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
@@ -13,7 +12,7 @@ use bollard::query_parameters::{
 };
 
 use super::connect::{Client, connect};
-use super::error::asked;
+use super::error::{asked, is_status};
 use super::template::{self, For, Shape};
 use super::{DockerEngine, enter, init, list, run};
 use crate::model::{EngineKind, Epoch, JobId, Limits};
@@ -48,7 +47,7 @@ impl Kind {
 }
 
 /// The name of a container that waits, before it is a job's.
-fn waiting_name(id: &str) -> String {
+pub(super) fn waiting_name(id: &str) -> String {
     format!("homie-warm-{id}")
 }
 
@@ -105,7 +104,6 @@ impl DockerEngine {
         match begun.await {
             Ok(there) => {
                 let checked = enter::init_of(&there);
-                self.way().replace(client);
                 Ok(Warm {
                     id: id.to_owned(),
                     container,
@@ -121,28 +119,6 @@ impl DockerEngine {
                 Err(e)
             }
         }
-    }
-
-    /// homied: gives a waiting container the name of the job it is for now. The engine keeps names unique, so an assignment
-    /// has one container, whichever way it came to it.
-    ///
-    /// # Errors
-    /// It is gone, or the assignment has a container already.
-    pub async fn dedicate(&self, warm: &Warm, job: JobId, epoch: Epoch) -> Result<(), EngineError> {
-        // A job waits for this, so the engine is not searched for. If it is another one by now, so are its containers, and this
-        // one is given up.
-        let way = self.way().clone();
-        let client = match way {
-            Some(client) => client,
-            None => connect(&self.env).await?,
-        };
-        let options = RenameContainerOptionsBuilder::default().name(&template::container_name(job, epoch)).build();
-        let renamed = client.docker.rename_container(&warm.container, options).await;
-        renamed.map_err(|e| asked("rename a container", &e))
-    }
-
-    fn way(&self) -> MutexGuard<'_, Option<Client>> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// homied: destroys a container that waits.
@@ -186,6 +162,31 @@ pub(super) fn shape(launch: &JobLaunch, warm: &Warm, image: &str) -> Shape {
         dir: warm.made_in.clone(),
         patience_s: warm.patience_s,
         ..Shape::of(launch, image)
+    }
+}
+
+/// Gives a container that waited the name of its job. The engine keeps names unique, so an assignment has one container,
+/// whichever way it came to it.
+pub(super) async fn name(client: Client, launch: &JobLaunch, warm: &Warm) {
+    let name = template::container_name(launch.job, launch.epoch);
+    let options = RenameContainerOptionsBuilder::default().name(&name).build();
+    match client.docker.rename_container(&warm.container, options).await {
+        // The job is over already.
+        Err(e) if is_status(&e, 404) => {}
+        Err(e) => eprintln!("the container keeps its name: {}", asked("rename a container", &e)),
+        Ok(()) => {}
+    }
+}
+
+/// Destroys a container that `launch` was to have and cannot use; but not one that is another job's.
+pub(super) async fn give_up(client: &Client, launch: &JobLaunch, warm: &Warm) -> Result<(), EngineError> {
+    let there = match client.docker.inspect_container(&warm.container, None).await {
+        Err(e) if is_status(&e, 404) => return Ok(()),
+        answer => answer.map_err(|e| asked("inspect the container", &e))?,
+    };
+    match of_names(there.name.map(|name| vec![name]).as_deref()) {
+        Some(whose) if whose != (launch.job, launch.epoch) => Ok(()),
+        _ => run::remove_container(&client.docker, &warm.container).await,
     }
 }
 
