@@ -7,7 +7,7 @@ mod split;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub use jobs::{AttachArgs, CancelArgs, HistoryArgs, JobsArgs, LimitArgs, LogsArgs, ResultsArgs, TopArgs};
 pub use machine::{
@@ -111,17 +111,17 @@ impl Cli {
     /// # Errors
     /// clap's own: usage, help and version, ready to print.
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(split::normalise(argv.into_iter().collect(), &Self::command()))
+        Self::try_parse_from(split::normalise(argv.into_iter().collect()))
     }
 
     /// Whether the words after `run` hold its script (or the code in its place) already.
-    pub fn script_given(words: &[OsString], tree: &clap::Command) -> bool {
-        split::script_given(words, tree)
+    pub fn script_given(words: &[OsString]) -> bool {
+        split::script_given(words)
     }
 
     /// Whether a command line that [`Cli::read`] refuses asks for JSON, so that its refusal is JSON too.
     pub fn wants_json(argv: &[OsString]) -> bool {
-        let ours = split::normalise(argv.to_vec(), &Self::command());
+        let ours = split::normalise(argv.to_vec());
         ours.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json")
     }
 }
@@ -129,6 +129,7 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_tree_is_sound() {

@@ -6,6 +6,10 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::Args;
+
+use super::RunArgs;
+
 /// Homie's flags after the script, frozen for ever: with a value in the next argument, and without one.
 const AFTER_WITH_VALUE: [&str; 2] = ["--env", "--peer"];
 const AFTER_WITHOUT_VALUE: [&str; 1] = ["--gpu"];
@@ -14,10 +18,15 @@ const AFTER_WITHOUT_VALUE: [&str; 1] = ["--gpu"];
 pub const AFTER_SCRIPT: [&str; 3] = ["env", "gpu", "peer"];
 
 /// Whether the words after `run` hold its script, or `-c` in its place.
-pub(super) fn script_given(words: &[OsString], tree: &clap::Command) -> bool {
-    let Some(run) = tree.find_subcommand("run") else { return false };
-    let split = split(words, &|flag| takes_value(run, flag));
+pub(super) fn script_given(words: &[OsString]) -> bool {
+    let run = run();
+    let split = split(words, &|flag| takes_value(&run, flag));
     !split.rest.is_empty() || split.flags.iter().any(|flag| is_code_flag(flag))
+}
+
+/// The flags of `run`. The whole tree takes as long to make as everything else that a client does before it asks homied.
+fn run() -> clap::Command {
+    RunArgs::augment_args(clap::Command::new("run"))
 }
 
 fn is_code_flag(flag: &OsStr) -> bool {
@@ -25,12 +34,12 @@ fn is_code_flag(flag: &OsStr) -> bool {
 }
 
 /// Puts `argv` (program name first) of a `run` into clap's form; any other command line is returned as it is.
-pub(super) fn normalise(argv: Vec<OsString>, tree: &clap::Command) -> Vec<OsString> {
+pub(super) fn normalise(argv: Vec<OsString>) -> Vec<OsString> {
     // The flags before the verb take no values, so the first word that is no flag is the verb.
     let verb = argv.iter().skip(1).position(|a| !a.as_encoded_bytes().starts_with(b"-")).map(|at| at + 1);
     let Some(verb) = verb.filter(|at| argv[*at] == "run") else { return argv };
-    let Some(run) = tree.find_subcommand("run") else { return argv };
-    let split = split(&argv[verb + 1..], &|flag| takes_value(run, flag));
+    let run = run();
+    let split = split(&argv[verb + 1..], &|flag| takes_value(&run, flag));
     let mut out = argv[..=verb].to_vec();
     out.extend(split.flags);
     if !split.rest.is_empty() {
@@ -133,7 +142,6 @@ fn takes_value(verb: &clap::Command, flag: &str) -> bool {
 mod tests {
     use super::super::{Cli, Command, RunArgs};
     use super::*;
-    use clap::CommandFactory;
     use proptest::prelude::*;
 
     fn words(line: &[&str]) -> Vec<OsString> {
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn other_verbs_are_left_alone() {
         let line = words(&["homie", "--json", "peers", "--", "-x"]);
-        assert_eq!(normalise(line.clone(), &Cli::command()), line);
+        assert_eq!(normalise(line.clone()), line);
     }
 
     proptest! {

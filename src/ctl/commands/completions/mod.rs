@@ -89,7 +89,7 @@ fn tree(words: &[OsString]) -> Command {
         let named = |a: Arg| if a.get_id() == *arg { a.add(ArgValueCandidates::new(*source)) } else { a };
         tree = within(tree, verb, &|command| command.mut_args(named));
     }
-    let after = script_is_given(words, &tree);
+    let after = script_is_given(words);
     if after {
         // Flags of every verb, but behind the script they are the script's.
         tree = tree.mut_args(|arg| arg.global(false));
@@ -127,10 +127,10 @@ fn scripts(run: Command, after: bool) -> Command {
 }
 
 /// Whether the words of a `run` hold its script already.
-fn script_is_given(words: &[OsString], tree: &Command) -> bool {
+fn script_is_given(words: &[OsString]) -> bool {
     let verb = words.iter().skip(1).position(|word| !word.as_encoded_bytes().starts_with(b"-")).map(|at| at + 1);
     let is_run = |at: &usize| words.get(*at).is_some_and(|word| word == OsStr::new("run"));
-    verb.filter(is_run).is_some_and(|verb| Cli::script_given(&words[verb + 1..], tree))
+    verb.filter(is_run).is_some_and(|verb| Cli::script_given(&words[verb + 1..]))
 }
 
 #[cfg(test)]
