@@ -53,8 +53,6 @@ pub(super) struct Job {
     output_in: bool,
     /// The job itself has ended long ago; only its results are wanted, and nothing may run it again.
     fetch_only: bool,
-    /// It was offered before this homied started, and the answer is not known: the worker may have accepted and begun.
-    unheard: bool,
     /// When a record that could not be written is written again.
     unwritten: Option<u64>,
     /// Since when a worker that has all inputs says that it still waits for them.
@@ -84,7 +82,6 @@ impl Job {
             done: None,
             output_in: false,
             fetch_only: false,
-            unheard: false,
             unwritten: None,
             idle_since: None,
             troubles: 0,
@@ -211,18 +208,14 @@ impl Job {
         match self.phase {
             // Not given out yet, so nothing is lost by ending here.
             Phase::Seeking | Phase::Offering
-                if self.record.attempts.last().is_none_or(|a| !a.accepted)
-                    && !self.unheard
-                    && !self.is_anybody_awaited() =>
+                if self.record.attempts.last().is_none_or(|a| !a.accepted) && !self.is_anybody_awaited() =>
             {
                 self.finish(Outcome::failed(FailKind::Internal, refusal.message.clone()), now)
             }
             _ => {
                 self.unwritten = Some(now.mono + retry::LINK_MS);
-                // What was to follow the writing was not begun; files do not follow it.
-                if self.phase != Phase::Uploading {
-                    self.next_try.get_or_insert(now.mono + retry::LINK_MS);
-                }
+                // What was to follow the writing was not begun.
+                self.next_try.get_or_insert(now.mono + retry::LINK_MS);
                 Vec::new()
             }
         }

@@ -14,10 +14,13 @@ impl Job {
             self.record.attempts.iter().filter(|a| a.awaited).map(|a| Intent::Await(a.peer, a.epoch)).collect();
         match (self.record.peer, self.present()) {
             // The same offer again: the worker answers how the job stands, whatever happened meanwhile.
-            (Some(peer), Some(Attempt { end: None, accepted, .. })) => {
-                self.unheard = !accepted;
+            (Some(peer), Some(Attempt { accepted: true, end: None, .. })) => {
                 self.phase = Phase::Offering;
                 intents.push(Intent::Offer(peer, self.record.epoch));
+            }
+            // Offered, but the answer never came: the worker may hold a slot for it.
+            (Some(peer), Some(Attempt { end: None, .. })) => {
+                intents.extend([Intent::Abandon(peer, self.record.epoch), Intent::Rank]);
             }
             _ => intents.push(Intent::Rank),
         }
@@ -116,34 +119,30 @@ impl Job {
                 self.down_since = None;
                 self.silent_since = None;
                 self.next_try = None;
-                self.unheard = false;
                 if let Some(attempt) = self.present_mut() {
                     attempt.accepted = true;
                 }
                 let upload = status.state == HostedState::Accepted && self.cancelled.is_none();
                 self.apply(&status, now);
-                if upload {
-                    // Not behind the disk: after a crash an offer without an answer counts as accepted.
-                    self.phase = Phase::Uploading;
-                    return vec![Intent::Upload(peer, epoch), Intent::Persist, Intent::Announce];
-                }
-                self.phase = Phase::Following;
-                self.output_in = false;
                 let mut intents = vec![Intent::Persist, Intent::Announce];
                 if self.cancelled.is_some() {
                     intents.push(Intent::Stop(peer, epoch));
                 }
-                intents.push(Intent::Follow(peer, epoch));
+                if upload {
+                    self.phase = Phase::Uploading;
+                    intents.push(Intent::Upload(peer, epoch));
+                } else {
+                    self.phase = Phase::Following;
+                    self.output_in = false;
+                    intents.push(Intent::Follow(peer, epoch));
+                }
                 intents
             }
             Err(refusal) => {
                 let accepted = self.present().is_some_and(|a| a.accepted);
-                // Only a refusal of the worker's own shows that it has not got the job.
-                let no_answer = passing(&refusal) || refusal.kind == RefusalKind::Internal;
-                if accepted && passing(&refusal) || self.unheard && no_answer {
+                if accepted && passing(&refusal) {
                     return self.down(now);
                 }
-                self.unheard = false;
                 if accepted {
                     return self.lost(&refusal.message, now);
                 }

@@ -79,7 +79,7 @@ fn running() -> Job {
     assert_eq!(job.on(Input::Ranked(both()), at(0)), [Intent::Persist, Intent::Offer(RAJ, Epoch(1))]);
     let upload = Intent::Upload(RAJ, Epoch(1));
     let accepted = Input::Answered(Ok(status(1, HostedState::Accepted)));
-    assert_eq!(job.on(accepted, at(1)), [upload, Intent::Persist, Intent::Announce]);
+    assert_eq!(job.on(accepted, at(1)), [Intent::Persist, Intent::Announce, upload]);
     assert_eq!(job.on(Input::Uploaded(Ok(5)), at(2)), [Intent::Follow(RAJ, Epoch(1))]);
     let report = Input::Reported(status(1, HostedState::Running));
     assert_eq!(job.on(report, at(3)), [Intent::Persist, Intent::Announce]);
@@ -419,42 +419,12 @@ fn an_offer_without_an_answer_is_taken_back_before_the_next_one() {
     job.on(Input::Ranked(both()), at(0));
     let intents = job.on(Input::Answered(Err(unreachable())), at(1));
     assert_eq!(intents[0], Intent::Abandon(RAJ, Epoch(1)));
-}
 
-/// A machine that went down after it had offered the job, and before it wrote down what came of that.
-fn restarted_unheard(record: JobRecord) -> Job {
-    let mut before = Job::new(record);
-    before.on(Input::Start, at(0));
-    before.on(Input::Ranked(both()), at(0));
-    let mut job = Job::new(before.record().clone());
-    assert_eq!(job.on(Input::Start, at(0)), [Intent::Offer(RAJ, Epoch(1))], "the worker is asked");
-    job
-}
-
-#[test]
-fn an_offer_whose_answer_a_crash_took_counts_as_accepted_until_the_worker_says_otherwise() {
-    // It had begun.
-    let mut job = restarted_unheard(record());
-    let intents = job.on(Input::Answered(Ok(status(1, HostedState::Running))), at(1));
-    assert_eq!(intents, [Intent::Persist, Intent::Announce, Intent::Follow(RAJ, Epoch(1))]);
-    // It never heard of it, and has no room now.
-    let mut job = restarted_unheard(record());
-    let intents = job.on(Input::Answered(Err(Refusal::new(RefusalKind::Busy, "busy"))), at(1));
-    assert!(matches!(&intents[..], [Intent::Note(_), Intent::Rank]), "{intents:?}");
-    assert_eq!(job.on(Input::Ranked(both()), at(2)), [Intent::Persist, Intent::Offer(MIKE, Epoch(2))]);
-    // It does not answer: nobody else is given what may run there.
-    for no_answer in [unreachable(), Refusal::new(RefusalKind::Internal, "no answer in time")] {
-        let mut once = record();
-        once.spec.at_most_once = true;
-        let mut job = restarted_unheard(once);
-        let intents = job.on(Input::Answered(Err(no_answer)), at(1));
-        assert!(matches!(&intents[..], [Intent::Note(_)]), "{intents:?}");
-        job.on(Input::PersistFailed(Refusal::new(RefusalKind::DiskFull, "disk full")), at(2));
-        assert_eq!(job.record().outcome, None, "it is not ended for want of disk");
-        let intents = job.on(Input::Tick, at(2 + retry::LOST_MS));
-        assert!(intents.contains(&Intent::Await(RAJ, Epoch(1))), "{intents:?}");
-        assert!(!job.on(Input::Ranked(both()), at(3 + retry::LOST_MS)).iter().any(|i| matches!(i, Intent::Offer(..))));
-    }
+    let mut offered = Job::new(record());
+    offered.on(Input::Start, at(0));
+    offered.on(Input::Ranked(both()), at(0));
+    let mut restarted = Job::new(offered.record().clone());
+    assert_eq!(restarted.on(Input::Start, at(0)), [Intent::Abandon(RAJ, Epoch(1)), Intent::Rank]);
 }
 
 #[test]

@@ -97,11 +97,11 @@ fn inputs_that_a_restarted_worker_lost_and_cannot_get_again_are_not_sent_for_eve
 #[test]
 fn what_could_not_begin_because_the_record_could_not_be_written_begins_later() {
     let full = || Input::PersistFailed(Refusal::new(RefusalKind::DiskFull, "disk full"));
-    // Accepted: the inputs are on their way, and are not sent twice for it.
+    // Accepted, but the inputs were never sent.
     let mut job = offered();
     job.on(Input::Answered(Ok(status(1, HostedState::Accepted))), at(1));
     job.on(full(), at(2));
-    assert_eq!(job.on(Input::Tick, at(2 + retry::LINK_MS)), [Intent::Persist]);
+    assert_eq!(job.on(Input::Tick, at(2 + retry::LINK_MS)), [Intent::Persist, Intent::Offer(RAJ, Epoch(1))]);
     // Lost, but nobody else was looked for.
     let mut job = running();
     job.on(Input::Followed(Err(Refusal::new(RefusalKind::UnknownJob, "forgotten"))), at(4));
