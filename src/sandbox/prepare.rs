@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::engine::{JobLaunch, native};
+use super::engine::{JobLaunch, Warm, native};
 use super::envs::{Key, for_job, is_base};
 use super::error::SandboxError;
 use super::hosted::{ENV, INPUTS};
@@ -55,6 +55,9 @@ impl Life {
             }
             let path = dir.join(LAUNCH);
             write_json(&path, &launch).map_err(SandboxError::io("write", &path))?;
+            if let Some(Warm { made_in, .. }) = &launch.warm {
+                std::fs::remove_dir(made_in).map_err(SandboxError::io("remove", made_in))?;
+            }
             // The copy is complete: the store may forget its own.
             Ok(blobs.unpin(&pin)?)
         });

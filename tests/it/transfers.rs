@@ -28,10 +28,17 @@ pub fn noise(len: u64, mut seed: u64) -> Vec<u8> {
 
 /// Two machines that are ready for jobs; alice's transfers take `limit` at most.
 fn held_back(limit: &str) -> World {
+    with_setting(&["alice"], &format!("bandwidth_limit: {limit}"))
+}
+
+/// Two machines that are ready for jobs; those of `whose` have one more setting.
+fn with_setting(whose: &[&str], line: &str) -> World {
     let mut world = World::new(&["alice", "bob"]);
-    let config = world.host("alice").state.join("config.yaml");
-    let text = fs::read_to_string(&config).expect("a config");
-    fs::write(&config, format!("{text}bandwidth_limit: {limit}\n")).expect("own file");
+    for name in whose {
+        let config = world.host(name).state.join("config.yaml");
+        let text = fs::read_to_string(&config).expect("a config");
+        fs::write(&config, format!("{text}{line}\n")).expect("own file");
+    }
     world.start_all();
     world.wait_ready();
     world
@@ -179,12 +186,7 @@ fn only_what_changed_travels() {
 /// other has a store that holds two of them and no patience.
 #[test]
 fn files_of_ended_jobs_make_room_for_the_next_ones() {
-    let mut world = World::new(&["alice", "bob"]);
-    for name in ["alice", "bob"] {
-        world.host(name).configure("store_limit: 3m\n");
-    }
-    world.start_all();
-    world.wait_ready();
+    let world = with_setting(&["alice", "bob"], "store_limit: 3m");
     let alice = world.host("alice");
     for seed in 1..=12 {
         let big = alice.write("big.bin", noise(MIB, seed));

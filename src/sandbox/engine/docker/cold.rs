@@ -89,10 +89,6 @@ async fn clear(docker: &Docker, launch: &JobLaunch, name: &str) -> Result<(), En
     if labels.get(template::LABEL_NODE) != Some(&launch.node) {
         return Err(EngineError::Failed(format!("container {name} belongs to somebody else")));
     }
-    if labels.contains_key(template::LABEL_WARM) {
-        // Named for this assignment by a homied that was killed before it could say so to a supervisor.
-        return remove_container(docker, name).await;
-    }
     let started = || EngineError::Failed(format!("container {name} was started before"));
     if there.state.and_then(|s| s.status) != Some(ContainerStateStatusEnum::CREATED) {
         return Err(started());

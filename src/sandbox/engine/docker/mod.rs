@@ -102,7 +102,7 @@ impl Engine for DockerEngine {
         let client = connect(&self.env).await?;
         let filters = HashMap::from([("label".to_owned(), vec![format!("{}={node}", template::LABEL_NODE)])]);
         let all = list(&client.docker, &filters).await?;
-        // One that was started ahead became a job's by its name.
+        // One that was started ahead has the label of none, and the name of its job once that runs.
         let of = |c: ContainerSummary| assignment(&c.labels?).or_else(|| warm::of_names(c.names.as_deref()));
         Ok(all.into_iter().filter_map(of).collect())
     }

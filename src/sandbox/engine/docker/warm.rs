@@ -165,8 +165,8 @@ pub(super) fn shape(launch: &JobLaunch, warm: &Warm, image: &str) -> Shape {
     }
 }
 
-/// Gives a container that waited the name of its job. The engine keeps names unique, so an assignment has one container,
-/// whichever way it came to it.
+/// Gives a container that waited the name of its job, by which its owner knows it, and with which a second one of the same
+/// assignment cannot be made.
 pub(super) async fn name(client: Client, launch: &JobLaunch, warm: &Warm) {
     let name = template::container_name(launch.job, launch.epoch);
     let options = RenameContainerOptionsBuilder::default().name(&name).build();
