@@ -11,7 +11,7 @@ use tokio_util::codec::Framed;
 
 use super::dialer::Target;
 use super::handle::Link;
-use super::messages::{FetchEnv, env_pin, inputs_pin, results_pin};
+use super::messages::{FetchEnv, SendInputs, env_pin, inputs_pin, results_pin};
 use super::pace;
 use super::room::{Errand, Room, ask, lock};
 use super::secure::{Frames, SETUP_LIMIT, Secured};
@@ -249,16 +249,9 @@ impl crate::transfer::ChunkSink for Capped {
 }
 
 /// Sends the inputs of a job to its worker. Returns the bytes that had to be sent.
-pub(super) async fn send_inputs(
-    room: &Arc<Room>,
-    link: &Arc<Link>,
-    job: JobId,
-    epoch: Epoch,
-    inputs: Digest,
-    progress: &watch::Sender<(u64, u64)>,
-) -> Result<u64, Refusal> {
+pub(super) async fn send_inputs(room: &Arc<Room>, link: &Arc<Link>, ask: &SendInputs) -> Result<u64, Refusal> {
     let _used = link.in_use();
-    let store = room.blobs.clone();
+    let (store, inputs, job, epoch) = (room.blobs.clone(), ask.inputs, ask.job, ask.epoch);
     let manifest = spawn_blocking(move || store.manifest(&inputs)).await;
     let manifest = manifest
         .map_err(|_| super::room::shutting_down())?
@@ -266,8 +259,13 @@ pub(super) async fn send_inputs(
         .ok_or_else(|| Refusal::internal(format!("the inputs {inputs} are not in the store")))?;
     let begun = Instant::now();
     let mut frames = open(room, link, Transfer::Inputs { job, epoch }).await?;
+    let mut may_begin = ask.may_begin.clone();
+    let never = |_| Refusal::internal("the acceptance of the job could not be written down");
+    let begin = async { may_begin.wait_for(|may| *may).await.map(|_| ()).map_err(never) };
+    prepare(&mut frames, begin).await.map_err(|e| e.into_refusal())?;
     let mut source = StoreSource::new(room.blobs.clone());
-    let bytes = send(&mut frames, &manifest, &mut source, telling(progress)).await.map_err(|e| e.into_refusal())?;
+    let bytes =
+        send(&mut frames, &manifest, &mut source, telling(&ask.progress)).await.map_err(|e| e.into_refusal())?;
     let ms = begun.elapsed().as_millis();
     tracing::info!(job = %job.short(), peer = ?link.peer, bytes, of = manifest.total_bytes(), ms, "inputs sent");
     Ok(bytes)

@@ -83,7 +83,7 @@ pub(super) async fn acknowledge(room: Arc<Room>, ask: AcknowledgeJob) -> Result<
 /// See [`SendInputs`].
 pub(super) async fn send_inputs(room: Arc<Room>, ask: SendInputs) -> Result<u64, Refusal> {
     let link = room.reach(ask.peer).await?;
-    let sent = bulk::send_inputs(&room, &link, ask.job, ask.epoch, ask.inputs, &ask.progress);
+    let sent = bulk::send_inputs(&room, &link, &ask);
     as_long_as_we_are_we(&room, &link, sent).await
 }
 

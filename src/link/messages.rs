@@ -38,6 +38,9 @@ pub struct SendInputs {
     pub epoch: Epoch,
     /// The manifest in our store.
     pub inputs: Digest,
+    /// Turns true when the worker may have them, for it begins when it has. Until then a way to it is made ready; if it never
+    /// will be true, nothing is sent.
+    pub may_begin: watch::Receiver<bool>,
     /// Bytes done and bytes in all, for the user.
     pub progress: watch::Sender<(u64, u64)>,
 }

@@ -62,6 +62,7 @@ impl Driver {
         let mut farewells = JoinSet::new();
         while let Some(mut batch) = batches.recv().await {
             let mut written = batch.written.take();
+            let (on_disk, may_begin) = watch::channel(!batch.intents.contains(&Intent::Persist));
             let batch = Arc::new(batch);
             for intent in &batch.intents {
                 match intent {
@@ -69,6 +70,7 @@ impl Driver {
                         if !this.persist(&batch.record).await {
                             break;
                         }
+                        on_disk.send_replace(true);
                         // Who asked may have lost patience.
                         let _ = written.take().map(|asker| asker.send(()));
                     }
@@ -91,6 +93,10 @@ impl Driver {
                                 farewell.note(&this.parts.dir).await;
                                 let parts = this.parts.clone();
                                 farewells.spawn(async move { farewell.say(&parts).await });
+                            }
+                            Intent::Upload(peer, epoch) => {
+                                let may_begin = may_begin.clone();
+                                tasks.spawn(async move { this.upload(&batch.record, peer, epoch, may_begin).await });
                             }
                             _ => {
                                 tasks.spawn(async move { this.carry_out(&batch, intent).await });
@@ -189,7 +195,6 @@ impl Driver {
                 };
                 Input::Answered(wire(ask_outlet(&outlets.offer, OfferJob { peer, offer }, WIRE).await))
             }
-            Intent::Upload(peer, epoch) => self.upload(record, peer, epoch).await,
             Intent::Follow(peer, epoch) => {
                 let Some(into) = batch.copy.clone() else { return };
                 let follow = FollowOutput { peer, job, epoch, into };
@@ -230,6 +235,7 @@ impl Driver {
                 Input::Late(epoch, brought.map(Box::new))
             }
             Intent::Persist
+            | Intent::Upload(..)
             | Intent::Announce
             | Intent::Note(_)
             | Intent::Preparing(_)
@@ -239,10 +245,15 @@ impl Driver {
         self.happened(record, input).await;
     }
 
-    async fn upload(&self, record: &JobRecord, peer: PeerId, epoch: Epoch) -> Input {
+    async fn upload(&self, record: &JobRecord, peer: PeerId, epoch: Epoch, may_begin: watch::Receiver<bool>) {
         let progress = self.progress(record, Stage::Uploading);
-        let send = SendInputs { peer, job: record.id, epoch, inputs: record.inputs, progress };
-        Input::Uploaded(wire(ask_outlet(&self.parts.outlets.inputs, send, AS_LONG_AS_IT_TAKES).await))
+        let (job, inputs, mut written) = (record.id, record.inputs, may_begin.clone());
+        let send = SendInputs { peer, job, epoch, inputs, may_begin, progress };
+        let sent = wire(ask_outlet(&self.parts.outlets.inputs, send, AS_LONG_AS_IT_TAKES).await);
+        // Where the record cannot be written the job hears that, and offers anew.
+        if written.wait_for(|may| *may).await.is_ok() {
+            self.happened(record, Input::Uploaded(sent)).await;
+        }
     }
 
     /// Turns a transfer's latest figures into events, at a pace a person can read.

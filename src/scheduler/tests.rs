@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::messages::{CancelJob, SubmitJob};
 use super::{Outlets, SchedulerActor, SchedulerParts, start};
 use crate::blobs::BlobStore;
-use crate::link::messages::{AcknowledgeJob, OfferJob, StopRemoteJob};
+use crate::link::messages::{AcknowledgeJob, OfferJob, SendInputs, StopRemoteJob};
 use crate::mailbox::{Door, ask, probe};
 use crate::model::{
     BootId, Digest, EngineKind, EngineOffer, Epoch, Facts, HostedState, HostedStatus, Isolation, JobId, JobRecord,
@@ -77,6 +77,11 @@ struct World {
     disk_is_full: Arc<AtomicBool>,
     raj_is_away: Arc<AtomicBool>,
     raj_is_done: Arc<AtomicBool>,
+    /// It fills up once the next offer is out.
+    disk_fills_up: Arc<AtomicBool>,
+    /// An offer finds raj without the inputs, rather than at work.
+    raj_lacks_inputs: Arc<AtomicBool>,
+    sendings: UnboundedReceiver<SendInputs>,
     offers: UnboundedReceiver<OfferJob>,
     stops: UnboundedReceiver<StopRemoteJob>,
     acknowledged: UnboundedReceiver<AcknowledgeJob>,
@@ -94,7 +99,8 @@ impl World {
         blobs.put_manifest(&Manifest::default()).expect("put");
         let written = Arc::new(Mutex::new(earlier));
         let flag = || Arc::new(AtomicBool::new(false));
-        let (disk_is_full, raj_is_away, raj_is_done) = (flag(), flag(), flag());
+        let (disk_is_full, disk_fills_up, raj_is_away, raj_is_done) = (flag(), flag(), flag(), flag());
+        let raj_lacks_inputs = flag();
         raj_is_away.store(raj_away, Ordering::Relaxed);
         let away = {
             let away = raj_is_away.clone();
@@ -137,10 +143,15 @@ impl World {
         let (peers, _) =
             probe(|_: &crate::registry::messages::ListPeers| vec![peer(RAJ, "raj", 16), peer(MIKE, "mike", 8)]);
         let (offer, offers) = probe({
-            let answer = answer.clone();
-            move |m: &OfferJob| answer(m.peer, m.offer.epoch)
+            let (answer, inputless) = (answer.clone(), raj_lacks_inputs.clone());
+            let (full, fills) = (disk_is_full.clone(), disk_fills_up.clone());
+            move |m: &OfferJob| {
+                let accepts = inputless.load(Ordering::Relaxed);
+                full.fetch_or(fills.load(Ordering::Relaxed), Ordering::Relaxed);
+                if accepts { Ok(status(m.offer.epoch, HostedState::Accepted)) } else { answer(m.peer, m.offer.epoch) }
+            }
         });
-        let (inputs, _) = probe(|_: &crate::link::messages::SendInputs| Ok(0));
+        let (inputs, sendings) = probe(|_: &SendInputs| Ok(0));
         let (follow, _) = probe({
             let (away, state) = (away.clone(), state.clone());
             move |m: &crate::link::messages::FollowOutput| match (away(m.peer), state(m.peer)) {
@@ -161,7 +172,20 @@ impl World {
         let outlets = Outlets { put, get, load, peers, wish, offer, inputs, follow, query, results, stop, acknowledge };
         let parts = SchedulerParts { outlets, blobs, dir: dir.path().join("sent") };
         let door = start(parts).await.expect("started");
-        Self { door, written, disk_is_full, raj_is_away, raj_is_done, offers, stops, acknowledged, dir }
+        Self {
+            door,
+            written,
+            disk_is_full,
+            disk_fills_up,
+            raj_is_away,
+            raj_is_done,
+            raj_lacks_inputs,
+            offers,
+            sendings,
+            stops,
+            acknowledged,
+            dir,
+        }
     }
 
     /// This homied is killed, and the next one has what it wrote down.
@@ -296,6 +320,29 @@ async fn a_worker_that_was_out_of_reach_of_a_cancel_is_told_by_a_later_homied() 
         while noted() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    };
+    tokio::task::LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_do_not_go_before_the_acceptance_is_written_down() {
+    let test = async {
+        let mut world = World::new().await;
+        world.disk_fills_up.store(true, Ordering::Relaxed);
+        world.raj_lacks_inputs.store(true, Ordering::Relaxed);
+        world.submit().await;
+        assert_eq!(next(&mut world.offers).await.offer.epoch, Epoch(1));
+        let mut sending = next(&mut world.sendings).await;
+        assert!(!*sending.may_begin.borrow());
+        let never = tokio::time::timeout(LONG, sending.may_begin.wait_for(|may| *may)).await.expect("in time").is_err();
+        assert!(never, "the disk is full");
+        world.disk_fills_up.store(false, Ordering::Relaxed);
+        world.disk_is_full.store(false, Ordering::Relaxed);
+        assert_eq!(next(&mut world.offers).await.offer.epoch, Epoch(1), "it is asked anew");
+        let mut sending = next(&mut world.sendings).await;
+        let may = tokio::time::timeout(LONG, sending.may_begin.wait_for(|may| *may)).await.expect("in time").is_ok();
+        assert!(may);
+        assert!(world.record().attempts[0].accepted);
     };
     tokio::task::LocalSet::new().run_until(test).await;
 }

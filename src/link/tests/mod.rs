@@ -161,9 +161,20 @@ impl Machine {
     }
 
     async fn send_inputs(&self, to: PeerId, job: u8, inputs: &Manifest) -> Result<u64, Refusal> {
+        let (_at_once, may_begin) = watch::channel(true);
+        self.send_inputs_when(to, job, inputs, may_begin).await
+    }
+
+    async fn send_inputs_when(
+        &self,
+        to: PeerId,
+        job: u8,
+        inputs: &Manifest,
+        may_begin: watch::Receiver<bool>,
+    ) -> Result<u64, Refusal> {
         let (progress, _watched) = watch::channel((0, 0));
         let (job, epoch) = (JobId([job; 16]), Epoch(1));
-        let send = SendInputs { peer: to, job, epoch, inputs: inputs.digest(), progress };
+        let send = SendInputs { peer: to, job, epoch, inputs: inputs.digest(), may_begin, progress };
         ask(&self.door, send, LIMIT).await.expect("answer")
     }
 

@@ -71,6 +71,40 @@ fn a_job_goes_to_a_friend_and_comes_home() {
     });
 }
 
+/// The worker begins when it has everything, so nothing may go before the submitter has written down that it may.
+#[test]
+fn inputs_go_when_they_may_and_not_before() {
+    run(async {
+        let (a, b) = (Machine::new("raj").await, Machine::new("mike").await);
+        a.knows(&b);
+        let inputs = a.store(&[("train.py", b"print(1)".to_vec())]);
+        let started = || b.seen().started.clone();
+        for job in [1, 2] {
+            a.offer(b.id, job, &inputs).await.expect("accepted");
+        }
+        // Both have a way there by the time that the first is told; only that one goes.
+        let (first, may_first) = watch::channel(false);
+        let (never, may_never) = watch::channel(false);
+        let others = async {
+            first.send_replace(true);
+            until("the worker to start the first", || started() == [JobId([1; 16])]).await;
+            drop(never);
+        };
+        let sending = async {
+            tokio::join!(
+                a.send_inputs_when(b.id, 1, &inputs, may_first),
+                a.send_inputs_when(b.id, 2, &inputs, may_never),
+            )
+        };
+        let ((sent, unsent), ()) = tokio::join!(sending, others);
+        assert_eq!(sent, Ok(inputs.total_bytes()));
+        assert!(unsent.expect_err("it may not").message.contains("written down"));
+        // A later word over the same link comes behind whatever was sent.
+        assert_eq!(a.query(b.id, 2).await.expect("known").state, HostedState::Accepted);
+        assert_eq!(started(), [JobId([1; 16])]);
+    });
+}
+
 #[test]
 fn this_machine_is_a_peer_of_its_own_even_without_a_group() {
     run(async {

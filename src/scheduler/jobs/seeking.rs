@@ -124,18 +124,18 @@ impl Job {
                 }
                 let upload = status.state == HostedState::Accepted && self.cancelled.is_none();
                 self.apply(&status, now);
+                if upload {
+                    // A way for them is made ready while the acceptance is written down; none goes before that.
+                    self.phase = Phase::Uploading;
+                    return vec![Intent::Upload(peer, epoch), Intent::Persist, Intent::Announce];
+                }
+                self.phase = Phase::Following;
+                self.output_in = false;
                 let mut intents = vec![Intent::Persist, Intent::Announce];
                 if self.cancelled.is_some() {
                     intents.push(Intent::Stop(peer, epoch));
                 }
-                if upload {
-                    self.phase = Phase::Uploading;
-                    intents.push(Intent::Upload(peer, epoch));
-                } else {
-                    self.phase = Phase::Following;
-                    self.output_in = false;
-                    intents.push(Intent::Follow(peer, epoch));
-                }
+                intents.push(Intent::Follow(peer, epoch));
                 intents
             }
             Err(refusal) => {

@@ -77,7 +77,7 @@ pub(in crate::scheduler) enum Intent {
     Rank,
     /// Offer the job.
     Offer(PeerId, Epoch),
-    /// Send its inputs.
+    /// Send its inputs, once what is to be persisted with this is.
     Upload(PeerId, Epoch),
     /// Follow its output and state.
     Follow(PeerId, Epoch),

@@ -79,7 +79,7 @@ fn running() -> Job {
     assert_eq!(job.on(Input::Ranked(both()), at(0)), [Intent::Persist, Intent::Offer(RAJ, Epoch(1))]);
     let upload = Intent::Upload(RAJ, Epoch(1));
     let accepted = Input::Answered(Ok(status(1, HostedState::Accepted)));
-    assert_eq!(job.on(accepted, at(1)), [Intent::Persist, Intent::Announce, upload]);
+    assert_eq!(job.on(accepted, at(1)), [upload, Intent::Persist, Intent::Announce]);
     assert_eq!(job.on(Input::Uploaded(Ok(5)), at(2)), [Intent::Follow(RAJ, Epoch(1))]);
     let report = Input::Reported(status(1, HostedState::Running));
     assert_eq!(job.on(report, at(3)), [Intent::Persist, Intent::Announce]);
