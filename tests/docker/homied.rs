@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use tokio::runtime::Runtime;
 
 use crate::engine::{Shared, client, is_podman, shared};
-use crate::process::{PATIENCE, wait_until};
+use crate::process::{PATIENCE, Running, wait_until};
 use crate::world::{Host, World};
 
 /// The engine, for tests that drive processes and not futures.
@@ -111,6 +111,20 @@ impl Engine {
             id.is_some()
         });
         id.unwrap_or_default()
+    }
+
+    /// A job of alice's at bob, in a container that waited for it: itself, its id and that of the container. It has said "here".
+    #[track_caller]
+    pub(crate) fn in_one_that_waited(&self, world: &World, flags: &[&str], script: &str) -> (Running, String, String) {
+        let (alice, node) = (world.host("alice"), node(world.host("bob")));
+        alice.run_text(&["--peer", "bob"], "true").code(0);
+        let waited = self.wait_waiting(&node, 1);
+        let run = alice.start_text(&[&["--peer", "bob"], flags].concat(), script);
+        run.wait_for("[bob] here");
+        let job = alice.newest_job(&[])["id"].as_str().expect("an id").to_owned();
+        let container = self.container_of(&node, &job);
+        assert_eq!(container, waited[0]);
+        (run, job, container)
     }
 
     /// Gives a container another name.

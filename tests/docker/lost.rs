@@ -42,14 +42,7 @@ fn a_container_that_has_not_got_its_jobs_name_is_the_jobs_and_goes_with_it() {
     let Some(engine) = Engine::of_these_tests() else { return };
     let mut world = engine.world("warm_containers: 1\n");
     let node = node(world.host("bob"));
-    let alice = world.host("alice");
-    alice.run_text(&["--peer", "bob"], "true").code(0);
-    let waited = engine.wait_waiting(&node, 1);
-    let run = alice.start_text(&["--peer", "bob", "--at-most-once"], "echo here; sleep 1000");
-    run.wait_for("[bob] here");
-    let job = alice.newest_job(&[])["id"].as_str().expect("an id").to_owned();
-    let container = engine.container_of(&node, &job);
-    assert_eq!(container, waited[0]);
+    let (run, job, container) = engine.in_one_that_waited(&world, &["--at-most-once"], "echo here; sleep 1000");
     let other = engine.wait_waiting(&node, 1);
     engine.rename(&container, "homie-warm-0123456789abcdef");
 

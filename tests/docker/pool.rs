@@ -168,19 +168,13 @@ fn a_job_that_has_its_container_is_not_taken_for_one_that_waits_after_a_crash() 
     let Some(engine) = Engine::of_these_tests() else { return };
     let mut world = engine.world("warm_containers: 1\n");
     let node = node(world.host("bob"));
-    let alice = world.host("alice");
-    alice.run_text(&["--peer", "bob"], "true").code(0);
-    let waited = engine.wait_waiting(&node, 1);
-    let run =
-        alice.start_text(&["--peer", "bob"], "echo here; until [ -e go ]; do sleep 0.1; done; echo there; exit 6");
-    run.wait_for("[bob] here");
-    let job = alice.newest_job(&[])["id"].as_str().expect("an id").to_owned();
-    assert_eq!(engine.container_of(&node, &job), waited[0]);
+    let (run, job, container) =
+        engine.in_one_that_waited(&world, &[], "echo here; until [ -e go ]; do sleep 0.1; done; echo there; exit 6");
     let other = engine.wait_waiting(&node, 1);
     world.host_mut("bob").crash();
     world.host_mut("bob").start();
     wait_until("what waited is removed", PATIENCE, || engine.inspect(&other[0]).is_none());
-    assert!(engine.inspect(&waited[0]).is_some(), "the job's own is not");
+    assert!(engine.inspect(&container).is_some(), "the job's own is not");
     std::fs::write(world.host("bob").state.join(format!("jobs/{job}-1/work/go")), "").expect("written");
     run.finish().code(6).says("[bob] there");
     wait_until("nothing is left of it", PATIENCE, || engine.containers(&node).keys().all(|name| is_waiting(name)));
