@@ -209,7 +209,6 @@ impl SandboxActor {
             orders,
             accepted: accepted_tx,
             env: held,
-            reserved: None,
             standby: super::standby::Early::No,
             running: running_tx,
             limited: limited_tx,

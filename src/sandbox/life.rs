@@ -24,7 +24,7 @@ use super::standby::{Early, commence};
 use super::supervisor::{
     LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
 };
-use super::warm::{Pool, Reserved};
+use super::warm::Pool;
 use super::{live, workspace};
 use crate::blobs::BlobStore;
 use crate::clock::wall_ms;
@@ -99,8 +99,6 @@ pub(super) struct Life {
     pub(super) accepted: watch::Sender<Option<Result<(), Refusal>>>,
     /// The environment, kept from being removed until the job has ended.
     pub(super) env: Option<EnvHeld>,
-    /// The container that was reserved for it, until it has it.
-    pub(super) reserved: Option<Reserved>,
     /// The supervisor that was or is being started ahead, until it is told to begin.
     pub(super) standby: Early,
     /// What the supervisor says when the program runs.
@@ -165,9 +163,6 @@ impl Life {
     async fn give_back(&mut self) {
         // One that nobody tells to begin ends.
         drop(self.standby.take().await);
-        if let Some(unused) = self.reserved.take() {
-            self.shared.pool.give_back(unused).await;
-        }
     }
 
     /// Writes the acceptance down.

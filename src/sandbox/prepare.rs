@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::engine::{JobLaunch, Warm, native};
-use super::envs::{Key, for_job, is_base};
+use super::envs::{Key, for_job};
 use super::error::SandboxError;
 use super::hosted::{ENV, INPUTS};
 use super::life::{Life, blocking};
 use super::standby::{Early, Standby};
 use super::supervisor::{LAUNCH, write_json};
+use super::warm::move_in;
 use super::{policy, workspace};
 use crate::link::messages::inputs_pin;
 use crate::model::{HostedState, Outcome};
@@ -37,9 +38,10 @@ impl Life {
             // Left half made by a homied that was killed.
             blocking(move || ["work", "ctl"].iter().try_for_each(|name| workspace::remove(&dir.join(name)))).await?;
         }
-        let taken = self.shared.pool.take(&launch, self.reserved.take()).await;
-        launch.warm = taken.as_ref().map(|reserved| reserved.warm().clone());
+        let taken = self.shared.pool.take(&launch);
+        launch.warm.clone_from(&taken);
         let filled = blocking(move || {
+            launch.warm = launch.warm.filter(|warm| move_in(warm, &launch.job_dir));
             let dir = &launch.job_dir;
             let manifest = blobs.manifest(&inputs)?.ok_or(crate::blobs::BlobError::Missing(inputs))?;
             let work = launch.work_dir();
@@ -59,15 +61,16 @@ impl Life {
                 std::fs::remove_dir(made_in).map_err(SandboxError::io("remove", made_in))?;
             }
             // The copy is complete: the store may forget its own.
-            Ok(blobs.unpin(&pin)?)
+            blobs.unpin(&pin)?;
+            Ok(launch.warm.is_some())
         });
-        if let Err(error) = filled.await {
-            if let Some(unused) = taken {
-                self.shared.pool.give_back(unused).await;
-            }
-            return Err(error);
+        let filled = filled.await;
+        if let Some(unused) = taken
+            && !matches!(filled, Ok(true))
+        {
+            self.shared.pool.discard(unused).await;
         }
-        Ok(None)
+        filled.map(|_| None)
     }
 
     /// What is to be run, with the environment if that is here already.
@@ -92,13 +95,9 @@ impl Life {
         }
     }
 
-    /// Does what can be done before the submitter says that the job may start, while its inputs come and its directory is
-    /// filled: a container that waits is reserved where it is known already which one that is, and a supervisor is
-    /// started, to stand by, where none waits.
+    /// Starts a supervisor, to stand by, where none waits: before the submitter says that the job may start, while its
+    /// inputs come and its directory is filled.
     pub(super) fn look_ahead(&mut self) {
-        if is_base(&self.base.spec) {
-            self.reserved = self.shared.pool.reserve(&self.launch());
-        }
         if matches!(self.standby, Early::No) {
             let (shared, dir) = (Arc::clone(&self.shared), self.dir.clone());
             // To fork a process takes a millisecond, in which this thread has others to serve.

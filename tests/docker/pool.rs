@@ -181,7 +181,7 @@ fn a_job_that_has_its_container_is_not_taken_for_one_that_waits_after_a_crash() 
 }
 
 #[test]
-fn a_container_reserved_by_a_homied_that_was_killed_before_it_had_a_job_in_it_is_removed() {
+fn a_container_that_waited_for_a_homied_that_was_killed_is_removed_though_a_job_was_accepted() {
     let Some(engine) = Engine::of_these_tests() else { return };
     // The inputs take so long that homied is killed while they come.
     let mut world = engine.world("warm_containers: 1\nbandwidth_limit: 300k\n");

@@ -38,11 +38,6 @@ fn named(spec: &JobSpec) -> Option<&str> {
     spec.env.as_deref().filter(|name| *name != "base")
 }
 
-/// Whether a job runs in `base`, which always exists.
-pub(in crate::sandbox) fn is_base(spec: &JobSpec) -> bool {
-    named(spec).is_none()
-}
-
 fn ask(spec: &JobSpec, name: &str, engine: EngineKind, from: Option<PeerId>) -> Ask {
     let wish = spec.wanted.as_deref().cloned();
     Ask { name: name.to_owned(), wish, engine, from, again: false }

@@ -25,7 +25,7 @@ pub(super) use books::Key;
 pub use build::is_image;
 pub use give::EnvGiven;
 pub use held::EnvHeld;
-pub(super) use job::{EnvRoad, for_job, is_base, roads};
+pub(super) use job::{EnvRoad, for_job, roads};
 pub(super) use keeper::Keeper;
 pub(super) use shelf::end_builds;
 

@@ -4,10 +4,9 @@
 //! it behind it: its job gets its own limits, files and order at the last moment, has the container alone, and takes it
 //! along when it ends. None is ever used twice. Size and idle time are the owner's; there are none on battery.
 //!
-//! `shelf` decides, `power` looks at the battery, this file makes and destroys. Only the job's own preparation takes one.
+//! `shelf` decides, `power` looks at the battery, this file makes, gives away and destroys. Only the job's own preparation takes one.
 
 mod power;
-mod reserved;
 mod shelf;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +16,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-pub(super) use self::reserved::Reserved;
 use self::shelf::{Caps, Next, Shelf};
 use super::engine::docker::DockerEngine;
 use super::engine::docker::warm::Kind;
@@ -103,8 +101,12 @@ impl Pool {
         Caps { size, idle_ms: settings.warm_idle_s.saturating_mul(1000) }
     }
 
-    /// Takes a waiting container for `launch` off the shelf, if one fits. Notes that its kind is in use.
-    fn pick(&self, launch: &JobLaunch) -> Option<Warm> {
+    /// Takes a waiting container for `launch` off the shelf, if one fits; notes that its kind is in use. It is that job's
+    /// alone from now on and must be used or discarded: nobody else knows of it until `launch.json` says whose it is.
+    ///
+    /// It has the job's name later: the engine takes milliseconds for that, most of them waiting for its disk, so the
+    /// supervisor has it done when the program runs.
+    pub(super) fn take(&self, launch: &JobLaunch) -> Option<Warm> {
         let kind = Kind::of(launch)?;
         let warm = {
             let mut state = self.state();
@@ -220,6 +222,16 @@ impl Pool {
             tracing::warn!(%error, "a waiting container stays until it gives up by itself");
         }
     }
+}
+
+/// Moves the directories of a container that waited into the job's. What it has mounted moves along: a mount is of a
+/// directory, not of its name. The place itself stays until `launch.json` says whose the container is: one without either
+/// is nobody's. `false` when that cannot be done; the container is of no use then.
+pub(super) fn move_in(warm: &Warm, job_dir: &Path) -> bool {
+    ["work", "ctl"].iter().all(|name| {
+        let moved = std::fs::rename(warm.made_in.join(name), job_dir.join(name));
+        moved.inspect_err(|error| tracing::warn!(%error, "a waiting container cannot be used")).is_ok()
+    })
 }
 
 async fn remove_dir(dir: PathBuf) {
