@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::effects::{Batch, Driver, ROOM, output_copy};
 use super::farewell::Farewell;
-use super::jobs::{Input, Intent, Job, Now};
+use super::jobs::{Begun, Input, Intent, Job, Now};
 use super::messages::{
     CancelJob, DrainScheduler, ExplainJob, FetchAgain, FollowJob, JobFeed, LinkChanged, OpenJobs, SubmitJob,
     WorkerReports,
@@ -54,7 +54,7 @@ pub(super) struct JobClosed {
 #[derive(Debug, Word)]
 #[rtype(result = "()")]
 struct Adopt {
-    records: Vec<JobRecord>,
+    jobs: Vec<Begun>,
 }
 
 #[derive(Debug)]
@@ -91,9 +91,11 @@ pub async fn start(parts: SchedulerParts) -> Result<Door<SchedulerActor>, Refusa
         let parts = parts.clone();
         tokio::spawn(async move { farewell.say(&parts).await });
     }
-    let actor = SchedulerActor { parts, jobs: HashMap::new(), began: Instant::now(), draining: false, ticking: None };
+    let began = Instant::now();
+    let jobs = open.into_iter().map(|record| Begun::with(record, since(began))).collect();
+    let actor = SchedulerActor { parts, jobs: HashMap::new(), began, draining: false, ticking: None };
     let door = actor.start();
-    ask(&door, Adopt { records: open }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
+    ask(&door, Adopt { jobs }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
     Ok(door)
 }
 
@@ -105,9 +107,13 @@ impl Actor for SchedulerActor {
     }
 }
 
+fn since(began: Instant) -> Now {
+    Now { wall: wall_ms(), mono: began.elapsed().as_millis() as u64 }
+}
+
 impl SchedulerActor {
     fn now(&self) -> Now {
-        Now { wall: wall_ms(), mono: self.began.elapsed().as_millis() as u64 }
+        since(self.began)
     }
 
     fn feed(&mut self, id: JobId, input: Input) {
@@ -122,10 +128,16 @@ impl SchedulerActor {
             return;
         }
         let now = self.now();
-        let dir = self.parts.dir.join(id.to_string());
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         let intents = entry.job.on(input, now);
-        if intents.is_empty() {
+        self.hand_over(id, intents, written);
+    }
+
+    /// Gives a job's task what is to be done.
+    fn hand_over(&mut self, id: JobId, intents: Vec<Intent>, written: Option<oneshot::Sender<()>>) {
+        let dir = self.parts.dir.join(id.to_string());
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
+        if intents.is_empty() || self.draining {
             return;
         }
         entry.open_output(&intents, &dir);
@@ -134,7 +146,8 @@ impl SchedulerActor {
         let _ = entry.batches.send(Batch { record: entry.job.record().clone(), intents, copy, written });
     }
 
-    fn adopt(&mut self, job: Job, ctx: &mut Context<Self>) {
+    fn adopt(&mut self, begun: Begun, ctx: &mut Context<Self>) {
+        let Begun { job, intents } = begun;
         let id = job.record().id;
         if self.jobs.contains_key(&id) || job.record().is_terminal() {
             return;
@@ -149,7 +162,7 @@ impl SchedulerActor {
         };
         tokio::spawn(driver.drive(rx));
         self.jobs.insert(id, Entry { job, batches, events, output: None });
-        self.feed(id, Input::Start);
+        self.hand_over(id, intents, None);
         // Time means something to jobs only: a machine without any is not woken.
         if self.ticking.is_none() {
             self.ticking = Some(ctx.run_interval(TICK, |actor, _| {
@@ -187,8 +200,8 @@ impl Handler<Adopt> for SchedulerActor {
     type Result = ();
 
     fn handle(&mut self, message: Adopt, ctx: &mut Self::Context) {
-        for record in message.records {
-            self.adopt(Job::new(record), ctx);
+        for begun in message.jobs {
+            self.adopt(begun, ctx);
         }
     }
 }
@@ -224,17 +237,16 @@ impl Handler<SubmitJob> for SchedulerActor {
     type Result = ResponseFuture<Result<JobRecord, Refusal>>;
 
     fn handle(&mut self, message: SubmitJob, ctx: &mut Self::Context) -> Self::Result {
-        let (parts, me, draining) = (self.parts.clone(), ctx.address(), self.draining);
+        let (parts, me, draining, began) = (self.parts.clone(), ctx.address(), self.draining, self.began);
         Box::pin(async move {
             if draining {
                 return Err(Refusal::new(RefusalKind::ShuttingDown, "homied is shutting down"));
             }
-            let record = submit::take(&parts, message.uid, message.submit).await?;
+            let begun = submit::take(&parts, message.uid, message.submit, || since(began)).await?;
+            let record = begun.job.record().clone();
             // Also a known one: its first answer may have been lost before it was adopted.
             if !record.is_terminal() {
-                ask(&me, Adopt { records: vec![record.clone()] }, ROOM)
-                    .await
-                    .map_err(|e| Refusal::internal(e.to_string()))?;
+                ask(&me, Adopt { jobs: vec![begun] }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
             }
             Ok(record)
         })
@@ -272,10 +284,11 @@ impl Handler<FetchAgain> for SchedulerActor {
 
     fn handle(&mut self, message: FetchAgain, ctx: &mut Self::Context) -> Self::Result {
         let short = message.record.id.short();
-        let job = Job::before_failed_fetch(message.record).ok_or_else(|| {
+        let mut job = Job::before_failed_fetch(message.record).ok_or_else(|| {
             Refusal::new(RefusalKind::BadRequest, format!("the results of job {short} did not stay at its worker"))
         })?;
-        self.adopt(job, ctx);
+        let intents = job.on(Input::Start, self.now());
+        self.adopt(Begun { job, intents }, ctx);
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! Taking a job: what is checked before it is promised.
 
 use super::effects::ROOM;
+use super::jobs::{Begun, Now};
 use super::outlets::{SchedulerParts, pin_of};
-use super::ranking::is_named;
+use super::ranking::{is_named, rank};
 use crate::clock::wall_ms;
 use crate::history::messages::{GetRecord, PutRecord};
 use crate::mailbox::{AskError, ask_outlet};
-use crate::model::{JobRecord, JobSpec, PeerStatus, PeerView, Role, Totals, Via, WantedEnv};
+use crate::model::{JobRecord, JobSpec, Manifest, PeerStatus, PeerView, Role, Totals, Via, WantedEnv};
 use crate::registry::messages::ListPeers;
 use crate::sandbox::messages::WishEnv;
 use crate::wire::frame::MAX_JSON;
@@ -16,25 +17,38 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// Longest distance (Jaro-Winkler) at which a name is offered as "did you mean".
 const ALIKE: f64 = 0.7;
 
-/// Checks a submission and writes it down; a known one is given as it stands.
-pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Result<JobRecord, Refusal> {
+/// Checks a submission and writes it down, with its first offer if somebody is there to take it; a known one is given as it
+/// stands.
+pub(super) async fn take(
+    parts: &SchedulerParts,
+    uid: u32,
+    submit: Submit,
+    now: impl Fn() -> Now,
+) -> Result<Begun, Refusal> {
     let get = GetRecord { job: submit.id, role: Role::Sent };
     if let Some(known) = ask_outlet(&parts.outlets.get, get, ROOM).await.map_err(gone)?? {
         if known.uid != uid {
             return Err(Refusal::new(RefusalKind::NotAllowed, "a job with this id belongs to another user"));
         }
-        return Ok(known);
+        return Ok(Begun::with(known, now()));
     }
     if submit.spec.command.is_empty() {
         return Err(Refusal::new(RefusalKind::BadRequest, "the job has no command"));
     }
+    let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM).await.map_err(gone)?;
     if let Some(wanted) = &submit.spec.peer {
-        let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM).await.map_err(gone)?;
         check_name(&peers, wanted)?;
     }
     let spec = with_wish(parts, submit.spec).await?;
     let (blobs, inputs, owner) = (parts.blobs.clone(), submit.inputs, pin_of(submit.id));
     let manifest = tokio::task::spawn_blocking(move || {
+        let nothing = Manifest::default();
+        if inputs == nothing.digest() {
+            // Clients do not send it.
+            blobs.claim(&owner, &nothing)?;
+            blobs.sync_of(&nothing)?;
+            return Ok(Some(nothing));
+        }
         let manifest = blobs.manifest(&inputs)?;
         if manifest.is_some() {
             blobs.pin(&owner, &inputs)?;
@@ -52,9 +66,11 @@ pub(super) async fn take(parts: &SchedulerParts, uid: u32, submit: Submit) -> Re
         input_totals: Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() },
         ..JobRecord::new(submit.id, Role::Sent, spec, submit.inputs, wall_ms())
     };
-    let put = PutRecord { record: Box::new(record.clone()) };
+    let candidates = rank(&peers, &record.spec, record.input_totals);
+    let begun = Begun::offered(&record, &candidates, now()).unwrap_or_else(|| Begun::with(record, now()));
+    let put = PutRecord { record: Box::new(begun.job.record().clone()) };
     ask_outlet(&parts.outlets.put, put, ROOM).await.map_err(gone)??;
-    Ok(record)
+    Ok(begun)
 }
 
 /// What is left of a frame for other words than the spec, and for what a record gathers on its road.

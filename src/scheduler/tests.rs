@@ -96,7 +96,6 @@ impl World {
     /// Starts with what an earlier scheduler wrote down.
     async fn with(earlier: Vec<JobRecord>, raj_away: bool, dir: Arc<tempfile::TempDir>) -> Self {
         let blobs = BlobStore::open(dir.path().join("store"), 1 << 30).expect("store");
-        blobs.put_manifest(&Manifest::default()).expect("put");
         let written = Arc::new(Mutex::new(earlier));
         let flag = || Arc::new(AtomicBool::new(false));
         let (disk_is_full, disk_fills_up, raj_is_away, raj_is_done) = (flag(), flag(), flag(), flag());
@@ -195,9 +194,13 @@ impl World {
     }
 
     async fn submit(&self) {
+        self.try_to_submit().await.expect("taken");
+    }
+
+    async fn try_to_submit(&self) -> Result<JobRecord, Refusal> {
         let spec = JobSpec { command: vec!["true".into()], ..JobSpec::default() };
         let submit = Submit { id: JOB, spec, home_dir: "/home/mike".into(), inputs: Manifest::default().digest() };
-        ask(&self.door, SubmitJob { uid: 1000, submit }, LONG).await.expect("answers").expect("taken");
+        ask(&self.door, SubmitJob { uid: 1000, submit }, LONG).await.expect("answers")
     }
 
     fn record(&self) -> JobRecord {
@@ -343,6 +346,49 @@ async fn inputs_do_not_go_before_the_acceptance_is_written_down() {
         let may = tokio::time::timeout(LONG, sending.may_begin.wait_for(|may| *may)).await.expect("in time").is_ok();
         assert!(may);
         assert!(world.record().attempts[0].accepted);
+    };
+    tokio::task::LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_and_its_first_offer_are_written_down_at_once_before_anybody_hears_of_it() {
+    let test = async {
+        let mut world = World::new().await;
+        world.disk_is_full.store(true, Ordering::Relaxed);
+        let refused = world.try_to_submit().await.expect_err("no room for the promise");
+        assert_eq!(refused.kind, RefusalKind::DiskFull);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(world.offers.try_recv().is_err(), "what was refused is not offered");
+
+        world.disk_is_full.store(false, Ordering::Relaxed);
+        let promised = world.try_to_submit().await.expect("taken");
+        let first = world.written.lock().expect("sound")[0].clone();
+        assert_eq!(first, promised);
+        assert_eq!((first.peer, first.epoch, first.state), (Some(RAJ), Epoch(1), JobState::Queued));
+        assert!(matches!(&first.attempts[..], [one] if one.epoch == Epoch(1) && !one.accepted), "{first:?}");
+        let offer = next(&mut world.offers).await;
+        assert_eq!((offer.peer, offer.offer.epoch), (RAJ, Epoch(1)));
+        world.until(|r| r.attempts[0].accepted).await;
+        assert!(world.written.lock().expect("sound")[1].attempts[0].accepted, "nothing else was written between");
+        // The answer was lost, and the client asks again.
+        assert_eq!(world.try_to_submit().await.expect("known").id, JOB);
+        assert!(world.offers.try_recv().is_err(), "it is not offered again");
+    };
+    tokio::task::LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_homied_that_was_killed_with_an_offer_on_its_tongue_offers_anew_and_has_the_worker_let_go_of_the_first() {
+    let test = async {
+        let world = World::new().await;
+        world.submit().await;
+        let first = world.written.lock().expect("sound")[0].clone();
+        // As if it had been killed between the writing and the offer.
+        let mut later = World::with(vec![first], false, world.dir.clone()).await;
+        let offer = next(&mut later.offers).await;
+        assert_eq!(offer.offer.epoch, Epoch(2));
+        let stopped = next(&mut later.stops).await;
+        assert_eq!((stopped.peer, stopped.epoch), (RAJ, Epoch(1)));
     };
     tokio::task::LocalSet::new().run_until(test).await;
 }

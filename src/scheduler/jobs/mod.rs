@@ -9,6 +9,7 @@ mod words;
 
 use super::retry;
 use crate::model::{Epoch, FailKind, HostedStatus, JobRecord, JobState, Outcome, PeerId};
+use crate::wire::ipc::Candidate;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 pub(super) use words::{Complete, Input, Intent, Now};
@@ -66,6 +67,33 @@ pub(super) struct Job {
     told_waiting: bool,
     /// The followers know that only a lost worker is waited for.
     told_awaiting: bool,
+}
+
+/// A job whose record, as it stands here, is on disk, and what is to be done next.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) job: Job,
+    pub(super) intents: Vec<Intent>,
+}
+
+impl Begun {
+    /// Goes on with `record` wherever it stands.
+    pub(super) fn with(record: JobRecord, now: Now) -> Self {
+        let mut job = Job::new(record);
+        let intents = job.on(Input::Start, now);
+        Self { job, intents }
+    }
+
+    /// A new job together with its first offer, so that one writing serves both: nothing may wait longer for the disk than
+    /// a job that could run at once. `None` when there is nobody to offer it to. The record must be written before
+    /// anything of this is done.
+    pub(super) fn offered(new: &JobRecord, candidates: &[Candidate], now: Now) -> Option<Self> {
+        let Self { mut job, .. } = Self::with(new.clone(), now);
+        match job.on(Input::Ranked(candidates.to_vec()), now).as_slice() {
+            [Intent::Persist, offer @ Intent::Offer(..)] => Some(Self { intents: vec![offer.clone()], job }),
+            _ => None,
+        }
+    }
 }
 
 impl Job {

@@ -93,6 +93,20 @@ fn ended(job: &Job) -> &Outcome {
 }
 
 #[test]
+fn a_new_job_is_begun_with_its_first_offer_only_where_there_is_one() {
+    let begun = Begun::offered(&record(), &both(), at(0)).expect("raj is free");
+    assert_eq!(begun.intents, [Intent::Offer(RAJ, Epoch(1))]);
+    assert_eq!((begun.job.record().peer, begun.job.record().epoch), (Some(RAJ), Epoch(1)));
+    let busy = [candidate(RAJ, "raj", None, PeerStatus::Busy, "no free slot")];
+    for nobody in [&busy[..], &[]] {
+        assert!(Begun::offered(&record(), nobody, at(0)).is_none());
+        // Not even when there has been time to hear of somebody, and the job would end at once.
+        assert!(Begun::offered(&record(), nobody, at(retry::SETTLE_MS)).is_none());
+    }
+    assert_eq!(Begun::with(record(), at(0)).intents, [Intent::Rank]);
+}
+
+#[test]
 fn the_whole_road_ends_with_the_scripts_exit_code_and_an_acknowledgement_after_the_record() {
     let mut job = running();
     assert_eq!(job.on(Input::Reported(done(1, 2)), at(4)), [Intent::Persist, Intent::Announce]);
