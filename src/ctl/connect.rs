@@ -36,6 +36,8 @@ pub struct Connection {
     next_id: u64,
     /// homied's release.
     pub release: String,
+    /// The version of the protocol that is spoken.
+    pub protocol: u32,
     /// Where it listens.
     pub socket: PathBuf,
 }
@@ -119,8 +121,8 @@ async fn greet(stream: Stream, path: &Path) -> Result<Connection, CtlError> {
     let ours = Greeting { protocol: version::IPC.to_vec(), version: version::RELEASE.into() };
     wire.send(Frame::json(&ours)?).await?;
     let theirs: Greeting = next(&mut wire).await?.parse()?;
-    version::negotiate(version::IPC, &theirs.protocol, &theirs.version)?;
-    Ok(Connection { wire, next_id: 1, release: theirs.version, socket: path.to_owned() })
+    let protocol = version::negotiate(version::IPC, &theirs.protocol, &theirs.version)?;
+    Ok(Connection { wire, next_id: 1, release: theirs.version, protocol, socket: path.to_owned() })
 }
 
 /// The next frame, in time.

@@ -43,6 +43,10 @@ pub(super) struct State {
     pub(super) events: Vec<JobEvent>,
     /// Breaks follows off after so many bytes of log, one after the other.
     pub(super) breaks: Vec<usize>,
+    /// How often something was sent by `files.put`.
+    pub(super) transfers: u32,
+    /// The versions that it speaks, if not those of this build.
+    pub(super) protocol: Option<Vec<u32>>,
     /// Refuses `files.put`.
     pub(super) refuse_files: Option<Refusal>,
 }
@@ -107,7 +111,8 @@ pub(super) fn record(id: JobId) -> JobRecord {
 
 async fn serve(mut wire: Wire, state: &Mutex<State>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let lock = || state.lock().expect("not poisoned");
-    let ours = Greeting { protocol: version::IPC.to_vec(), version: version::RELEASE.into() };
+    let protocol = lock().protocol.clone().unwrap_or_else(|| version::IPC.to_vec());
+    let ours = Greeting { protocol, version: version::RELEASE.into() };
     wire.send(Frame::json(&ours)?).await?;
     wire.next().await.ok_or("closed")??.parse::<Greeting>()?;
     while let Some(frame) = wire.next().await {
@@ -162,7 +167,11 @@ async fn serve(mut wire: Wire, state: &Mutex<State>) -> Result<(), Box<dyn std::
                 wire.send(event(READY.into())?).await?;
                 let mut sink = Memory(Vec::new());
                 let (manifest, sent_bytes) = transfer::receive(&mut wire, None, &mut sink, |_, _| ()).await?;
-                lock().uploads = sink.0;
+                {
+                    let mut state = lock();
+                    state.uploads = sink.0;
+                    state.transfers += 1;
+                }
                 let put = FilesPut { inputs: manifest.digest(), sent_bytes };
                 wire.send(ok(serde_json::to_value(put)?)?).await?;
             }

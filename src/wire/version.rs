@@ -1,7 +1,9 @@
 //! Protocol versions: each side offers a list, the highest common one is spoken.
 
 /// Versions of the local socket's protocol that this build speaks.
-pub const IPC: &[u32] = &[1];
+pub const IPC: &[u32] = &[1, 2];
+/// From this version of the local socket's protocol on, a job without files is submitted without a transfer.
+pub const IPC_NOTHING_TO_PUT: u32 = 2;
 /// Versions of the peer link's protocol that this build speaks.
 pub const LINK: &[u32] = &[1];
 /// The release this build is.

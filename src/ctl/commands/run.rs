@@ -20,6 +20,7 @@ use crate::ctl::render::{Progress, Table, job_json};
 use crate::ctl::upload::{self, Selection};
 use crate::model::{JobId, JobRecord, JobSpec, Needs, Placement, Via};
 use crate::wire::ipc::{Candidate, ExplainParams, Submit, method};
+use crate::wire::version;
 
 /// So long a submission is tried again while homied restarts; the job's id makes that safe.
 const SUBMIT_PATIENCE: Duration = Duration::from_secs(30);
@@ -59,7 +60,11 @@ pub async fn run(ctx: &Context, args: RunArgs) -> Result<ExitCode, CtlError> {
     if begun.elapsed() > SOON {
         homied = ctx.connect().await?;
     }
-    let manifest = upload::send(&mut homied, &inputs, &progress).await?;
+    let nothing = inputs.manifest.files().is_empty() && homied.protocol >= version::IPC_NOTHING_TO_PUT;
+    let manifest = match nothing {
+        true => inputs.manifest.digest(),
+        false => upload::send(&mut homied, &inputs, &progress).await?,
+    };
     drop(progress);
 
     let id = JobId::random().map_err(|e| CtlError::io("no random bytes for the job's id", e.into()))?;
@@ -241,7 +246,7 @@ mod tests {
     use super::*;
     use crate::ctl::fake::{self, FakeHomied, State};
     use crate::ctl::sample::run_args;
-    use crate::model::{Delivery, Outcome};
+    use crate::model::{Delivery, Manifest, Outcome};
     use crate::wire::output::{Source, header};
     use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -278,6 +283,17 @@ mod tests {
         assert_eq!((submit.spec.needs.cpu_millis, submit.spec.placement), (Some(1500), Placement::Remote));
         assert_eq!(PathBuf::from(&submit.home_dir), out);
         assert!(state.delivered_last && !state.cancelled);
+    }
+
+    #[tokio::test]
+    async fn without_files_nothing_is_sent_before_the_job_unless_homied_is_older() {
+        for (protocol, transfers) in [(version::IPC.to_vec(), 0), (vec![1], 1)] {
+            let (_dir, homied) = stage(0);
+            homied.state().protocol = Some(protocol);
+            run(&homied.context(), run_args(&["-d", "-c", "print(1)"])).await.expect("submitted");
+            let state = homied.state();
+            assert_eq!((state.transfers, state.submits[0].inputs), (transfers, Manifest::default().digest()));
+        }
     }
 
     #[tokio::test]
