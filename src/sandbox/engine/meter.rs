@@ -69,6 +69,11 @@ impl Meter {
         reading
     }
 
+    /// The processor time that its control group has counted alone: one file instead of seven.
+    pub fn group_cpu_ms(&self) -> u64 {
+        self.cpu.as_deref().map(group_cpu_ms).unwrap_or_default()
+    }
+
     fn processes(&self) -> Vec<i32> {
         self.init.filter(|pid| Path::new("/proc").join(pid.to_string()).exists()).map(tree).unwrap_or_default()
     }

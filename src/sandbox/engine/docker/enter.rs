@@ -105,7 +105,7 @@ pub(super) async fn hand_over(
     mut line: Line,
 ) -> Result<Running, EngineError> {
     // What the engine needed for the start is not the job's doing.
-    let before = cgroup.as_ref().map(Cgroup::sample).unwrap_or_default().usage.cpu_ms;
+    let before = cgroup.as_ref().map(|cgroup| cgroup.meter.group_cpu_ms()).unwrap_or_default();
     let order = Order {
         dir: INSIDE_WORK.into(),
         command: launch.command.iter().map(|word| word.clone().into_bytes()).collect(),

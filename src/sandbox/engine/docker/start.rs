@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use tokio::time::sleep;
+
 use super::cgroup::Cgroup;
 use super::cold;
 use super::connect::{Client, connect};
@@ -44,8 +46,10 @@ pub(super) async fn start(env: &Surroundings, launch: &JobLaunch) -> Result<Star
                 }
                 let started = follow(client, &waiting.container, *run?);
                 let (client, launch, waiting) = (client.clone(), launch.clone(), waiting.clone());
-                // Not before: the engine writes it to its disk, and the job would wait for that.
-                tokio::spawn(async move { warm::name(client, &launch, &waiting).await });
+                tokio::spawn(async move {
+                    sleep(warm::NAMED_AFTER).await;
+                    warm::name(client, &launch, &waiting).await;
+                });
                 return Ok(started);
             }
             Err(e) => {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
@@ -17,6 +18,11 @@ use super::template::{self, For, Shape};
 use super::{DockerEngine, enter, init, list, run};
 use crate::model::{EngineKind, Epoch, JobId, Limits};
 use crate::sandbox::engine::{EngineError, JobLaunch, Warm, parse_job_name};
+
+/// How long after its program's start a container that waited is given its job's name. The engine writes that to its disk
+/// and its processors work for 5 ms at it, half of what python needs to start; most programs are over the worst by then, and
+/// a trivial one is over altogether.
+pub(super) const NAMED_AFTER: Duration = Duration::from_millis(100);
 
 /// What jobs must have in common to be served by the same waiting container: all that cannot be changed once it runs.
 #[derive(Debug, Clone)]
