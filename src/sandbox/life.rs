@@ -182,7 +182,7 @@ impl Life {
             Outcome::Failed { reason: FailKind::DiskLimit, message } => Refusal::new(RefusalKind::DiskFull, message),
             _ => Refusal::internal(e.to_string()),
         })?;
-        // While the disk is waited for. After a crash neither would be of a job that anybody knows, and both would go.
+        // While the disk is waited for. After a crash it would be of a job that nobody knows, and it would go.
         self.look_ahead();
         self.put(self.base.clone()).await
     }

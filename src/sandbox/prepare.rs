@@ -47,7 +47,11 @@ impl Life {
             let work = launch.work_dir();
             match launch.warm {
                 Some(_) => workspace::fill(&work, &manifest, &blobs, uid, gid)?,
-                None => workspace::materialise(&work, &manifest, &blobs, uid, gid)?,
+                None => {
+                    // Half a move may have left one.
+                    workspace::remove(&work)?;
+                    workspace::materialise(&work, &manifest, &blobs, uid, gid)?;
+                }
             }
             let list = dir.join(INPUTS);
             std::fs::write(&list, manifest.encode()).map_err(SandboxError::io("write", &list))?;
@@ -98,6 +102,7 @@ impl Life {
     /// Starts a supervisor, to stand by, where none waits: before the submitter says that the job may start, while its
     /// inputs come and its directory is filled.
     pub(super) fn look_ahead(&mut self) {
+        self.shared.pool.starting();
         if matches!(self.standby, Early::No) {
             let (shared, dir) = (Arc::clone(&self.shared), self.dir.clone());
             // To fork a process takes a millisecond, in which this thread has others to serve.

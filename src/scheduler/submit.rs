@@ -1,5 +1,7 @@
 //! Taking a job: what is checked before it is promised.
 
+use std::time::Duration;
+
 use super::effects::ROOM;
 use super::jobs::{Begun, Now};
 use super::outlets::{SchedulerParts, pin_of};
@@ -16,6 +18,9 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Longest distance (Jaro-Winkler) at which a name is offered as "did you mean".
 const ALIKE: f64 = 0.7;
+
+/// How long a job waits to be written down with its first offer. A healthy registry needs microseconds.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Checks a submission and writes it down, with its first offer if somebody is there to take it; a known one is given as it
 /// stands.
@@ -35,10 +40,16 @@ pub(super) async fn take(
     if submit.spec.command.is_empty() {
         return Err(Refusal::new(RefusalKind::BadRequest, "the job has no command"));
     }
-    let peers = ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, ROOM).await.map_err(gone)?;
-    if let Some(wanted) = &submit.spec.peer {
-        check_name(&peers, wanted)?;
-    }
+    let peers = |patience| ask_outlet(&parts.outlets.peers, ListPeers { offline: true }, patience);
+    let peers = match &submit.spec.peer {
+        Some(wanted) => {
+            let peers = peers(ROOM).await.map_err(gone)?;
+            check_name(&peers, wanted)?;
+            peers
+        }
+        // The job itself can be promised without; they are asked for again.
+        None => peers(AT_ONCE).await.unwrap_or_default(),
+    };
     let spec = with_wish(parts, submit.spec).await?;
     let (blobs, inputs, owner) = (parts.blobs.clone(), submit.inputs, pin_of(submit.id));
     let manifest = tokio::task::spawn_blocking(move || {

@@ -300,7 +300,7 @@ pub struct ConfigRow {
     pub warning: Option<String>,
 }
 
-/// `homie run`, after its files were put.
+/// `homie run`, after its files were put, if it has any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submit {
     /// Made by the client; the same id again is the same job.
@@ -309,7 +309,7 @@ pub struct Submit {
     pub spec: JobSpec,
     /// Where results go by default; homied only keeps the text.
     pub home_dir: String,
-    /// The manifest that was put.
+    /// The manifest of its files.
     pub inputs: Digest,
 }
 

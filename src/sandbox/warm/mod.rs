@@ -104,8 +104,8 @@ impl Pool {
     /// Takes a waiting container for `launch` off the shelf, if one fits; notes that its kind is in use. It is that job's
     /// alone from now on and must be used or discarded: nobody else knows of it until `launch.json` says whose it is.
     ///
-    /// It has the job's name later: the engine takes milliseconds for that, most of them waiting for its disk, so the
-    /// supervisor has it done when the program runs.
+    /// It has the job's name later: the engine takes milliseconds for that, so the supervisor has it done once the program
+    /// has begun.
     pub(super) fn take(&self, launch: &JobLaunch) -> Option<Warm> {
         let kind = Kind::of(launch)?;
         let warm = {
@@ -117,6 +117,11 @@ impl Pool {
         };
         self.wake.notify_one();
         warm
+    }
+
+    /// A job is about to be started: the engine is left to it.
+    pub(super) fn starting(&self) {
+        self.state().quiet = Instant::now() + START_LIMIT;
     }
 
     /// A job's program runs: the engine is free again soon.

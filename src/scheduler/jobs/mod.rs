@@ -69,7 +69,7 @@ pub(super) struct Job {
     told_awaiting: bool,
 }
 
-/// A job whose record, as it stands here, is on disk, and what is to be done next.
+/// A job that is begun or gone on with, and what is to be done for it next.
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) job: Job,
