@@ -30,6 +30,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import stolen
 from side_by_side import BIN, Machine, Ssh, meet, run, table, wait_until
 
 MIB = 1 << 20
@@ -237,6 +238,7 @@ def many_small_files(alice, tools, rounds, where):
 
 def sitting(base, where, rounds, size, example, big):
     machines = []
+    was, began = stolen(), time.perf_counter()
     try:
         alice, bob = (Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1))
         machines += [alice, bob]
@@ -260,6 +262,8 @@ def sitting(base, where, rounds, size, example, big):
             print(f"iperf3: {told['end']['sum_received']['bits_per_second'] / 8e6:.0f} MB/s")
             one_big_file(alice, bob, tools, rounds, size)
         many_small_files(alice, tools, rounds, where)
+        lost = (stolen() - was) / (time.perf_counter() - began) / os.cpu_count()
+        print(f"  the host of this machine kept {lost * 100:.0f} % of its processors from it meanwhile")
     finally:
         for machine in machines:
             machine.end()
