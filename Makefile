@@ -69,6 +69,8 @@ lint: ## Formatting, clippy, docs, licences, sources, advisories
 
 .PHONY: lint-deps
 lint-deps: $(TOOLS)/bin/cargo-deny-$(CARGO_DENY) $(TOOLS)/bin/cargo-audit-$(CARGO_AUDIT)
+	@# Also the crates of other platforms, which no build here has fetched: cargo-deny looks at all.
+	$(CARGO) fetch --locked
 	$< --offline check bans licenses sources
 	@if [ -d "$(ADVISORY_DB)/crates" ]; then \
 		echo "cargo audit, with the advisories in $(ADVISORY_DB)"; \
