@@ -91,7 +91,7 @@ def stolen():
 
 
 def undisturbed(action, before):
-    """What an action returns, taken again when the host took processors meanwhile; and how often that was in vain."""
+    """What an action returns, taken again when the host took processors meanwhile; and how often. After AGAIN times it counts anyhow."""
     for disturbed in range(AGAIN + 1):
         before()
         was, began = stolen(), time.perf_counter()
@@ -111,7 +111,7 @@ def in_turns(rows, rounds, before=lambda: None):
                 taken[name].append(figures)
                 again += disturbed
     if again:
-        print(f"  {again} figures do not count, since the host of this machine took processors from it; they were taken again")
+        print(f"  {again} figures do not count, since the host of this machine took processors from it; each was taken again, {AGAIN} times at most")
     return taken
 
 
