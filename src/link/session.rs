@@ -4,6 +4,7 @@
 //! writer, so two sessions can never block each other.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,17 @@ const MAX_SERVED: usize = 1024;
 pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, outgoing: Outgoing) -> Ending {
     let (mut sink, mut stream) = frames.split();
     let mut served = JoinSet::new();
-    let ending = tokio::select! {
-        ending = read(&room, &link, &mut stream, &mut served) => ending,
-        error = write(&room, &link, &mut sink, outgoing) => broken(&error),
-        ending = link.closed() => ending,
-        ending = watch_idleness(&link) => ending,
+    let ending = {
+        let mut reading = pin!(read(&room, &link, &mut stream, &mut served));
+        tokio::select! {
+            ending = &mut reading => ending,
+            // Why it hung up may still wait to be read: a goodbye is not a loss.
+            error = write(&room, &link, &mut sink, outgoing) => {
+                timeout(LAST_WORDS, reading).await.unwrap_or_else(|_| broken(&error))
+            }
+            ending = link.closed() => ending,
+            ending = watch_idleness(&link) => ending,
+        }
     };
     link.close(ending.clone());
     served.abort_all();

@@ -39,6 +39,7 @@ pub(super) async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine)
     let member =
         Member::new(Tls::new(identity).expect("TLS"), identity.peer(), OURS.clone(), "hand".into(), BootId([boot; 16]));
     let stream = TcpStream::connect(machine.addr()).await.expect("connect");
+    stream.set_nodelay(true).expect("no delay");
     let secured = member.dial(stream, 0, Purpose::Control).await.expect("friends");
     (identity.peer(), secured.control())
 }
@@ -161,6 +162,21 @@ fn a_goodbye_is_told_from_a_loss_and_a_direct_peer_is_found_again() {
         let gone = RemoveDirect { which: "mike".into() };
         ask(&a.door, gone, LIMIT).await.expect("answer").expect("removed");
         assert!(a.direct().await.is_empty());
+    });
+}
+
+#[test]
+fn a_goodbye_is_heard_though_the_connection_is_gone_before_the_session_begins() {
+    run(async {
+        let a = Machine::new("raj").await;
+        // Each time it is chance whether the session reads or writes first; writing meets a closed connection.
+        for boot in 1..=100 {
+            let (me, mut frames) = by_hand_as(&Identity::ephemeral().expect("key"), boot, &a).await;
+            say(&mut frames, &LinkFrame::Goodbye { restart: false }).await;
+            drop(frames);
+            until("the end", || a.seen().unlinked.iter().any(|u| u.peer == me)).await;
+            assert!(a.seen().unlinked.iter().any(|u| u.peer == me && u.goodbye), "number {boot} was taken for lost");
+        }
     });
 }
 
