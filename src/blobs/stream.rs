@@ -54,7 +54,7 @@ impl ChunkSource for StoreSource {
         let mut buffer = self.spare.take(at.len as usize);
         let read = move || match store.read_unchecked(&at.digest, &mut buffer) {
             Ok(true) => Ok((buffer, false)),
-            Ok(false) => store.get(&at.digest, at.len).map(|bytes| (BytesMut::from(Bytes::from(bytes)), true)),
+            Ok(false) => store.get(&at.digest, at.len).map(|bytes| (BytesMut::from(Bytes::from(bytes)).into(), true)),
             Err(e) => Err(e),
         };
         let read = spawn_blocking(read).await.map_err(io::Error::other)?;

@@ -36,7 +36,7 @@ use crate::wire::refusal::Refusal;
 pub use describe::{Described, describe};
 pub use receive::{other_bytes, receive};
 pub use send::{prepare, send};
-pub use spare::Spare;
+pub use spare::{Part, Spare};
 pub use words::TransferError;
 
 /// A chunk of so many bytes or more is read, received and written by itself, in a buffer that goes round: a sink that

@@ -1,6 +1,7 @@
 //! Buffers that go round: between a source and who sends from it, and between a receiver and who writes.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,15 +16,53 @@ pub struct Spare {
     lent: VecDeque<Bytes>,
 }
 
+/// The first bytes of a buffer. The rest stays as it is: a buffer that was cut for a short chunk would be zeroed again for
+/// the next long one.
+#[derive(Debug)]
+pub struct Part {
+    buffer: BytesMut,
+    len: usize,
+}
+
+impl Part {
+    /// Leaves no more than `len` bytes of it.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
+impl From<BytesMut> for Part {
+    /// All of it.
+    fn from(buffer: BytesMut) -> Self {
+        let len = buffer.len();
+        Self { buffer, len }
+    }
+}
+
+impl Deref for Part {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl DerefMut for Part {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.len]
+    }
+}
+
 impl Spare {
-    /// A buffer of `len` bytes that holds anything.
-    pub fn take(&mut self, len: usize) -> BytesMut {
+    /// Room for `len` bytes that holds anything.
+    pub fn take(&mut self, len: usize) -> Part {
         let mut buffer = self.again();
-        buffer.resize(len, 0);
-        buffer
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        Part { buffer, len }
     }
 
-    /// An empty buffer with room for `len` bytes.
+    /// An empty buffer with space for `len` bytes.
     pub fn room(&mut self, len: usize) -> BytesMut {
         let mut buffer = self.again();
         buffer.clear();
@@ -38,13 +77,15 @@ impl Spare {
     }
 
     /// Lends it, and takes it back by itself.
-    pub fn lend(&mut self, buffer: BytesMut) -> Bytes {
+    pub fn lend(&mut self, part: impl Into<Part>) -> Bytes {
+        let Part { buffer, len } = part.into();
         let bytes = buffer.freeze();
+        let part = bytes.slice(..len);
         if self.lent.len() == MOST {
             self.lent.pop_front();
         }
-        self.lent.push_back(bytes.clone());
-        bytes
+        self.lent.push_back(bytes);
+        part
     }
 }
 
@@ -68,7 +109,11 @@ mod tests {
         drop(part);
         let again = spare.take(800);
         assert_eq!((again.as_ptr(), again.len()), (place, 800), "it was given back");
-        drop(spare.lend(again));
+        assert_eq!(spare.lend(again).len(), 800);
+        let whole = spare.take(1000);
+        assert_eq!(whole.as_ptr(), place);
+        assert!(whole.iter().all(|byte| *byte == 1), "what is longer than the last part is not zeroed");
+        drop(spare.lend(whole));
         let empty = spare.room(700);
         assert!(empty.is_empty() && empty.capacity() >= 700);
         assert_eq!(empty.as_ptr(), place, "it came back last");

@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::pick::Origin;
 use crate::model::Manifest;
-use crate::transfer::{ChunkAt, ChunkSource, Spare};
+use crate::transfer::{ChunkAt, ChunkSource, Part, Spare};
 
 /// From this size on a read is worth a thread of its own, so that disk and socket work at the same time.
 const WORTH_A_THREAD: u64 = 256 << 10;
@@ -61,7 +61,7 @@ impl ChunkSource for Files<'_> {
 }
 
 /// The bytes there; fewer if the file has become shorter, which the transfer notices.
-fn read_at(file: &File, start: u64, bytes: &mut BytesMut) -> io::Result<()> {
+fn read_at(file: &File, start: u64, bytes: &mut Part) -> io::Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         match file.read_at(&mut bytes[filled..], start + filled as u64) {
