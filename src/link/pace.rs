@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
-use tokio_util::codec::Framed;
 
 use super::room::lock;
-use super::secure::{Frames, Wire};
+use super::secure::{Frames, Wire, carried_by};
 
 /// What may pass at once after a rest, as a time: long enough that timers need not be exact, short enough that nobody
 /// else on the line notices.
@@ -63,13 +62,8 @@ impl Pace {
 /// The same connection, kept to `pace`.
 pub(super) fn keep(frames: Frames, pace: &Option<Arc<Pace>>) -> Frames {
     let Some(pace) = pace.clone() else { return frames };
-    let mut parts = frames.into_parts();
     let timer = || Box::pin(sleep(Duration::ZERO));
-    let paced = |inner| -> Box<dyn Wire> { Box::new(Paced { inner, pace, reading: timer(), writing: timer() }) };
-    let mut whole = tokio_util::codec::FramedParts::new::<crate::wire::frame::Frame>(paced(parts.io), parts.codec);
-    whole.read_buf = std::mem::take(&mut parts.read_buf);
-    whole.write_buf = std::mem::take(&mut parts.write_buf);
-    Framed::from_parts(whole)
+    carried_by(frames, |inner| Box::new(Paced { inner, pace, reading: timer(), writing: timer() }))
 }
 
 struct Paced {
@@ -173,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_keeps_to_its_pace_and_loses_nothing() {
         let (near, mut far) = tokio::io::duplex(64 << 10);
-        let frames: Frames = Framed::new(Box::new(near), crate::wire::frame::FrameCodec::bulk());
+        let frames = Frames::new(Box::new(near), crate::wire::frame::FrameCodec::bulk());
         let pace = Pace::of(4 << 20);
         let begun = Instant::now();
         let mut paced = keep(frames, &pace).into_parts().io;
