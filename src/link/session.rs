@@ -37,22 +37,24 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const MAX_SERVED: usize = 1024;
 
 /// Moves frames until the link ends, and says why it did.
-pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, outgoing: Outgoing) -> Ending {
+pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, mut outgoing: Outgoing) -> Ending {
     let (mut sink, mut stream) = frames.split();
     let mut served = JoinSet::new();
     let ending = {
         let mut reading = pin!(read(&room, &link, &mut stream, &mut served));
         tokio::select! {
             ending = &mut reading => ending,
-            // Why it hung up may still wait to be read: a goodbye is not a loss.
-            error = write(&room, &link, &mut sink, outgoing) => {
-                timeout(LAST_WORDS, reading).await.unwrap_or_else(|_| broken(&error))
-            }
+            error = write(&room, &link, &mut sink, &mut outgoing) => tokio::select! {
+                ending = last_words(reading, &error) => ending,
+                ending = link.closed() => ending,
+            },
             ending = link.closed() => ending,
             ending = watch_idleness(&link) => ending,
         }
     };
+    // First, so that whoever waits to send something learns why.
     link.close(ending.clone());
+    drop(outgoing);
     served.abort_all();
     let last = match &ending {
         Ending::Ours { restart } | Ending::Renewed { restart } => Some(LinkFrame::Goodbye { restart: *restart }),
@@ -84,6 +86,19 @@ fn broken(error: &FrameError) -> Ending {
     Ending::Broken(error.to_string())
 }
 
+/// Why a link ended on which nothing could be written: what the other side said before it hung up may still wait to be read,
+/// and a goodbye is not a loss.
+async fn last_words(reading: impl Future<Output = Ending>, error: &FrameError) -> Ending {
+    let lost = broken(error);
+    if !matches!(error, FrameError::Io(_)) {
+        return lost;
+    }
+    match timeout(LAST_WORDS, reading).await {
+        Ok(said @ (Ending::Goodbye { .. } | Ending::Refused(_))) => said,
+        _ => lost,
+    }
+}
+
 async fn watch_idleness(link: &Link) -> Ending {
     loop {
         link.may_be_done().await;
@@ -93,7 +108,7 @@ async fn watch_idleness(link: &Link) -> Ending {
     }
 }
 
-async fn write(room: &Room, link: &Link, sink: &mut SplitSink<Frames, Frame>, mut out: Outgoing) -> FrameError {
+async fn write(room: &Room, link: &Link, sink: &mut SplitSink<Frames, Frame>, out: &mut Outgoing) -> FrameError {
     let mut beat = interval(FACTS_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut news = room.facts.clone();

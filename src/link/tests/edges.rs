@@ -39,6 +39,7 @@ pub(super) async fn by_hand_as(identity: &Identity, boot: u8, machine: &Machine)
     let member =
         Member::new(Tls::new(identity).expect("TLS"), identity.peer(), OURS.clone(), "hand".into(), BootId([boot; 16]));
     let stream = TcpStream::connect(machine.addr()).await.expect("connect");
+    // What is said last must be on its way when the connection is dropped.
     stream.set_nodelay(true).expect("no delay");
     let secured = member.dial(stream, 0, Purpose::Control).await.expect("friends");
     (identity.peer(), secured.control())
