@@ -17,6 +17,9 @@ use super::secure::{Frames, Wire, carried_by};
 /// else on the line notices.
 const BURST: Duration = Duration::from_millis(50);
 
+/// Most bytes that are passed on at once: at a megabyte per second, what takes about a [`BURST`].
+const AT_ONCE: usize = 64 << 10;
+
 /// Bytes that may pass (pure). What passes is counted afterwards, so the level may fall below zero and is waited for.
 #[derive(Debug)]
 struct Bucket {
@@ -98,6 +101,7 @@ impl AsyncWrite for Paced {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         ready!(turn(&this.pace.outward, &mut this.writing, cx));
+        let bytes = &bytes[..bytes.len().min(AT_ONCE)];
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, bytes))?;
         lock(&this.pace.outward).spend(written);
         Poll::Ready(Ok(written))
@@ -108,6 +112,11 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() > AT_ONCE
+            && let Some(first) = slices.iter().find(|slice| !slice.is_empty())
+        {
+            return self.poll_write(cx, first);
+        }
         let this = &mut *self;
         ready!(turn(&this.pace.outward, &mut this.writing, cx));
         let written = ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, slices))?;
@@ -130,7 +139,10 @@ impl AsyncWrite for Paced {
 
 #[cfg(test)]
 mod tests {
+    use super::super::secure::bulk;
     use super::*;
+    use crate::wire::frame::{Frame, FrameCodec};
+    use futures_util::{SinkExt, StreamExt};
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -165,9 +177,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn frames_that_were_read_already_are_not_lost() {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let (mut near, mut far) =
+            (bulk(Frames::new(Box::new(near), FrameCodec::bulk())), Frames::new(Box::new(far), FrameCodec::bulk()));
+        for number in [1u8, 2] {
+            far.feed(Frame::json(&number).expect("fits")).await.expect("room");
+        }
+        SinkExt::<Frame>::flush(&mut far).await.expect("sent");
+        assert_eq!(near.next().await.expect("open").expect("frame").parse::<u8>().expect("a number"), 1);
+        let boundary = near.backpressure_boundary();
+        let mut paced = keep(near, &Pace::of(1 << 20));
+        assert_eq!(paced.backpressure_boundary(), boundary);
+        drop(far);
+        assert_eq!(paced.next().await.expect("kept").expect("frame").parse::<u8>().expect("a number"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_large_piece_is_not_passed_on_at_once() {
+        let (near, _far) = tokio::io::duplex(1 << 20);
+        let mut paced = keep(Frames::new(Box::new(near), FrameCodec::bulk()), &Pace::of(1 << 20)).into_parts().io;
+        let bytes = vec![7u8; 4 * AT_ONCE];
+        assert_eq!(paced.write(&bytes).await.expect("written"), AT_ONCE);
+        let slices = [IoSlice::new(&bytes[..9]), IoSlice::new(&bytes)];
+        assert_eq!(paced.write_vectored(&slices).await.expect("written"), 9);
+    }
+
+    #[tokio::test]
     async fn a_stream_keeps_to_its_pace_and_loses_nothing() {
         let (near, mut far) = tokio::io::duplex(64 << 10);
-        let frames = Frames::new(Box::new(near), crate::wire::frame::FrameCodec::bulk());
+        let frames = Frames::new(Box::new(near), FrameCodec::bulk());
         let pace = Pace::of(4 << 20);
         let begun = Instant::now();
         let mut paced = keep(frames, &pace).into_parts().io;

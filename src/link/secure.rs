@@ -251,11 +251,14 @@ fn boxed(frames: Framed<impl Wire + 'static, FrameCodec>) -> Frames {
 /// The same frames over what `around` makes of their stream; what was read and not looked at yet stays, and what waits to
 /// be written.
 pub(super) fn carried_by<S>(frames: Framed<S, FrameCodec>, around: impl FnOnce(S) -> Box<dyn Wire>) -> Frames {
+    let boundary = frames.backpressure_boundary();
     let mut parts = frames.into_parts();
     let mut whole = FramedParts::new::<Frame>(around(parts.io), parts.codec);
     whole.read_buf = std::mem::take(&mut parts.read_buf);
     whole.write_buf = std::mem::take(&mut parts.write_buf);
-    Framed::from_parts(whole)
+    let mut frames = Framed::from_parts(whole);
+    frames.set_backpressure_boundary(boundary);
+    frames
 }
 
 async fn say(frames: &mut Framed<impl Wire, FrameCodec>, hello: &Hello) -> Result<(), LinkError> {
