@@ -25,7 +25,7 @@ use crate::wire::link::{Hello, Purpose};
 pub(super) const SETUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Encrypted bytes that a bulk connection may hold: a frame of content, with some for its header, so that it is one write
-/// to the socket. With the 64 KiB that TLS holds otherwise, both sides wake up four times as often, and a gigabyte took 8 %
+/// to the socket. With the 64 KiB that TLS holds otherwise, both sides wake up four times as often, and a gigabyte took 6 %
 /// longer. Control connections keep those: an answer waits behind what is held.
 const BULK_HELD: usize = MAX_RAW_BULK + (16 << 10);
 
