@@ -18,7 +18,9 @@ use super::secure::{Frames, SETUP_LIMIT, Secured};
 use super::serve::parse_ticket;
 use super::tickets::TicketId;
 use crate::blobs::{StoreSink, StoreSource};
+use crate::mailbox::tell_outlet;
 use crate::model::{Digest, EngineKind, Epoch, HostedState, JobId, Manifest, PeerId, Totals};
+use crate::registry::messages::{PathTried, Tried};
 use crate::sandbox::messages::{EnvHeld, FindEnv, OpenResults, ResultsSource, StartJob, WatchJob, is_image};
 use crate::transfer::{prepare, receive, send};
 use crate::wire::frame::FrameCodec;
@@ -31,6 +33,8 @@ const DIAL_BACK_LIMIT: Duration = Duration::from_secs(15);
 const TICKET_LIMIT: Duration = Duration::from_secs(15);
 /// Bytes in flight between the two ends of a loopback transfer: a few frames, so that both ends work at once.
 const LOOPBACK_BUFFER: usize = 1 << 20;
+/// Bytes from which on a transfer tells how fast the way is, and not only how long its round trip.
+const TELLS_SPEED: u64 = 1 << 20;
 
 /// Opens a bulk connection for a transfer about a job that the other side hosts.
 async fn open(room: &Arc<Room>, link: &Arc<Link>, transfer: Transfer) -> Result<Frames, Refusal> {
@@ -268,6 +272,10 @@ pub(super) async fn send_inputs(room: &Arc<Room>, link: &Arc<Link>, ask: &SendIn
         send(&mut frames, &manifest, &mut source, telling(&ask.progress)).await.map_err(|e| e.into_refusal())?;
     let ms = begun.elapsed().as_millis();
     tracing::info!(job = %job.short(), peer = ?link.peer, bytes, of = manifest.total_bytes(), ms, "inputs sent");
+    if let Some(way) = link.road.way.clone().filter(|_| bytes >= TELLS_SPEED) {
+        let tried = Tried::Carried(bytes.saturating_mul(1000) / u64::try_from(ms).unwrap_or(u64::MAX).max(1));
+        tell_outlet(&room.registry.tried, PathTried { peer: link.peer, way, tried });
+    }
     Ok(bytes)
 }
 

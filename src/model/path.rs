@@ -65,6 +65,9 @@ pub struct PathView {
     pub works: Option<bool>,
     /// Smoothed round trip in microseconds, once measured.
     pub rtt_us: Option<u32>,
+    /// Bytes a second that large transfers to the peer had there, once there was one.
+    #[serde(default)]
+    pub bytes_per_s: Option<u64>,
     /// Milliseconds since the peer last proved itself there or answered there.
     pub worked_ms_ago: Option<u64>,
     /// Milliseconds since it last failed.

@@ -93,6 +93,8 @@ pub enum Tried {
     Answered(Option<u32>),
     /// It answers no more.
     Failed,
+    /// A large transfer went there with so many bytes a second.
+    Carried(u64),
     /// The link goes this way from now on.
     InUse,
 }

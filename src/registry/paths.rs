@@ -39,6 +39,8 @@ struct Path {
     failed: Option<Instant>,
     /// Smoothed round trip.
     rtt_us: Option<u32>,
+    /// Smoothed speed of large transfers.
+    bytes_per_s: Option<u64>,
     /// How many times in a row it answered and the link stayed where it was.
     left: u32,
 }
@@ -53,7 +55,7 @@ enum Standing {
 
 impl Path {
     fn new(way: Way, at: Option<SocketAddr>, learned: Learned, now: Instant) -> Self {
-        Self { way, at, learned, known: now, worked: None, failed: None, rtt_us: None, left: 0 }
+        Self { way, at, learned, known: now, worked: None, failed: None, rtt_us: None, bytes_per_s: None, left: 0 }
     }
 
     fn standing(&self) -> Standing {
@@ -131,6 +133,13 @@ impl Paths {
         self.keep_few();
     }
 
+    /// A large transfer went there. It counts as much as all before it: they are few, and a way changes between them.
+    pub(super) fn carried(&mut self, way: &Way, bytes_per_s: u64) {
+        if let Some(path) = self.find(way, None).map(|at| &mut self.list[at]) {
+            path.bytes_per_s = Some(path.bytes_per_s.map_or(bytes_per_s, |old| old.midpoint(bytes_per_s)));
+        }
+    }
+
     /// It does not work now.
     pub(super) fn failed(&mut self, way: &Way, now: Instant) {
         if let Some(path) = self.find(way, None).map(|at| &mut self.list[at]) {
@@ -147,7 +156,7 @@ impl Paths {
     pub(super) fn of_before(mut self) -> Self {
         self.used = None;
         for path in &mut self.list {
-            (path.worked, path.failed, path.rtt_us) = (None, None, None);
+            (path.worked, path.failed, path.rtt_us, path.bytes_per_s) = (None, None, None, None);
         }
         while self.list.len() > MAX_CANDIDATES {
             self.forget(|_| true);
@@ -175,6 +184,7 @@ impl Paths {
                 Standing::Failed => Some(false),
             },
             rtt_us: path.rtt_us,
+            bytes_per_s: path.bytes_per_s,
             worked_ms_ago: ago(path.worked),
             failed_ms_ago: ago(path.failed),
         });

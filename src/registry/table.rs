@@ -172,6 +172,7 @@ impl Table {
         match word.tried {
             Tried::Answered(rtt_us) => row.paths.measured(&word.way, rtt_us, now),
             Tried::Failed => row.paths.failed(&word.way, now),
+            Tried::Carried(bytes_per_s) => row.paths.carried(&word.way, bytes_per_s),
             Tried::InUse => {
                 if let Way::Straight(addr) = word.way
                     && addr != row.addr

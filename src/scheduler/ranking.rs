@@ -17,6 +17,10 @@ const MEMORY_WEIGHT: f64 = 0.25;
 /// Fetching or building an environment takes longer than any number of cores makes good.
 const HAS_ENV: f64 = 1000.0;
 
+/// Round trips of a job whose link is up: offer, status and acknowledgement; for its inputs and for its results a ticket, a
+/// connection (TCP, TLS, HELLO), what is lacking, and that all is there.
+const ROUND_TRIPS: f64 = 15.0;
+
 /// Ranks `peers` for `spec`, best first; those that cannot take it follow with the reason.
 pub(super) fn rank(peers: &[PeerView], spec: &JobSpec, inputs: Totals) -> Vec<Candidate> {
     let mut ranked: Vec<Candidate> = peers
@@ -24,7 +28,7 @@ pub(super) fn rank(peers: &[PeerView], spec: &JobSpec, inputs: Totals) -> Vec<Ca
         .map(|peer| match unfit(peer, spec, inputs, peers) {
             Some(why) => Candidate { peer: peer.clone(), score: None, why },
             None => {
-                let (score, why) = score(peer, spec);
+                let (score, why) = score(peer, spec, inputs);
                 Candidate { peer: peer.clone(), score: Some(score), why }
             }
         })
@@ -175,7 +179,16 @@ fn over_limits(facts: &Facts, needs: &Needs) -> Option<String> {
     None
 }
 
-fn score(peer: &PeerView, spec: &JobSpec) -> (f64, String) {
+/// Seconds that a job and its files are on their way to a peer and back, as far as is known: nothing is assumed of a way that
+/// was not measured. Chunks that the peer has already count too, since nobody here knows which.
+fn on_the_road(peer: &PeerView, inputs: Totals) -> f64 {
+    let way = peer.paths.iter().find(|p| p.in_use).or_else(|| peer.paths.iter().find(|p| p.works == Some(true)));
+    let trips = way.and_then(|w| w.rtt_us).map_or(0.0, |us| ROUND_TRIPS * f64::from(us) / 1e6);
+    let files = way.and_then(|w| w.bytes_per_s).map_or(0.0, |rate| inputs.bytes as f64 / rate.max(1) as f64);
+    trips + files
+}
+
+fn score(peer: &PeerView, spec: &JobSpec, inputs: Totals) -> (f64, String) {
     const GIB: f64 = (1u64 << 30) as f64;
     let (facts, needs) = (&peer.facts, &spec.needs);
     let free = f64::from(facts.cores) * f64::from(100 - facts.cpu_percent.min(100)) / 100.0;
@@ -198,6 +211,13 @@ fn score(peer: &PeerView, spec: &JobSpec) -> (f64, String) {
         score += gpu;
         why += &format!(" + {gpu:.1} GB of idle GPU memory");
     }
+    // A core for each time that the wait doubles: a second more is much beside one, and little beside a minute.
+    let road = on_the_road(peer, inputs);
+    let wait = (1.0 + road).log2();
+    score -= wait;
+    if wait >= 0.05 {
+        why += &format!(" - {wait:.1} for {} on the road", format_duration((road * 1000.0) as u64));
+    }
     if peer.via == Via::Own {
         score *= OWN_MACHINE;
         why += ", halved: this machine";
@@ -212,7 +232,7 @@ fn score(peer: &PeerView, spec: &JobSpec) -> (f64, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BootId, EngineKind, EngineOffer, GpuUse, Lack, PeerId};
+    use crate::model::{BootId, EngineKind, EngineOffer, GpuUse, Lack, Learned, PathView, PeerId};
     use proptest::prelude::*;
 
     fn peer(name: &str, n: u8) -> PeerView {
@@ -283,6 +303,47 @@ mod tests {
         let mut weak = peer("raj", 2);
         weak.facts.cpu_percent = 80;
         assert_eq!(order(&[own, weak], &JobSpec::default())[0], "me");
+    }
+
+    #[test]
+    fn of_equals_the_nearer_wins_and_a_large_job_avoids_a_slow_way() {
+        let over = |name: &str, n, rtt_us, bytes_per_s| {
+            let mut p = peer(name, n);
+            let way = PathView {
+                address: "100.64.0.7:5556".into(),
+                learned: Learned::Direct,
+                in_use: true,
+                works: Some(true),
+                rtt_us,
+                bytes_per_s,
+                worked_ms_ago: Some(0),
+                failed_ms_ago: None,
+            };
+            // One that is not gone does not count.
+            let other = PathView { in_use: false, rtt_us: Some(9_000_000), bytes_per_s: Some(1), ..way.clone() };
+            p.paths = vec![other, way];
+            p
+        };
+        let first = |peers: &[PeerView], bytes| {
+            let ranked = rank(peers, &JobSpec::default(), Totals { files: 1, bytes });
+            (ranked[0].peer.name.clone(), ranked[1].why.clone())
+        };
+        // Farther away by 5 to 200 ms, and first by name.
+        for (ms, said) in [(5, " on the road"), (60, "- 0.9 for 0.9s on the road"), (200, "- 2.0 for 3.0s on the road")]
+        {
+            let (won, why) = first(&[over("a", 1, Some(ms * 1000), None), over("b", 2, Some(300), None)], 0);
+            assert!(won == "b" && why.ends_with(said), "{ms} ms: {won}, {why}");
+        }
+        // More cores are worth a longer way to a small job, and not to one of a gigabyte over a thin line.
+        let mut big = over("big", 1, Some(40_000), Some(1 << 20));
+        big.facts.cores = 12;
+        big.facts.cpu_limit_millis = 12_000;
+        let near = over("near", 2, Some(300), Some(100 << 20));
+        assert_eq!(first(&[big.clone(), near.clone()], 1 << 10).0, "big");
+        let (won, why) = first(&[big, near], 1 << 30);
+        assert!(won == "near" && why.ends_with("- 10.0 for 17m 05s on the road"), "{won}, {why}");
+        // Of a way that was not measured nothing is said.
+        assert!(!first(&[over("a", 1, None, None), peer("b", 2)], 1 << 30).1.contains("road"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One peer, several networks: when one dies, links and transfers go on over another.
 
 use super::process::{PATIENCE, wait_until};
-use super::transfers::assert_arrived;
+use super::transfers::{CHECK, MIB, assert_arrived, noise};
 use super::world::{Host, World};
 use crate::need_root;
 
@@ -130,6 +130,18 @@ fn a_link_moves_to_a_clearly_shorter_way_and_disturbs_no_job() {
     alice.wait_sees("bob");
     wait_in_use(alice, &relay.address());
     alice.wait_engines("bob");
+    alice.write("job.sh", "true");
+    wait_until("the long way counts where a job is placed", PATIENCE, || {
+        alice.homie(&["run", "--explain", "--remote", "job.sh"]).out().contains("on the road")
+    });
+    // How fast files go there is learned from a large one.
+    let big = alice.write("big.bin", noise(2 * MIB, 5));
+    let done = alice.run_text(&["--peer", "bob", "-f", "big.bin"], CHECK).code(0);
+    assert_arrived(&done.out(), &big);
+    wait_until("the speed is known", PATIENCE, || {
+        let shown = alice.homie(&["--json", "peers"]).json();
+        shown["peers"][0]["paths"][0]["bytes_per_s"].as_u64().is_some_and(|rate| rate > 0)
+    });
     let job = alice.start_text(&["--peer", "bob"], COUNT);
     job.wait_for("line 2");
     world.swallow('p', false);

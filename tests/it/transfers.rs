@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::process::{PATIENCE, wait_until};
 use super::world::{Host, World};
 
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 
 /// Bytes that no compressor shortens.
 pub fn noise(len: u64, mut seed: u64) -> Vec<u8> {
@@ -70,7 +70,7 @@ pub fn sent(host: &Host) -> Vec<(u64, u64)> {
 }
 
 /// The job tells what it got; that is what was sent.
-const CHECK: &str = "sha256sum big.bin";
+pub const CHECK: &str = "sha256sum big.bin";
 
 #[track_caller]
 pub fn assert_arrived(out: &str, file: &Path) {

@@ -171,7 +171,7 @@ fn unknown(name: &str) -> CtlError {
 
 /// Every way to one peer, in the order in which they are tried.
 fn ways(style: &Style, peer: &PeerView) -> String {
-    let mut table = Table::new(&["WAY", "KNOWN BY", "ROUND TRIP", "STATE"]);
+    let mut table = Table::new(&["WAY", "KNOWN BY", "ROUND TRIP", "SPEED", "STATE"]);
     for path in &peer.paths {
         let state = match (path.in_use, path.works) {
             (true, _) => "in use".to_owned(),
@@ -180,9 +180,11 @@ fn ways(style: &Style, peer: &PeerView) -> String {
             (false, None) => "not tried".to_owned(),
         };
         let rtt = path.rtt_us.map_or_else(|| "-".to_owned(), |us| format!("{}.{} ms", us / 1000, us % 1000 / 100));
-        table.row(vec![clean(&path.address), path.learned.as_str().to_owned(), rtt, state]);
+        let speed = path.bytes_per_s.map_or_else(|| "-".to_owned(), |rate| format!("{}/s", format_bytes(rate)));
+        table.row(vec![clean(&path.address), path.learned.as_str().to_owned(), rtt, speed, state]);
     }
     table.align_right(2);
+    table.align_right(3);
     if peer.paths.is_empty() { String::new() } else { table.render(style) }
 }
 
