@@ -1,8 +1,8 @@
 //! The group's secret after somebody was put out: it takes the place of the one in the config file.
 //!
-//! `group.json` in the state directory holds the secret in force, which value of the config it replaces (whoever writes
-//! another one there means it), the secrets of before and to whom the new one is still owed. It is written before
-//! anybody is told, so that a homied which is killed in the middle goes on where it was.
+//! `group.json` in the state directory holds the secret in force, as its maker signed it, which values of the config it
+//! replaces (whoever writes another one there means it), the secrets of before and to whom the new one is still owed. It is
+//! written before anybody is told, so that a homied which is killed in the middle goes on where it was.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,13 @@ use super::file;
 use super::settings::Settings;
 use crate::model::PeerId;
 use crate::secret::Secret;
+use crate::wire::rekey::{MOST_KICKED, MOST_MEMBERS, Rekey, replaced};
 
 const FORMAT: u32 = 1;
 /// Secrets of before that are remembered: as many members may be put out while one friend's laptop sleeps.
 const MOST_PREVIOUS: usize = 8;
-/// Keys that were put out and are remembered while there are secrets of before.
-const MOST_KICKED: usize = 256;
+/// Secrets in force that the config may have been given since, by `homie join`.
+const MOST_SINCE: usize = 16;
 
 /// A member to whom the secret in force is still owed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,35 +40,44 @@ pub struct Rotation {
     pub group: String,
     /// The config's value that it replaces.
     pub supersedes: Secret,
+    /// Those that were in force since, the newest first: `homie join` may have written one into the config.
+    since: Vec<Secret>,
     /// The secret in force.
     pub secret: Secret,
     /// Those of before, the newest first.
     pub previous: Vec<Secret>,
-    /// Keys that must not get it.
+    /// Keys that must not get it, less those that were let in again.
     pub kicked: Vec<PeerId>,
     /// Who has not got it yet.
     pub owed: Vec<Owed>,
+    /// The secret in force as its maker signed it; none while it is the config's.
+    pub word: Option<Word>,
 }
 
-/// What another member says is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
-    /// Its secret.
-    pub secret: Secret,
-    /// Keys that must not get it.
-    pub kicked: Vec<PeerId>,
+/// What a member has signed, its signature checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// What is passed on.
+    pub said: Rekey,
+    /// Who made it.
+    pub maker: PeerId,
 }
 
 /// What becomes of two secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Ours stays.
     Ours,
     /// Theirs is taken.
     Theirs,
-    /// Two members were put out at the same time by two others, and each of the secrets may be known to one of them:
-    /// a third is needed that neither gets.
-    Fresh(Vec<PeerId>),
+    /// Two members were put out at the same time by two others, and each of the secrets may be known to one of them: a
+    /// third is needed that neither gets, and we make it.
+    Fresh,
+    /// The same, but the other side makes it.
+    Wait,
+    /// Neither maker is a member to the other. Somebody was put out, and told an absent member to put out whoever did
+    /// that; or two have put out one another. Nobody can tell which, so everybody stays where it was.
+    Apart,
 }
 
 impl std::fmt::Debug for Rotation {
@@ -82,10 +92,14 @@ struct Document {
     version: u32,
     group: String,
     supersedes: String,
+    #[serde(default)]
+    since: Vec<String>,
     secret: String,
     previous: Vec<String>,
     kicked: Vec<PeerId>,
     owed: Vec<Owed>,
+    #[serde(default)]
+    word: Option<Word>,
 }
 
 impl Rotation {
@@ -94,51 +108,87 @@ impl Rotation {
         Self {
             group: group.to_owned(),
             supersedes: secret.clone(),
+            since: Vec::new(),
             secret: secret.clone(),
             previous: Vec::new(),
             kicked: Vec::new(),
             owed: Vec::new(),
+            word: None,
         }
     }
 
-    /// The next one: another secret, and who must not get it.
+    /// What there is to sign for another secret: who must not get it, and who may.
+    pub fn draft(&self, secret: String, kicked: &[PeerId], members: &[PeerId]) -> Rekey {
+        let kicked = newest(kicked);
+        let may = members.iter().filter(|id| !kicked.contains(id)).copied();
+        let replaces = std::iter::once(&self.secret).chain(&self.previous).map(|old| replaced(old.reveal())).collect();
+        let members = may.take(MOST_MEMBERS).collect();
+        Rekey { secret, kicked, members, replaces, key: String::new(), signature: String::new() }
+    }
+
+    /// The same for a third secret that takes the place of ours and of theirs: whoever either put out stays out, and only
+    /// whom both makers knew may hear of it. Gives what it follows on, too.
+    pub fn draft_for_both(&self, theirs: &Word, secret: String) -> (Self, Rekey) {
+        let mut both = self.clone();
+        both.previous.insert(0, Secret::new(theirs.said.secret.clone()));
+        // Ours last: of too many the newest are kept.
+        let kicked = [&theirs.said.kicked[..], &self.kicked].concat();
+        let members: Vec<PeerId> =
+            self.members().iter().filter(|id| theirs.said.members.contains(id)).copied().collect();
+        let draft = both.draft(secret, &kicked, &members);
+        (both, draft)
+    }
+
+    /// What is in force after `word`, and is owed to `owed`.
     #[must_use]
-    pub fn next(&self, secret: Secret, kicked: Vec<PeerId>, owed: Vec<Owed>) -> Self {
+    pub fn next(&self, word: Word, owed: Vec<Owed>) -> Self {
+        let secret = Secret::new(word.said.secret.clone());
         let mut previous = vec![self.secret.clone()];
         previous.extend(self.previous.iter().filter(|p| **p != self.secret && **p != secret).cloned());
         previous.truncate(MOST_PREVIOUS);
-        let mut kicked = kicked;
-        kicked.sort_unstable();
-        kicked.dedup();
-        kicked.truncate(MOST_KICKED);
+        let mut since: Vec<Secret> = [&self.secret].into_iter().chain(&self.since).cloned().collect();
+        since.retain(|old| *old != self.supersedes);
+        since.truncate(MOST_SINCE);
+        let kicked = newest(&word.said.kicked);
         let owed = owed.into_iter().filter(|o| !kicked.contains(&o.id)).collect();
-        Self { group: self.group.clone(), supersedes: self.supersedes.clone(), secret, previous, kicked, owed }
+        let (group, supersedes) = (self.group.clone(), self.supersedes.clone());
+        Self { group, supersedes, since, secret, previous, kicked, owed, word: Some(word) }
     }
 
-    /// Which secret counts when a member says that another is in force. `over` is the secret by which the two know each
-    /// other.
-    pub fn judge(&self, news: &News, over: &Secret, own: PeerId) -> Verdict {
-        let known = news.secret == self.secret || self.previous.contains(&news.secret);
-        if known || news.kicked.contains(&own) || news.secret.is_empty() {
+    /// Keys that may hear of the secret in force from whoever has it.
+    pub fn members(&self) -> &[PeerId] {
+        self.word.as_ref().map_or(&[], |word| &word.said.members)
+    }
+
+    /// Which secret counts when the member `from` says that another is in force. `over` is the secret by which the two know
+    /// each other.
+    pub fn judge(&self, news: &Word, over: &Secret, own: PeerId, from: PeerId) -> Verdict {
+        let said = &news.said;
+        let known = said.secret == self.secret.reveal() || self.previous.iter().any(|p| said.secret == p.reveal());
+        if known || said.kicked.contains(&own) || said.secret.is_empty() {
             return Verdict::Ours;
         }
-        if *over == self.secret {
+        if *over == self.secret || said.replaces.contains(&replaced(self.secret.reveal())) {
             // Made by somebody who had what we have.
             return Verdict::Theirs;
         }
-        let all_of = |a: &[PeerId], b: &[PeerId]| b.iter().all(|id| a.contains(id));
-        match (all_of(&self.kicked, &news.kicked), all_of(&news.kicked, &self.kicked)) {
-            // The same people were put out twice; both sides must choose the same one.
-            (true, true) if news.secret.reveal() > self.secret.reveal() => Verdict::Theirs,
-            (true, _) => Verdict::Ours,
+        let ours = self.word.as_ref().is_some_and(|word| said.members.contains(&word.maker));
+        let theirs = self.members().contains(&news.maker) && !self.kicked.contains(&news.maker);
+        match (ours, theirs) {
+            // One of the two, or each would make its own.
+            (true, true) if own < from => Verdict::Fresh,
+            (true, true) => Verdict::Wait,
+            (true, false) => Verdict::Ours,
             (false, true) => Verdict::Theirs,
-            (false, false) => Verdict::Fresh([&self.kicked[..], &news.kicked].concat()),
+            (false, false) => Verdict::Apart,
         }
     }
 
-    /// Whether it is about these settings: the config still says what it replaced.
+    /// Whether it is about these settings: the config still says what it replaced, or what was in force since.
     fn fits(&self, settings: &Settings) -> bool {
-        settings.group == self.group && settings.group_secret == self.supersedes && !settings.group_secret.is_empty()
+        let configured = &settings.group_secret;
+        let replaced = [&self.supersedes, &self.secret].into_iter().chain(&self.since).any(|old| old == configured);
+        settings.group == self.group && replaced && !configured.is_empty()
     }
 
     /// Reads the one in the state directory; none if there is no file. Blocks.
@@ -161,10 +211,12 @@ impl Rotation {
         Ok(Some(Self {
             group: document.group,
             supersedes: Secret::new(document.supersedes),
+            since: document.since.into_iter().map(Secret::new).collect(),
             secret: Secret::new(document.secret),
             previous: document.previous.into_iter().map(Secret::new).collect(),
             kicked: document.kicked,
             owed: document.owed,
+            word: document.word,
         }))
     }
 
@@ -178,15 +230,26 @@ impl Rotation {
             version: FORMAT,
             group: self.group.clone(),
             supersedes: text(&self.supersedes),
+            since: self.since.iter().map(text).collect(),
             secret: text(&self.secret),
             previous: self.previous.iter().map(text).collect(),
             kicked: self.kicked.clone(),
             owed: self.owed.clone(),
+            word: self.word.clone(),
         };
         // Strings, numbers and lists always have a JSON form.
         let text = serde_json::to_string_pretty(&document).unwrap_or_default();
         file::write(&path_in(state), &(text + "\n"))
     }
+}
+
+/// Nobody twice; of too many those that were put out last.
+fn newest(kicked: &[PeerId]) -> Vec<PeerId> {
+    let mut seen = std::collections::HashSet::new();
+    let mut newest: Vec<PeerId> = kicked.iter().rev().filter(|id| seen.insert(**id)).copied().collect();
+    newest.truncate(MOST_KICKED);
+    newest.reverse();
+    newest
 }
 
 fn path_in(state: &Path) -> PathBuf {
@@ -197,8 +260,11 @@ fn path_in(state: &Path) -> PathBuf {
 /// another.
 pub(super) fn apply(state: &Path, settings: &mut Settings) -> Result<Option<String>, ConfigError> {
     let Some(rotation) = Rotation::load(state)?.filter(|r| r.fits(settings)) else { return Ok(None) };
-    settings.group_secret = rotation.secret;
     settings.previous_secrets = rotation.previous;
+    if settings.group_secret == rotation.secret {
+        return Ok(None);
+    }
+    settings.group_secret = rotation.secret;
     Ok(Some(path_in(state).display().to_string()))
 }
 
@@ -207,19 +273,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const OWN: PeerId = PeerId([9; 32]);
-
     fn id(n: u8) -> PeerId {
         PeerId([n; 32])
     }
 
-    fn after_kick(secret: &str, kicked: &[u8]) -> Rotation {
-        let kicked = kicked.iter().map(|n| id(*n)).collect();
-        Rotation::none("homie", &Secret::new("old")).next(Secret::new(secret), kicked, Vec::new())
+    /// What `maker` says who knows the machines `members`, itself among them.
+    fn word(of: &Rotation, maker: u8, secret: &str, kicked: &[u8], members: &[u8]) -> Word {
+        let ids = |of: &[u8]| of.iter().map(|n| id(*n)).collect::<Vec<_>>();
+        Word { said: of.draft(secret.into(), &ids(kicked), &ids(members)), maker: id(maker) }
     }
 
-    fn news(of: &Rotation) -> News {
-        News { secret: of.secret.clone(), kicked: of.kicked.clone() }
+    const ALL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+    fn old() -> Rotation {
+        Rotation::none("homie", &Secret::new("old"))
+    }
+
+    fn after_kick(secret: &str, kicked: &[u8]) -> Rotation {
+        let none = old();
+        none.next(word(&none, 9, secret, kicked, ALL), Vec::new())
+    }
+
+    fn news(of: &Rotation) -> Word {
+        of.word.clone().expect("somebody was put out")
     }
 
     #[test]
@@ -229,11 +305,8 @@ mod tests {
         assert_eq!(Rotation::load(dir.path()).expect("none yet"), None);
         let owed = Owed { id: id(2), name: "bob".into(), address: Some("10.0.0.2:5556".into()) };
         let kicked_stays_out = Owed { id: id(1), name: "eve".into(), address: None };
-        let rotation = Rotation::none("lab", &Secret::new("old")).next(
-            Secret::new("new"),
-            vec![id(1)],
-            vec![owed.clone(), kicked_stays_out],
-        );
+        let none = Rotation::none("lab", &Secret::new("old"));
+        let rotation = none.next(word(&none, 9, "new", &[1], ALL), vec![owed.clone(), kicked_stays_out]);
         assert_eq!(rotation.owed, [owed]);
         rotation.save(dir.path()).expect("writable");
         assert_eq!(Rotation::load(dir.path()).expect("readable"), Some(rotation.clone()));
@@ -262,38 +335,100 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_join_wrote_into_the_config_is_replaced_like_the_one_before() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        // alice's config says "old"; "one" came, then she joined anew by an invitation, which wrote "one" there.
+        let one = after_kick("one", &[1]);
+        one.save(dir.path()).expect("writable");
+        let in_force = |dir: &Path| {
+            let mut settings = Settings::defaults("alice");
+            settings.group_secret = Secret::new("one");
+            let _ = apply(dir, &mut settings).expect("readable");
+            settings.group_secret.reveal().to_owned()
+        };
+        assert_eq!(in_force(dir.path()), "one");
+        let two = one.next(word(&one, 3, "two", &[2], ALL), Vec::new());
+        two.save(dir.path()).expect("writable");
+        assert_eq!(in_force(dir.path()), "two");
+    }
+
+    #[test]
     fn a_successor_is_taken_and_a_predecessor_is_not() {
-        let (old, new) = (Rotation::none("homie", &Secret::new("old")), after_kick("new", &[1]));
-        assert_eq!(old.judge(&news(&new), &old.secret, OWN), Verdict::Theirs);
-        assert_eq!(new.judge(&news(&old), &old.secret, OWN), Verdict::Ours);
-        assert_eq!(new.judge(&news(&new), &new.secret, OWN), Verdict::Ours, "it is ours already");
-        let mine = after_kick("new", &[9]);
-        assert_eq!(old.judge(&news(&mine), &old.secret, OWN), Verdict::Ours, "nobody puts us out by telling us");
+        let (old, new) = (old(), after_kick("new", &[1]));
+        let newer = new.next(word(&new, 3, "newer", &[2], ALL), Vec::new());
+        let judge = |of: &Rotation, that: &Rotation, over| of.judge(&news(that), over, id(5), id(6));
+        assert_eq!(judge(&old, &new, &old.secret), Verdict::Theirs);
+        assert_eq!(judge(&new, &newer, &old.secret), Verdict::Theirs, "whoever made it had ours");
+        assert_eq!(judge(&newer, &new, &old.secret), Verdict::Ours);
+        assert_eq!(judge(&new, &new, &new.secret), Verdict::Ours, "it is ours already");
+        let mine = after_kick("new", &[5]);
+        assert_eq!(judge(&old, &mine, &old.secret), Verdict::Ours, "nobody puts us out by telling us");
+    }
+
+    #[test]
+    fn of_too_many_who_were_put_out_the_last_are_remembered() {
+        let kicked: Vec<PeerId> = (0..=MOST_KICKED)
+            .rev()
+            .map(|n| PeerId([(n % 251) as u8, (n / 251) as u8].repeat(16).try_into().expect("32")))
+            .collect();
+        let draft = old().draft("new".into(), &[&kicked[..], &kicked[1..2]].concat(), &[]);
+        assert_eq!((draft.kicked.len(), draft.kicked.last()), (MOST_KICKED, Some(&kicked[1])));
+        assert!(!draft.kicked.contains(&kicked[0]), "the oldest");
     }
 
     proptest! {
-        /// Two members put people out at once. After one exchange and, if need be, one fresh secret, both have the same,
-        /// and nobody who was put out by either had a chance to get it.
+        /// Two members put people out at once. One of the two makes a third secret, the other takes it, and nobody who was put
+        /// out by either had a chance to get it.
         #[test]
         fn two_at_once_come_to_the_same_end(
             a in proptest::collection::vec(1u8..5, 1..4), b in proptest::collection::vec(1u8..5, 1..4),
-            (one, two) in ("[a-m]{4}", "[n-z]{4}"),
+            (one, two) in ("[a-z]{4}", "[A-Z]{4}"), first in any::<bool>(),
         ) {
-            let (a, b) = (after_kick(&one, &a), after_kick(&two, &b));
-            let old = Secret::new("old");
-            let (of_a, of_b) = (a.judge(&news(&b), &old, OWN), b.judge(&news(&a), &old, OWN));
-            let kicked_by_both = |r: &Rotation| a.kicked.iter().chain(&b.kicked).all(|id| r.kicked.contains(id));
-            match (of_a, of_b) {
-                (Verdict::Ours, Verdict::Theirs) => prop_assert!(kicked_by_both(&a)),
-                (Verdict::Theirs, Verdict::Ours) => prop_assert!(kicked_by_both(&b)),
-                (Verdict::Fresh(all), Verdict::Fresh(same)) => {
-                    let (x, y) = (a.next(Secret::new("x"), all, vec![]), b.next(Secret::new("y"), same, vec![]));
-                    prop_assert!(kicked_by_both(&x) && x.kicked == y.kicked);
-                    prop_assert_eq!(x.judge(&news(&y), &old, OWN), Verdict::Theirs);
-                    prop_assert_eq!(y.judge(&news(&x), &old, OWN), Verdict::Ours);
-                }
-                other => prop_assert!(false, "they disagree: {other:?}"),
+            let (none, over) = (old(), Secret::new("old"));
+            let (x, y) = if first { (6, 7) } else { (7, 6) };
+            let a = none.next(word(&none, x, &one, &a, ALL), vec![]);
+            let b = none.next(word(&none, y, &two, &b, ALL), vec![]);
+            let (of_a, of_b) = (a.judge(&news(&b), &over, id(x), id(y)), b.judge(&news(&a), &over, id(y), id(x)));
+            let (by, ours, theirs) = match (of_a, of_b) {
+                (Verdict::Fresh, Verdict::Wait) => (x, &a, &b),
+                (Verdict::Wait, Verdict::Fresh) => (y, &b, &a),
+                other => return Err(TestCaseError::fail(format!("they disagree: {other:?}"))),
+            };
+            let (both, said) = ours.draft_for_both(&news(theirs), "third".into());
+            let third = both.next(Word { said, maker: id(by) }, vec![]);
+            for id in a.kicked.iter().chain(&b.kicked) {
+                prop_assert!(third.kicked.contains(id) && !third.members().contains(id));
             }
+            prop_assert!(third.members().contains(&id(x)) && third.members().contains(&id(y)));
+            prop_assert_eq!(theirs.judge(&news(&third), &over, id(if by == x { y } else { x }), id(by)), Verdict::Theirs);
+            prop_assert_eq!(third.judge(&news(theirs), &over, id(by), id(8)), Verdict::Ours);
+        }
+
+        /// alice puts mallory out while bob is away. mallory, who knows the secret of before, tells bob whatever pleases, under
+        /// the old key or another one. What alice goes by afterwards is hers, whichever of the two meets the other first.
+        #[test]
+        fn who_was_put_out_decides_nothing(
+            secret in "[ -~]{0,6}", kicked in proptest::collection::vec(1u8..10, 0..4),
+            members in proptest::collection::vec(1u8..10, 0..9), maker in prop_oneof![Just(4u8), Just(8)],
+        ) {
+            prop_assume!(secret != "new");
+            const ALICE: u8 = 1;
+            const BOB: u8 = 2;
+            const MALLORY: u8 = 4;
+            let (none, over) = (old(), Secret::new("old"));
+            // alice has never met mallory's other key, 8.
+            let alice = none.next(word(&none, ALICE, "new", &[MALLORY], &[ALICE, BOB, 3, MALLORY, 5]), vec![]);
+            let forged = word(&none, maker, &secret, &kicked, &members);
+            let bob = match none.judge(&forged, &over, id(BOB), id(maker)) {
+                Verdict::Theirs => none.next(forged, vec![]),
+                _ => none,
+            };
+            let of_bob = bob.judge(&news(&alice), &over, id(BOB), id(ALICE));
+            let of_alice = bob.word.as_ref().map(|word| alice.judge(word, &over, id(ALICE), id(BOB)));
+            prop_assert!(matches!(of_alice, None | Some(Verdict::Ours | Verdict::Apart)), "{of_alice:?}");
+            // bob comes back, unless mallory has told him not to believe alice; then only an invitation helps.
+            let misled = bob.word.as_ref().is_some_and(|word| !word.said.members.contains(&id(ALICE)));
+            prop_assert_eq!(of_bob, if misled { Verdict::Apart } else { Verdict::Theirs });
         }
     }
 }

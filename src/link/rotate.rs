@@ -2,12 +2,14 @@
 //!
 //! Whoever changes it writes it down, tells the members over their links, and goes by it. Who was not there is told later:
 //! at its last address, or when it dials us with the secret of before, which for members by name opens nothing but this
-//! exchange. What is decided when two change it at once is [`Rotation::judge`]'s.
+//! exchange. What is decided when two change it at once is [`Rotation::judge`]'s. Everybody passes on what its maker signed,
+//! and only to those whom its maker knew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{sleep, timeout};
@@ -17,7 +19,8 @@ use super::error::LinkError;
 use super::messages::KickPeer;
 use super::room::{Room, ask, lock};
 use super::secure::{Frames, Gate, Member, Pass, Secured, opens};
-use crate::config::{News, Owed, Rotation, Verdict};
+use crate::config::{Owed, Rotation, Verdict, Word};
+use crate::identity::{peer_id_of_key, verify};
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::ask_outlet;
 use crate::model::{BootId, PeerId, PeerStatus, Via, generate_secret};
@@ -28,6 +31,7 @@ use crate::wire::frame::Frame;
 use crate::wire::group::Kicked;
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Purpose};
 use crate::wire::refusal::{Refusal, RefusalKind};
+use crate::wire::rekey::{CONTEXT, Rekey};
 
 /// How long a member may take to write the new secret down and say so.
 const TOLD: Duration = Duration::from_secs(3);
@@ -50,8 +54,6 @@ pub(super) struct Rotating {
     now: Option<Rotation>,
     /// The keys of the secrets of before, in their order.
     before: Vec<GroupKeys>,
-    /// Members by their keys: only they may be told.
-    members: HashSet<PeerId>,
 }
 
 /// `homie kick`.
@@ -72,7 +74,9 @@ pub(super) async fn kick(room: Arc<Room>, wish: KickPeer) -> Result<Kicked, Refu
         let _one = room.rotation_change.lock().await;
         let standing = standing(&room).ok_or_else(|| LinkError::NoGroup.refusal())?;
         let kicked = [&standing.kicked[..], &[out.id]].concat();
-        take(&room, standing.next(secret, kicked, known)).await?
+        let members: Vec<PeerId> = std::iter::once(room.own).chain(known.iter().map(|owed| owed.id)).collect();
+        let word = sign(&room, &standing, standing.draft(secret, &kicked, &members));
+        take(&room, standing.next(word, known)).await?
     };
     tracing::warn!(name = out.name, id = %out.id, "put out of the group; the others get a new secret");
     let told = tell_everybody(&room, &next).await;
@@ -103,8 +107,23 @@ async fn everybody(room: &Room) -> Result<Vec<Owed>, Refusal> {
     Ok(all)
 }
 
-fn new_secret() -> Result<Secret, Refusal> {
-    generate_secret().map(Secret::new).map_err(|e| Refusal::internal(format!("no random bytes for a secret: {e}")))
+fn new_secret() -> Result<String, Refusal> {
+    generate_secret().map_err(|e| Refusal::internal(format!("no random bytes for a secret: {e}")))
+}
+
+/// What this machine decides, for the others to see that it did.
+fn sign(room: &Room, standing: &Rotation, mut said: Rekey) -> Word {
+    let identity = room.roster.identity();
+    said.key = HEXLOWER.encode(&identity.public_key());
+    said.signature = HEXLOWER.encode(&identity.sign(CONTEXT, &said.signed(&standing.group)));
+    Word { said, maker: room.own }
+}
+
+/// Who made it, if its signature is right.
+fn made_by(said: &Rekey, group: &str) -> Option<PeerId> {
+    let key: [u8; 32] = HEXLOWER.decode(said.key.as_bytes()).ok()?.try_into().ok()?;
+    let signature: [u8; 64] = HEXLOWER.decode(said.signature.as_bytes()).ok()?.try_into().ok()?;
+    verify(&key, CONTEXT, &said.signed(group), &signature).then(|| peer_id_of_key(&key))
 }
 
 /// What is in force; `None` without a group.
@@ -134,20 +153,17 @@ async fn save(room: &Room, rotation: &Rotation) -> Result<(), Refusal> {
 /// Tells whoever is there over its link. Gives those who have written it down.
 async fn tell_everybody(room: &Arc<Room>, next: &Rotation) -> HashSet<PeerId> {
     let Ok(rows) = ask(&room.registry.list, ListPeers { offline: false }).await else { return HashSet::new() };
+    let Some(word) = &next.word else { return HashSet::new() };
     let there = rows.into_iter().filter(|r| r.status != PeerStatus::Offline && next.owed.iter().any(|o| o.id == r.id));
     let tell = |id: PeerId| async move {
         let told = async {
             let link = room.reach(id).await?;
-            link.request(rekey(next), TOLD).await
+            link.request(LinkRequest::Rekey(word.said.clone()), TOLD).await
         };
         timeout(TOLD, told).await.is_ok_and(|answer| answer.is_ok()).then_some(id)
     };
     let told: FuturesUnordered<_> = there.map(|row| tell(row.id)).collect();
     told.filter_map(std::future::ready).collect().await
-}
-
-fn rekey(rotation: &Rotation) -> LinkRequest {
-    LinkRequest::Rekey { secret: rotation.secret.reveal().to_owned(), kicked: rotation.kicked.clone() }
 }
 
 /// Some of the owed have it.
@@ -168,23 +184,41 @@ async fn settle_debts(room: &Room, secret: &Secret, paid: Vec<PeerId>) {
 }
 
 /// A member says that another secret is in force. Whether it is now ours too; then [`go_by_it`] comes next.
-pub(super) async fn hear(room: &Room, from: PeerId, over: &Secret, news: News) -> Result<bool, Refusal> {
+pub(super) async fn hear(room: &Room, from: PeerId, over: &Secret, said: Rekey) -> Result<bool, Refusal> {
     let known = everybody(room).await?;
     let _one = room.rotation_change.lock().await;
     let Some(standing) = standing(room) else { return Ok(false) };
     if standing.kicked.contains(&from) {
-        return Err(Refusal::new(RefusalKind::NotAllowed, "you were put out of the group"));
+        return Err(Refusal::new(RefusalKind::NotAllowed, "you were put out of the group")
+            .hint("a member can bring you back: `homie invite` there, `homie join` here"));
     }
-    let next = match standing.judge(&news, over, room.own) {
+    let refuse = |text: &str| Refusal::new(RefusalKind::NotAllowed, text);
+    let maker = made_by(&said, &standing.group).ok_or_else(|| {
+        refuse("whoever made the new secret has not signed it")
+            .hint("update Homie on the machine that put somebody out")
+    })?;
+    let news = Word { said, maker };
+    let next = match standing.judge(&news, over, room.own, from) {
         Verdict::Ours => return Ok(false),
         Verdict::Theirs => {
-            let owed = known.into_iter().filter(|owed| owed.id != from).collect();
-            standing.next(news.secret, news.kicked, owed)
+            let may = |owed: &Owed| owed.id != from && news.said.members.contains(&owed.id);
+            let owed = known.into_iter().filter(may).collect();
+            standing.next(news, owed)
         }
-        Verdict::Fresh(kicked) => {
-            let mut next = standing.next(new_secret()?, kicked, known);
-            next.previous.insert(0, news.secret);
-            next
+        Verdict::Fresh => {
+            let (both, draft) = standing.draft_for_both(&news, new_secret()?);
+            let owed = known.into_iter().filter(|owed| draft.members.contains(&owed.id)).collect();
+            let word = sign(room, &standing, draft);
+            both.next(word, owed)
+        }
+        Verdict::Wait => {
+            return Err(refuse("somebody else was put out here at the same time")
+                .hint("wait: a secret that neither of the two gets is on its way"));
+        }
+        Verdict::Apart => {
+            tracing::warn!(%from, maker = %news.maker, "goes by another secret, from a machine that is no member here");
+            return Err(refuse("the machine that made this secret is no member here")
+                .hint("`homie invite` here and `homie join` there bring it back"));
         }
     };
     take(room, next).await?;
@@ -192,8 +226,8 @@ pub(super) async fn hear(room: &Room, from: PeerId, over: &Secret, news: News) -
     Ok(true)
 }
 
-/// Makes the whole machine go by what was written down: who was put out is forgotten, and so are their jobs here.
-pub(super) async fn go_by_it(room: &Arc<Room>) -> Result<(), Refusal> {
+/// Nobody here knows them any more, and their jobs end.
+async fn forget_the_kicked(room: &Room) -> Result<(), Refusal> {
     let kicked = standing(room).map(|s| s.kicked).unwrap_or_default();
     for peer in &kicked {
         ask(&room.registry.forget, ForgetPeer { peer: *peer }).await?;
@@ -206,6 +240,12 @@ pub(super) async fn go_by_it(room: &Arc<Room>) -> Result<(), Refusal> {
             tracing::warn!(job = %record.id.short(), %refusal, "a job of somebody who was put out was not stopped");
         }
     }
+    Ok(())
+}
+
+/// Makes the whole machine go by what was written down: who was put out is forgotten, and so are their jobs here.
+pub(super) async fn go_by_it(room: &Arc<Room>) -> Result<(), Refusal> {
+    forget_the_kicked(room).await?;
     // Reading the config again brings the new secret to every room, and closes the links of the old one.
     let reload = room.reload.get().ok_or_else(super::room::shutting_down)?;
     ask_outlet(reload, ReloadConfig, RELOAD).await.map_err(|e| Refusal::internal(e.to_string()))??;
@@ -220,7 +260,6 @@ pub(super) async fn resume(room: Arc<Room>) {
         return;
     };
     let (state, group, secret) = (room.state.clone(), keys.group().to_owned(), keys.secret().clone());
-    let members = everybody(&room).await.unwrap_or_default().into_iter().map(|owed| owed.id).collect();
     {
         let _one = room.rotation_change.lock().await;
         let read = tokio::task::spawn_blocking(move || {
@@ -231,7 +270,11 @@ pub(super) async fn resume(room: Arc<Room>) {
             (now, before)
         });
         let Ok((now, before)) = read.await else { return };
-        *lock(&room.rotating) = Rotating { now, before, members };
+        *lock(&room.rotating) = Rotating { now, before };
+    }
+    // Should homied have ended between writing it down and going by it.
+    if let Err(refusal) = forget_the_kicked(&room).await {
+        tracing::warn!(%refusal, "whoever was put out of the group is not forgotten here");
     }
     pay(&room, me.boot).await;
 }
@@ -317,8 +360,8 @@ pub(super) fn opened_by(room: &Room, gate: &Gate) -> Option<(Pass, GroupKeys)> {
 
 /// Whether the holder of this key, who came with a secret of before, may hear of the new one.
 pub(super) fn may_hear(room: &Room, peer: PeerId) -> bool {
-    let rotating = lock(&room.rotating);
-    rotating.members.contains(&peer) && rotating.now.as_ref().is_some_and(|now| !now.kicked.contains(&peer))
+    let may = |now: &Rotation| now.members().contains(&peer) || now.owed.iter().any(|owed| owed.id == peer);
+    lock(&room.rotating).now.as_ref().is_some_and(|now| !now.kicked.contains(&peer) && may(now))
 }
 
 /// Whether this peer was put out and has not left yet.
@@ -336,14 +379,17 @@ pub(super) async fn receive(room: &Arc<Room>, secured: Secured) {
 async fn exchange(room: &Arc<Room>, peer: PeerId, over: &Secret, mut frames: Frames) {
     let talk = async {
         let Some(mine) = standing(room) else { return Ok(false) };
-        frames.send(Frame::json(&LinkFrame::Request { id: 1, request: rekey(&mine) })?).await?;
+        if let Some(word) = &mine.word {
+            let request = LinkRequest::Rekey(word.said.clone());
+            frames.send(Frame::json(&LinkFrame::Request { id: 1, request })?).await?;
+        }
         let mut changed = false;
         while let Some(frame) = frames.next().await {
             // Facts and what else a link carries are of no interest here.
             let Ok(message) = frame?.parse::<LinkFrame>() else { continue };
             match message {
-                LinkFrame::Request { id, request: LinkRequest::Rekey { secret, kicked } } => {
-                    let heard = hear(room, peer, over, News { secret: Secret::new(secret), kicked }).await;
+                LinkFrame::Request { id, request: LinkRequest::Rekey(said) } => {
+                    let heard = hear(room, peer, over, said).await;
                     changed |= matches!(heard, Ok(true));
                     let reply = heard.map(|_| LinkReply::Done);
                     frames.send(Frame::json(&LinkFrame::Reply { id, reply })?).await?;
@@ -376,7 +422,6 @@ pub(super) fn met(room: &Arc<Room>, peer: PeerId) {
     let changed = {
         let me = room.me();
         let mut rotating = lock(&room.rotating);
-        rotating.members.insert(peer);
         let Some(now) = &mut rotating.now else { return };
         if me.member.as_ref().is_none_or(|member| *member.keys().secret() != now.secret) {
             return;

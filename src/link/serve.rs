@@ -12,12 +12,10 @@ use super::room::{Errand, Room, ask, lock};
 use super::rotate;
 use super::streams::Credit;
 use super::tickets::TicketId;
-use crate::config::News;
 use crate::model::{Epoch, HostedState, JobId, Needs, PeerId};
 use crate::pipe::OutputLog;
 use crate::registry::messages::RolesOf;
 use crate::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedFeed, StopJob, WatchJob};
-use crate::secret::Secret;
 use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
 use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Transfer};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -90,12 +88,11 @@ pub(super) async fn serve(
             lock(&room.inputs).remove(&(from, job, epoch));
             LinkReply::Done
         }
-        LinkRequest::Rekey { secret, kicked } => {
+        LinkRequest::Rekey(said) => {
             let me = room.me();
             let over = me.member.as_ref().map(|member| member.keys().secret().clone()).unwrap_or_default();
-            let news = News { secret: Secret::new(secret), kicked };
             // A machine tells itself nothing.
-            let changed = !link.own && rotate::hear(room, from, &over, news).await?;
+            let changed = !link.own && rotate::hear(room, from, &over, said).await?;
             let after: Option<After> = changed.then(|| -> After {
                 let room = room.clone();
                 Box::pin(async move {

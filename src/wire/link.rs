@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-use crate::model::{BootId, Digest, EngineKind, Epoch, Facts, HostedStatus, JobId, Offer, PeerId};
+use super::rekey::Rekey;
+use crate::model::{BootId, Digest, EngineKind, Epoch, Facts, HostedStatus, JobId, Offer};
 
 /// Bytes of an output log that may be in flight on one stream before the receiver has written them down.
 pub const OUTPUT_WINDOW: u64 = 1 << 20;
@@ -201,12 +202,7 @@ pub enum LinkRequest {
         epoch: Epoch,
     },
     /// Another secret of the group is in force, because somebody was put out of it. Done when it is written down.
-    Rekey {
-        /// The secret.
-        secret: String,
-        /// Keys that must not get it.
-        kicked: Vec<PeerId>,
-    },
+    Rekey(Rekey),
     /// How does it stand?
     Query {
         /// The job.

@@ -12,5 +12,6 @@ pub mod ipc;
 pub mod link;
 pub mod output;
 pub mod refusal;
+pub mod rekey;
 pub mod roster;
 pub mod version;

@@ -127,3 +127,61 @@ fn two_who_put_out_two_at_once_come_to_the_same_end() {
         });
     }
 }
+
+#[test]
+fn who_was_put_out_comes_not_back_under_another_key_through_a_member_that_was_away() {
+    let mut world = World::started(&["alice", "bob", "carol"]);
+    world.host_mut("bob").crash();
+    kick(world.host("alice"), "carol");
+    // bob shall hear of it only when he has met who comes now.
+    world.host_mut("alice").crash();
+    world.host_mut("carol").stop().code(0);
+    let state = world.host("carol").state.clone();
+    let config = std::fs::read_to_string(state.join("config.yaml")).expect("own file");
+    assert!(config.contains("name: carol"), "{config}");
+    std::fs::remove_dir_all(&state).expect("own directory");
+    std::fs::create_dir(&state).expect("own directory");
+    std::fs::write(state.join("config.yaml"), config.replace("name: carol", "name: dave")).expect("own directory");
+    for name in ["carol", "bob"] {
+        world.host_mut(name).start();
+    }
+    let (bob, dave) = (world.host("bob"), world.host("carol"));
+    bob.wait_sees("dave");
+    dave.wait_sees("bob");
+
+    world.host_mut("alice").start();
+    let (alice, bob, dave) = (world.host("alice"), world.host("bob"), world.host("carol"));
+    alice.wait_sees("bob");
+    bob.wait_misses("dave");
+    dave.wait_misses("bob");
+    alice.run_text(&["--peer", "bob"], "echo among us").code(0).says("[bob] among us");
+    assert_eq!((alice.sees(), bob.sees()), (vec!["bob".to_owned()], vec!["alice".to_owned()]));
+    dave.run_text(&["--remote"], "echo never").code(69);
+    for host in [alice, bob] {
+        let written = std::fs::read_to_string(host.state.join("group.json")).expect("somebody was put out");
+        let secret = serde_json::from_str::<serde_json::Value>(&written).expect("JSON")["secret"].clone();
+        assert!(
+            !std::fs::read_to_string(dave.state.join("group.json"))
+                .is_ok_and(|has| has.contains(secret.as_str().expect("text")))
+        );
+    }
+}
+
+#[test]
+fn a_member_that_joined_anew_after_somebody_was_put_out_hears_of_the_next_one_too() {
+    let world = World::started(&["alice", "bob", "carol", "dave"]);
+    let (alice, bob) = (world.host("alice"), world.host("bob"));
+    kick(alice, "carol");
+    alice.wait_sees("bob");
+    // It changes nothing but what bob's config says.
+    let token = alice.homie(&["--json", "invite"]).code(0).json();
+    bob.homie(&["join", token["invite"]["token"].as_str().expect("a token")]).code(0);
+    alice.wait_sees("dave");
+    kick(alice, "dave");
+    bob.wait_misses("dave");
+    wait_until("a job of alice runs at bob", PATIENCE, || {
+        alice.run_text(&["--peer", "bob"], "echo on").code == Some(0)
+    });
+    bob.wait_sees("alice");
+    bob.run_text(&["--peer", "alice"], "echo still").code(0).says("[alice] still");
+}

@@ -72,6 +72,11 @@ impl Roster {
         };
         Self { identity, state: Mutex::new(state), wake: Notify::new() }
     }
+
+    /// The key that this machine signs with.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
 }
 
 /// A link is up: both sides say what they have.
