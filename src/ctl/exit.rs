@@ -15,6 +15,9 @@ use crate::wire::version::VersionMismatch;
 pub const USAGE: u8 = 2;
 /// No homied, or no peer (sysexits EX_UNAVAILABLE).
 pub const UNAVAILABLE: u8 = 69;
+/// A program that was to take our place cannot be run, and is not there (as shells have it).
+const NO_START: u8 = 126;
+const NO_PROGRAM: u8 = 127;
 /// Homie itself failed (as `docker run` has it).
 pub const FAILED: u8 = 125;
 /// Cancelled: 128 + SIGINT.
@@ -50,6 +53,14 @@ pub enum CtlError {
         /// What was tried, with the path.
         what: String,
         /// Why it failed.
+        source: io::Error,
+    },
+    /// The program that was to take our place was not started.
+    #[error("cannot run {program}: {source}")]
+    NotStarted {
+        /// As it was typed.
+        program: String,
+        /// Why not.
         source: io::Error,
     },
     /// The connection to homied broke in the middle of a request.
@@ -99,6 +110,7 @@ impl CtlError {
             Self::Refused(r) => r.kind.as_str(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk-full",
             Self::Io { .. } => "io",
+            Self::NotStarted { .. } => "not-started",
             Self::Broken(_) => "connection",
             Self::Protocol(_) => "protocol",
             Self::Version(_) => "version",
@@ -113,6 +125,13 @@ impl CtlError {
             Self::Usage { hint, .. } => hint.as_deref(),
             Self::NoDaemon { hint, .. } => Some(hint),
             Self::Refused(r) => r.hint.as_deref(),
+            Self::NotStarted { source, .. } => Some(match source.kind() {
+                io::ErrorKind::NotFound => {
+                    "is it installed and in PATH? of a script, also the program in its first line"
+                }
+                io::ErrorKind::PermissionDenied => "it must be a file with the right to be executed (`chmod +x`)",
+                _ => "is it a program for this machine? a script begins with a line such as #!/bin/sh",
+            }),
             Self::Broken(_) => Some("see whether homied is up with `homie status`; a job that was submitted goes on"),
             Self::Protocol(_) => Some("update homie and homied to the same release"),
             Self::Io { .. } | Self::Version(_) | Self::Told(_) | Self::OutputClosed => None,
@@ -129,6 +148,8 @@ impl CtlError {
                 RefusalKind::UnknownPeer | RefusalKind::UnknownJob => USAGE,
                 _ => FAILED,
             },
+            Self::NotStarted { source, .. } if source.kind() == io::ErrorKind::NotFound => NO_PROGRAM,
+            Self::NotStarted { .. } => NO_START,
             Self::Told(code) => *code,
             Self::OutputClosed => PIPE,
             Self::Io { .. } | Self::Broken(_) | Self::Protocol(_) | Self::Version(_) => FAILED,
@@ -247,6 +268,8 @@ mod tests {
             (refused(RefusalKind::Internal), 125),
             (CtlError::io("x", io::Error::other("y")), 125),
             (CtlError::Broken("x".into()), 125),
+            (CtlError::NotStarted { program: "x".into(), source: io::ErrorKind::NotFound.into() }, 127),
+            (CtlError::NotStarted { program: "x".into(), source: io::ErrorKind::PermissionDenied.into() }, 126),
         ] {
             assert_eq!(error.exit_code(), code, "{error:?}");
         }

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::joining::invite;
 use super::paths::wait_in_use;
 use super::process::{PATIENCE, Running, wait_until};
-use super::world::World;
+use super::world::{World, binary};
 use crate::need_root;
 
 /// The port of the proxy on its machine.
@@ -212,4 +212,60 @@ fn who_is_behind_http_connect_joins_works_and_is_put_out() {
     let _server = connect_proxy(&world, "");
     world.host("alice").configure(&format!("broadcast: false\ngroup_secret:\nproxy: http://{relay}:{PORT}\n"));
     joins_and_is_put_out(&mut world);
+}
+
+#[test]
+fn other_programs_are_told_of_the_proxy_login_and_all() {
+    let mut world = World::new(&["alice"]);
+    let url = "socks5h://me:o'hara @127.0.0.1:1055".replace(' ', "%20");
+    let alice = world.host_mut("alice");
+    alice.configure(&format!("broadcast: false\nproxy: {url}\n"));
+    let in_shell = "eval \"$(\"$0\" net proxy env)\" && printf '%s %s %s' \"$ALL_PROXY\" \"$http_proxy\" \"$no_proxy\"";
+    let all_there = format!("{url} {url} localhost,127.0.0.1,::1");
+    // First what the file says, then what homied runs with, which it shows without the login.
+    for up in [false, true] {
+        if up {
+            alice.start();
+        }
+        let mut shell = alice.command("sh");
+        shell.args(["-c", in_shell]).arg(binary("homie-ctl"));
+        assert_eq!(Running::start(shell, b"").finish().code(0).out(), all_there, "homied is up: {up}");
+        let told = alice.homie(&["--json", "net", "proxy", "env"]).code(0).json()["proxy"].clone();
+        assert_eq!((told["from"].as_str(), told["variables"]["HTTPS_PROXY"].as_str()), (Some("config"), Some(&*url)));
+        assert!(!alice.homie(&["config"]).code(0).out().contains("o'hara"));
+    }
+    // The command takes homie's place: its words, its variables, its exit code, its signals.
+    let said = alice.homie(&["net", "exec", "--", "sh", "-c", "echo $all_proxy $1; exit 7", "sh", "--json"]).code(7);
+    assert_eq!(said.out(), format!("{url} --json\n"));
+    let sleeper = alice.homie_start(&["net", "exec", "sh", "-c", "echo $$; exec sleep 600"]);
+    sleeper.wait_for(&format!("{}\n", sleeper.pid()));
+    sleeper.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(sleeper.finish().code, None, "ended by the signal");
+    alice.homie(&["net", "exec", "--", "no-such-program"]).code(127).says("hint: is it installed");
+    let text = alice.write("notes.txt", "no program").display().to_string();
+    alice.homie(&["net", "exec", "--", &text]).code(126).says("chmod +x");
+    alice.homie(&["net", "exec"]).code(2);
+
+    // Without a proxy a shell is left as it is.
+    alice.homie(&["config", "unset", "proxy"]).code(0);
+    let none = alice.homie(&["net", "proxy", "env"]).code(0).says("No proxy");
+    assert_eq!(none.out(), "");
+}
+
+#[test]
+fn a_command_reaches_through_the_proxy_what_only_the_proxy_knows() {
+    need_root!();
+    let mut world = divided("");
+    let relay = world.host("relay").ip.clone();
+    world.host("alice").configure(&format!("broadcast: false\nproxy: socks5h://{relay}:{PORT}\n"));
+    let _proxy = socks(&world, "");
+    let bob = world.host("bob");
+    bob.write("page", "from bob\n");
+    let mut server = bob.command("python3");
+    server.args(["-m", "http.server", "8000"]);
+    let _server = Running::start(server, b"");
+    bob.wait_listens(8000);
+    world.host_mut("alice").start();
+    let fetched = world.host("alice").homie(&["net", "exec", "curl", "-sS", "http://bob.home:8000/page"]).code(0);
+    assert_eq!(fetched.out(), "from bob\n");
 }

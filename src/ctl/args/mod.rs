@@ -2,6 +2,7 @@
 
 mod jobs;
 mod machine;
+mod net;
 mod run;
 mod split;
 
@@ -15,6 +16,7 @@ pub use machine::{
     EnvCreateArgs, InviteArgs, JoinArgs, KickArgs, ListDirectArgs, ManArgs, PeersArgs, RemoveArgs, SetupArgs,
     StatusArgs, TrustArgs, UpArgs, WhoamiArgs,
 };
+pub use net::{NetAction, NetArgs, NetProxyAction, NetProxyArgs};
 pub use run::RunArgs;
 pub use split::AFTER_SCRIPT;
 
@@ -92,6 +94,8 @@ pub enum Command {
     Kick(KickArgs),
     /// Show which key each name stands for, or take a machine's new key
     Trust(TrustArgs),
+    /// The proxy that homied uses, for other programs
+    Net(NetArgs),
     /// The environments that jobs run in
     Env(EnvArgs),
     /// Say what works here and what this machine cannot give; with --sandbox, try to break out of it
@@ -140,7 +144,7 @@ mod tests {
     fn every_verb_of_the_documentation_exists() {
         let tree = Cli::command();
         for verb in "setup up down status peers whoami config run jobs logs attach results cancel history add remove \
-                     list-direct trust demo completions env doctor top limit"
+                     list-direct trust demo completions env doctor top limit net"
             .split_whitespace()
         {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");

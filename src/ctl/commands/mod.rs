@@ -18,6 +18,7 @@ pub mod limit;
 pub mod list_direct;
 pub mod logs;
 pub mod man;
+pub mod net;
 pub mod peers;
 pub mod remove;
 pub mod results;
@@ -64,6 +65,7 @@ pub async fn dispatch(ctx: &Context, command: Command) -> Result<ExitCode, CtlEr
         Command::Kick(args) => kick::run(ctx, args).await,
         Command::Trust(args) => trust::run(ctx, args).await,
         Command::ListDirect(args) => list_direct::run(ctx, args).await,
+        Command::Net(args) => net::run(ctx, args).await,
         Command::Env(args) => env::run(ctx, args).await,
         Command::Doctor(args) => doctor::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,

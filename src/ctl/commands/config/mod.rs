@@ -1,6 +1,7 @@
 //! `homie config`: shows every value and where it comes from, or changes the file and lets homied read it again.
 
 mod change;
+mod proxy;
 mod show;
 
 use std::io::Read as _;
@@ -14,6 +15,7 @@ use crate::ctl::exit::CtlError;
 use crate::wire::ipc::{ConfigRow, method};
 
 pub use change::{Change, apply};
+pub use proxy::proxy;
 
 /// Runs it.
 ///

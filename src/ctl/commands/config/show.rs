@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::change::{edit_error, store_error};
+use super::proxy::without_login;
 use super::{bad_key, connect_if_up};
 use crate::ctl::config_file::{self, KEYS, Kind, config_path, find_key};
 use crate::ctl::context::Context;
@@ -68,6 +69,8 @@ async fn rows(ctx: &Context) -> Result<Vec<ConfigRow>, CtlError> {
             let value = config_file::get(&text, key.name).map_err(|e| edit_error(&path, &e))?;
             Ok(match value {
                 Some(_) if key.kind == Kind::Secret => row(key.name, MASK.into(), &from_file),
+                // It may hold a password.
+                Some(url) if key.kind == Kind::Proxy => row(key.name, without_login(&url).into(), &from_file),
                 Some(value) => row(key.name, value.into(), &from_file),
                 None if key.kind == Kind::List => row(key.name, Value::Array(Vec::new()), "default"),
                 None if key.default.is_empty() => row(key.name, Value::Null, "default"),
