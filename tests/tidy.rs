@@ -27,6 +27,7 @@ const PURE: &[&str] = &[
     "link/gate",
     "link/greet",
     "link/handshake",
+    "link/hint",
     "link/links",
     "link/roster/cards",
     "link/roster/introductions",

@@ -1,10 +1,9 @@
 //! What goes into the cells of tables, cards and the dashboard: load bars, memory, GPUs, states.
 
-use std::net::IpAddr;
-
 use super::render::Style;
 use crate::model::{
-    Facts, Gpu, JobRecord, Outcome, PeerStatus, PeerView, Via, format_bytes, format_duration, visible_controls,
+    Facts, Gpu, JobRecord, Outcome, PeerStatus, PeerView, Via, format_bytes, format_duration, is_tailnet,
+    visible_controls,
 };
 
 /// Columns from which tables show what does not fit into 80.
@@ -102,14 +101,6 @@ pub fn path_cell(peer: &PeerView) -> &'static str {
         Via::Proxy => "proxy",
         Via::Direct if is_tailnet(peer.addr.ip().to_canonical()) => "tailnet",
         Via::Direct => "direct",
-    }
-}
-
-/// Whether an address is one that Tailscale and Headscale give out: 100.64.0.0/10 and fd7a:115c:a1e0::/48.
-fn is_tailnet(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64,
-        IpAddr::V6(ip) => ip.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
     }
 }
 

@@ -175,7 +175,7 @@ impl Handler<LinkDown> for PeerLinkActor {
         let link = message.link;
         let peer = link.peer;
         if let Ending::Refused(refusal) = &message.ending {
-            self.direct.refused(peer, &refusal.message, Instant::now());
+            self.direct.refused(peer, refusal, Instant::now());
         }
         let counted = self.table.remove(&link);
         if let Some(way) = self.table.lost_way(&link, &message.ending) {
@@ -201,8 +201,7 @@ impl Handler<Dialled> for PeerLinkActor {
         let _ = getrandom::fill(&mut jitter);
         match message.why {
             Cause::Direct(address) => {
-                let result = message.result.map_err(|refusal| refusal.message);
-                self.direct.dialled(&address, result, Instant::now(), jitter[0]);
+                self.direct.dialled(&address, message.result, Instant::now(), jitter[0]);
                 self.mark_kept();
                 self.look(ctx);
             }

@@ -66,6 +66,8 @@ pub(super) struct Entry {
     pub(super) peer: Option<PeerId>,
     /// Why the last dial failed.
     pub(super) error: Option<String>,
+    /// What to do about it.
+    pub(super) hint: Option<String>,
     dialling: bool,
     next: Instant,
     wait: Duration,
@@ -89,8 +91,16 @@ impl DirectPeers {
                 return Err(Refusal::new(RefusalKind::Limits, format!("{MAX_DIRECT} direct peers is the most")));
             }
             None => {
-                let entry =
-                    Entry { address, label, peer: None, error: None, dialling: false, next: now, wait: FIRST_WAIT };
+                let entry = Entry {
+                    address,
+                    label,
+                    peer: None,
+                    error: None,
+                    hint: None,
+                    dialling: false,
+                    next: now,
+                    wait: FIRST_WAIT,
+                };
                 self.entries.push(entry);
                 self.entries.len() - 1
             }
@@ -144,18 +154,18 @@ impl DirectPeers {
 
     /// A dial has ended. `jitter` (any random byte) spreads the next tries, so that a group whose switch was
     /// restarted does not dial as one.
-    pub(super) fn dialled(&mut self, address: &str, result: Result<PeerId, String>, now: Instant, jitter: u8) {
+    pub(super) fn dialled(&mut self, address: &str, result: Result<PeerId, Refusal>, now: Instant, jitter: u8) {
         let Some(entry) = self.entries.iter_mut().find(|e| e.address == address) else { return };
         entry.dialling = false;
         match result {
             Ok(peer) => {
                 entry.peer = Some(peer);
-                entry.error = None;
+                (entry.error, entry.hint) = (None, None);
                 entry.wait = FIRST_WAIT;
                 entry.next = now + spread(FIRST_WAIT, jitter);
             }
-            Err(error) => {
-                entry.error = Some(error);
+            Err(refusal) => {
+                (entry.error, entry.hint) = (Some(refusal.message), refusal.hint);
                 entry.next = now + spread(entry.wait, jitter);
                 entry.wait = (entry.wait * 2).min(LONGEST_WAIT);
             }
@@ -171,9 +181,9 @@ impl DirectPeers {
     }
 
     /// One of the two sides does not accept the other: this is for the user to mend, so there is no hurry.
-    pub(super) fn refused(&mut self, peer: PeerId, why: &str, now: Instant) {
+    pub(super) fn refused(&mut self, peer: PeerId, why: &Refusal, now: Instant) {
         for entry in self.entries.iter_mut().filter(|e| e.peer == Some(peer)) {
-            entry.error = Some(why.to_owned());
+            (entry.error, entry.hint) = (Some(why.message.clone()), why.hint.clone());
             entry.wait = LONGEST_WAIT;
             entry.next = now + LONGEST_WAIT;
         }
@@ -233,6 +243,7 @@ mod tests {
     #[test]
     fn a_dead_address_is_dialled_ever_less_often_and_a_living_one_stays() {
         let mut now = Instant::now();
+        let refused = |why| Refusal::new(RefusalKind::Unreachable, why).hint("look there");
         let mut peers = DirectPeers::default();
         peers.add("raj:1".into(), None, now).expect("room");
         let mut waits = Vec::new();
@@ -243,7 +254,7 @@ mod tests {
             }
             waits.push(now - asked);
             assert!(peers.due(now, |_| false).is_empty(), "never twice at once");
-            peers.dialled("raj:1", Err("refused".into()), now, 255);
+            peers.dialled("raj:1", Err(refused("nobody is there")), now, 255);
         }
         assert!(waits.windows(2).all(|w| w[1] >= w[0]), "{waits:?}");
         assert!(waits.iter().all(|w| *w <= LONGEST_WAIT * 3 / 2), "{waits:?}");
@@ -256,9 +267,12 @@ mod tests {
         assert!(peers.due(now, |p| p == raj).is_empty(), "linked");
         assert_eq!(peers.due(now, |_| false), ["raj:1"], "down again");
         peers.dialled("raj:1", Ok(raj), now, 0);
-        peers.refused(raj, "the name is taken", now);
+        peers.refused(raj, &refused("the name is taken"), now);
         assert!(peers.due(now + LONGEST_WAIT / 2, |_| false).is_empty(), "no hurry");
-        assert_eq!(peers.list()[0].error.as_deref(), Some("the name is taken"));
+        let told = |peers: &DirectPeers| (peers.list()[0].error.clone(), peers.list()[0].hint.clone());
+        assert_eq!(told(&peers), (Some("the name is taken".into()), Some("look there".into())));
+        peers.dialled("raj:1", Ok(raj), now, 0);
+        assert_eq!(told(&peers), (None, None));
     }
 
     #[test]

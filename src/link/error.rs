@@ -3,6 +3,7 @@
 use std::io;
 
 use super::handshake::HelloError;
+use super::hint::unreached;
 use crate::model::PeerId;
 use crate::wire::frame::FrameError;
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -95,18 +96,65 @@ impl LinkError {
                 .hint("run `homie setup`, or set `group_secret` to the one your friends use"),
             Self::Silent => unreachable("compare `group_secret` and `group` in both configurations"),
             Self::Resolve { .. } => unreachable("check the name, or add the peer by its address"),
-            Self::Connect { .. } | Self::Slow(_) => {
-                unreachable("is homied running there, and does its firewall let TCP 5556 through?")
-            }
+            Self::Connect { target, source } => unreachable(&unreached(&target, source.kind())),
+            Self::Slow(_) => unreachable(
+                "it is dialled again by itself; if it stays so, see there with `homie status` whether homied is busy or stuck",
+            ),
             Self::Proxy { .. } => unreachable(
                 "the proxy comes from `proxy` or `proxy_rules` in the configuration, or from ALL_PROXY and its sisters",
             ),
             Self::Stranger { .. } => {
                 unreachable("its address changed hands; it is found again with its next heartbeat")
             }
-            Self::Tls(_) | Self::NoHello | Self::Hello(_) | Self::Myself | Self::NotNeeded | Self::Frame(_) => {
-                Refusal::new(RefusalKind::Unreachable, text)
-            }
+            Self::Tls(_) => unreachable(
+                "does something else listen there, or stand in between? check address and port, and `homie --version` on both",
+            ),
+            Self::NoHello => unreachable(
+                "it may have put this machine out of the group (ask there for `homie invite`), or it runs another release \
+(`homie --version` on both)",
+            ),
+            Self::Hello(_) => unreachable(
+                "compare `group_secret`, `group` and `homie --version` on both; `homie status` on both may say more",
+            ),
+            Self::Frame(_) => unreachable(
+                "it is dialled again by itself; if it stays so, compare `homie --version` on both, and check address and port",
+            ),
+            Self::Myself => unreachable("give the address of another machine; `homie remove ADDRESS` forgets this one"),
+            Self::NotNeeded => unreachable("nothing is wrong: the link that is up stays"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_next_step() {
+        let (wanted, found) = (PeerId([1; 32]), PeerId([2; 32]));
+        let connect = |kind: io::ErrorKind| LinkError::Connect { target: "10.0.0.1:5556".into(), source: kind.into() };
+        let errors = [
+            LinkError::Resolve { host: "raj".into(), why: "no such name".into() },
+            connect(io::ErrorKind::ConnectionRefused),
+            connect(io::ErrorKind::Other),
+            LinkError::Proxy { proxy: "http://p:1".into(), target: "raj:5556".into(), why: "no".into() },
+            LinkError::Slow("the handshake".into()),
+            LinkError::Silent,
+            LinkError::Tls("no certificate".into()),
+            LinkError::NoHello,
+            LinkError::Hello("its ticket is not good".into()),
+            LinkError::Stranger { at: "10.0.0.1:5556".into(), wanted, found },
+            LinkError::Myself,
+            LinkError::Frame(FrameError::Closed),
+            LinkError::NotNeeded,
+            LinkError::NoGroup,
+        ];
+        for error in errors {
+            let refusal = error.refusal();
+            assert!(refusal.hint.is_some_and(|hint| hint.len() > 20), "{}", refusal.message);
+        }
+        assert!(
+            LinkError::NoHello.refusal().hint.is_some_and(|hint| hint.contains("put this machine out of the group"))
+        );
     }
 }

@@ -24,6 +24,7 @@ mod gate;
 mod greet;
 mod handle;
 mod handshake;
+mod hint;
 mod invites;
 mod join;
 mod links;

@@ -184,6 +184,7 @@ impl LinkTable {
             name: entry.label.clone().or(link.map(|l| l.name.clone())),
             linked: link.is_some(),
             error: entry.error.clone().filter(|_| link.is_none()),
+            hint: entry.hint.clone().filter(|_| link.is_none()),
             heard_ms_ago: link.map(|l| u64::try_from(l.silent_for().as_millis()).unwrap_or(u64::MAX)),
         }
     }

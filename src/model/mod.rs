@@ -40,7 +40,7 @@ pub use manifest::{
 };
 pub use outcome::{FailKind, Outcome};
 pub use passphrase::{generate_secret, is_weak};
-pub use path::{Learned, PathView, Way, is_clearly_shorter};
+pub use path::{Learned, PathView, Way, is_clearly_shorter, is_tailnet};
 pub use peer::{PeerStatus, PeerView, Via};
 pub use relimit::{Amount, LimitChange, describe_change};
 pub use resources::{EngineKind, EngineOffer, Facts, Gpu, GpuUse, Isolation, Lack};

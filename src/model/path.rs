@@ -1,6 +1,6 @@
 //! The ways to one peer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,15 @@ pub struct PathView {
 /// millisecond. Two networks that are about as fast as each other would otherwise take the link from one another.
 pub fn is_clearly_shorter(new_us: u32, old_us: u32) -> bool {
     u64::from(new_us) * 3 <= u64::from(old_us) * 2 && old_us.saturating_sub(new_us) >= 1000
+}
+
+/// Whether an address is one that Tailscale and Headscale give out: 100.64.0.0/10 and fd7a:115c:a1e0::/48.
+#[must_use]
+pub fn is_tailnet(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64,
+        IpAddr::V6(ip) => ip.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
+    }
 }
 
 #[cfg(test)]

@@ -206,6 +206,9 @@ pub struct DirectPeer {
     pub linked: bool,
     /// Why not, in one line.
     pub error: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Milliseconds since it was last heard.
     pub heard_ms_ago: Option<u64>,
 }

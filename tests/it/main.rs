@@ -28,6 +28,7 @@ mod output;
 mod paths;
 mod placement;
 mod proxies;
+mod reaching;
 mod refusals;
 mod reload;
 mod roster;

@@ -213,7 +213,7 @@ fn a_bandwidth_limit_holds_for_transfers() {
 }
 
 /// Rules of a machine's own firewall; they go with the machine.
-fn firewall(host: &Host, rule: &str) {
+pub fn firewall(host: &Host, rule: &str) {
     let table =
         "add table inet cut; add chain inet cut in { type filter hook input priority 0; }; flush chain inet cut in";
     let rules = if rule.is_empty() { table.to_owned() } else { format!("{table}; add rule inet cut in {rule}") };

@@ -21,6 +21,11 @@ pub async fn run(ctx: &Context, _args: ListDirectArgs) -> Result<ExitCode, CtlEr
         return ctx.print_list("peers", &peers.iter().map(json_row).collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS);
     }
     ctx.print(&table(&ctx.out, &peers))?;
+    for peer in &peers {
+        if let Some(hint) = &peer.hint {
+            ctx.note(&format!("{} {}: {}", ctx.err.cyan("hint:"), peer.address, clean(hint)));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,6 +62,7 @@ pub fn json_row(peer: &DirectPeer) -> Value {
         "name": peer.name,
         "linked": peer.linked,
         "error": peer.error,
+        "hint": peer.hint,
         "heard_ms_ago": peer.heard_ms_ago,
     })
 }
@@ -73,6 +79,7 @@ mod tests {
             name: Some("bob".into()),
             linked: true,
             error: None,
+            hint: None,
             heard_ms_ago: Some(1400),
         };
         let alice = DirectPeer {
@@ -82,6 +89,7 @@ mod tests {
             error: Some(
                 "connection refused; is `homie up` running there, and is port 5556 open in its firewall?".into(),
             ),
+            hint: None,
             heard_ms_ago: None,
         };
         golden::check_styles("list_direct", |style| table(style, &[bob.clone(), alice.clone()]));

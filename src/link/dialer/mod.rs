@@ -6,6 +6,7 @@
 mod routes;
 mod through;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -140,7 +141,10 @@ async fn connect(addr: SocketAddr, shown: &str) -> Result<(TcpStream, SocketAddr
             Ok((stream, addr, begun.elapsed()))
         }
         Ok(Err(source)) => Err(LinkError::Connect { target: shown.to_owned(), source }),
-        Err(_) => Err(LinkError::Slow(shown.to_owned())),
+        Err(_) => {
+            let source = io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", CONNECT_LIMIT.as_secs()));
+            Err(LinkError::Connect { target: shown.to_owned(), source })
+        }
     }
 }
 

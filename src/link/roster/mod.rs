@@ -268,5 +268,6 @@ pub(super) fn remove(room: &Room, which: &str) -> Option<Result<DirectPeer, Refu
     state.unsaved = true;
     room.roster.wake.notify_one();
     let name = Some(which.trim().to_owned());
-    Some(Ok(DirectPeer { address: address.unwrap_or_default(), name, linked: false, error: None, heard_ms_ago: None }))
+    let address = address.unwrap_or_default();
+    Some(Ok(DirectPeer { address, name, linked: false, error: None, hint: None, heard_ms_ago: None }))
 }
