@@ -8,13 +8,13 @@ use serde_json::json;
 use super::Answer;
 use crate::discovery::messages::DiscoveryError;
 use crate::ipc::session::{Session, SessionError, params};
-use crate::link::messages::{Listening, ListeningAt};
+use crate::link::messages::{ListDirect, Listening, ListeningAt};
 use crate::model::describe_skew;
 use crate::registry::messages::ListPeers;
 use crate::sandbox::messages::{CheckEngines, EngineTrouble, TryJails};
 use crate::wire::doctor::{Check, DoctorParams, DoctorRow, Level};
 use crate::wire::frame::Frame;
-use crate::wire::ipc::Request;
+use crate::wire::ipc::{DirectPeer, Request};
 use crate::wire::refusal::{Refusal, RefusalKind};
 use crate::wire::version::RELEASE;
 
@@ -70,6 +70,21 @@ fn where_it_listens(at: &[IpAddr], left_out: &[IpAddr]) -> String {
     }
 }
 
+/// How the machines stand that were added by their address. One that does not answer may simply be off.
+fn direct_peers(peers: &[DirectPeer]) -> Vec<Check> {
+    let row = |level, text| Check { subject: "direct peers".to_owned(), level, text };
+    let linked = peers.iter().filter(|peer| peer.linked).count();
+    let fine = (linked > 0).then(|| row(Level::Good, format!("{linked} of {} linked", peers.len())));
+    let failed = peers.iter().filter(|peer| !peer.linked).filter_map(|peer| {
+        let (error, hint) = (peer.error.as_ref()?, peer.hint.as_deref());
+        Some(row(
+            Level::Less,
+            format!("{}: {error}{}", peer.address, hint.map(|h| format!("; {h}")).unwrap_or_default()),
+        ))
+    });
+    fine.into_iter().chain(failed).collect()
+}
+
 async fn checks(session: &Session) -> Result<Vec<Check>, Refusal> {
     let parts = &session.shared.parts;
     let loaded = session.shared.loaded();
@@ -96,8 +111,32 @@ async fn checks(session: &Session) -> Result<Vec<Check>, Refusal> {
     let peers = session.ask(&parts.outlets.peers, ListPeers { offline: false }).await?;
     let skews = peers.iter().filter_map(|p| describe_skew(&p.name, p.clock_skew_ms?));
     checks.extend(skews.map(|text| Check { subject: "clocks".into(), level: Level::Less, text }));
+    checks.extend(direct_peers(&session.ask(&parts.outlets.direct, ListDirect).await?));
     // Waits for the first look at the engines, which a homied that has just started may still be busy with.
     session.ask(&parts.outlets.engine_trouble, EngineTrouble).await?;
     checks.extend(session.ask(&parts.outlets.check_engines, CheckEngines).await?);
     Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direct_peer_that_does_not_answer_is_told_with_its_next_step_and_one_just_added_is_not() {
+        let peer = |address: &str, linked, error: Option<&str>| DirectPeer {
+            address: address.into(),
+            name: None,
+            linked,
+            error: error.map(str::to_owned),
+            hint: error.map(|_| "is it on?".to_owned()),
+            heard_ms_ago: None,
+        };
+        let off = peer("10.0.0.1:5556", false, Some("no answer in 4 s"));
+        let checks = direct_peers(&[off, peer("raj:5556", true, None), peer("new:5556", false, None)]);
+        let shown: Vec<_> = checks.iter().map(|check| (check.level, check.text.as_str())).collect();
+        let failed = "10.0.0.1:5556: no answer in 4 s; is it on?";
+        assert_eq!(shown, [(Level::Good, "1 of 3 linked"), (Level::Less, failed)]);
+        assert!(direct_peers(&[]).is_empty());
+    }
 }
