@@ -97,7 +97,7 @@ fn jobs_outlive_the_service_and_find_their_cgroups() {
 
 #[test]
 fn firewalls_open_the_ports_that_homied_uses() {
-    let (udp, tcp) = (homie::config::DEFAULT_DISCOVERY_PORT, homie::config::DEFAULT_WORKER_PORT);
+    let (udp, tcp) = (homie::config::DEFAULT_DISCOVERY_PORT, homie::model::DEFAULT_WORKER_PORT);
     assert!(text("packaging/ufw/homie").contains(&format!("\nports={udp}/udp|{tcp}/tcp\n")));
     let firewalld = text("packaging/firewalld/homie.xml");
     assert!(firewalld.contains(&format!("protocol=\"udp\" port=\"{udp}\"")), "{firewalld}");

@@ -7,52 +7,21 @@ use serde_json::{Value, json};
 
 use super::error::ConfigError;
 use super::keys::{arity, excerpt};
-use super::settings::{DEFAULT_WORKER_PORT, Settings};
+use super::settings::Settings;
 use super::shape::{Entry, Given, Item, parse};
+use crate::model::parse_address;
 
 /// A peer to dial: `HOST:PORT` and the label given to it.
 pub type Direct = (String, Option<String>);
 
-/// Longest host name in bytes (RFC 1035).
-const MAX_HOST: usize = 253;
-
-/// `HOST:PORT` from `HOST`, `HOST:PORT`, `V6` or `[V6]:PORT`; without a port it is the standard one.
+/// The one spelling of an address, see [`parse_address`].
 ///
 /// # Errors
 /// It is not an address; the text says what to write.
 pub fn address(text: &str) -> Result<String, String> {
-    let fail = || format!("{:?} is not an address; write 100.64.1.2, nas.local or 100.64.1.2:5556", excerpt(text));
-    let text_trimmed = text.trim();
-    let (host, port) = if let Some(rest) = text_trimmed.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or_else(fail)?;
-        host.parse::<std::net::Ipv6Addr>().map_err(|_| fail())?;
-        (host, rest.strip_prefix(':').map(Some).or(rest.is_empty().then_some(None)).ok_or_else(fail)?)
-    } else if text_trimmed.parse::<std::net::Ipv6Addr>().is_ok() {
-        (text_trimmed, None)
-    } else {
-        match text_trimmed.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text_trimmed, None),
-        }
-    };
-    let port = match port {
-        None => DEFAULT_WORKER_PORT,
-        Some(p) => p.parse().ok().filter(|p| *p > 0).ok_or_else(fail)?,
-    };
-    if host.contains(':') {
-        return Ok(format!("[{host}]:{port}"));
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
-    let numeric = host.chars().all(|c| c.is_ascii_digit() || c == '.');
-    if host.is_empty()
-        || host.len() > MAX_HOST
-        || !host.chars().all(plain)
-        || host.starts_with(['-', '.'])
-        || (numeric && host.parse::<std::net::Ipv4Addr>().is_err())
-    {
-        return Err(fail());
-    }
-    Ok(format!("{}:{port}", host.to_ascii_lowercase()))
+    parse_address(text).map_err(|why| {
+        format!("{:?} is not an address: {why}; write 100.64.1.2, nas.local or 100.64.1.2:5556", excerpt(text))
+    })
 }
 
 /// One entry: text, or `address:` with `name:`.

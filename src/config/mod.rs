@@ -24,4 +24,4 @@ pub use load::from_text;
 pub use load::{Loaded, host_name, load};
 pub use proxy::{Destination, Exit, ProxyChoice, ProxyRule, without_login};
 pub use rotation::{Owed, Rotation, Verdict, Word};
-pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, DEFAULT_WORKER_PORT, EngineChoice, Listen, Settings};
+pub use settings::{DEFAULT_DISCOVERY_PORT, DEFAULT_GROUP, EngineChoice, Listen, Settings};

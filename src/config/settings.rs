@@ -1,7 +1,7 @@
 //! The validated settings, and the slice of them that each room gets.
 
 use super::proxy::{ProxyChoice, ProxyRule};
-use crate::model::{AllowBuilds, DEFAULT_BUILD_HOSTS, Isolation, Limits};
+use crate::model::{AllowBuilds, DEFAULT_BUILD_HOSTS, DEFAULT_WORKER_PORT, Isolation, Limits};
 use crate::secret::Secret;
 
 /// Which engine hosts jobs.
@@ -77,8 +77,6 @@ pub struct Settings {
 pub const DEFAULT_GROUP: &str = "homie";
 /// UDP port of heartbeats, as in the sources.
 pub const DEFAULT_DISCOVERY_PORT: u16 = 5555;
-/// TCP port of links, as in the sources; also that of a direct peer given without one.
-pub const DEFAULT_WORKER_PORT: u16 = 5556;
 
 /// On which addresses links are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

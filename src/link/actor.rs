@@ -7,7 +7,7 @@ use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture
 use tokio::task::AbortHandle;
 
 use super::calls;
-use super::direct::{DirectPeers, parse_address};
+use super::direct::{DirectPeers, address_of};
 use super::error::LinkError;
 use super::greet::Greetings;
 use super::handle::{Ending, Link};
@@ -267,7 +267,7 @@ impl Handler<AddDirect> for PeerLinkActor {
     type Result = Result<DirectPeer, Refusal>;
     fn handle(&mut self, message: AddDirect, ctx: &mut Self::Context) -> Self::Result {
         let now = Instant::now();
-        let entry = self.direct.add(parse_address(&message.address)?, message.name, now)?.clone();
+        let entry = self.direct.add(address_of(&message.address)?, message.name, now)?.clone();
         self.look(ctx);
         Ok(self.table.view(&entry))
     }

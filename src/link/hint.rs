@@ -3,12 +3,11 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use super::direct::DEFAULT_PORT;
-use crate::model::is_tailnet;
+use crate::model::{DEFAULT_WORKER_PORT, is_tailnet};
 
 /// The next step when a dial of `target` (`HOST:PORT`) ended with an error of this kind.
 pub(super) fn unreached(target: &str, kind: ErrorKind) -> String {
-    let port = target.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(DEFAULT_PORT);
+    let port = target.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(DEFAULT_WORKER_PORT);
     let silent = matches!(kind, ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable);
     if silent && on_tailnet(target) {
         // What blocks a tailnet is seldom a firewall: its packets come in by a connection that Tailscale made.

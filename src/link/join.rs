@@ -12,7 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
 
 use super::dialer::Target;
-use super::direct::parse_address;
+use super::direct::address_of;
 use super::error::LinkError;
 use super::invites::GOOD_FOR;
 use super::messages::{JoinGroup, OpenInvite};
@@ -36,15 +36,21 @@ pub(super) async fn invite(room: Arc<Room>, wish: OpenInvite) -> Result<Invited,
         let hint = if why == NO_GROUP { "`homie setup` starts a group" } else { "`homie doctor` tells more" };
         Refusal::new(RefusalKind::Config, why).hint(hint)
     })?;
-    let mut addresses = wish.at.iter().map(|at| parse_address(at)).collect::<Result<Vec<_>, _>>()?;
+    let mut addresses = wish.at.iter().map(|at| address_of(at)).collect::<Result<Vec<_>, _>>()?;
     addresses.extend(reachable_at(&room, port));
     addresses.truncate(TOKEN_ADDRESSES);
     let mut secret = [0; TOKEN_SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(|e| Refusal::internal(format!("no random bytes for a token: {e}")))?;
+    let token = written(Token { secret, inviter: room.own, addresses: addresses.clone() })?;
     lock(&room.invites).open(&secret, Instant::now())?;
-    let token = Token { secret, inviter: room.own, addresses: addresses.clone() };
     let good_for_ms = u64::try_from(GOOD_FOR.as_millis()).unwrap_or(u64::MAX);
-    Ok(Invited { token: token.to_string(), addresses, good_for_ms })
+    Ok(Invited { token, addresses, good_for_ms })
+}
+
+/// The line to paste. Read back first: a friend who is told that the token is damaged would paste it again and again.
+fn written(token: Token) -> Result<String, Refusal> {
+    let line = token.to_string();
+    if line.parse() == Ok(token) { Ok(line) } else { Err(Refusal::internal("the token that was made cannot be read")) }
 }
 
 /// Where friends may find this machine; on itself only if it has no other address.
@@ -161,5 +167,21 @@ fn plainly(error: &LinkError) -> String {
         LinkError::Stranger { .. } => "another machine answers there".into(),
         LinkError::Connect { source, .. } => source.to_string(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_nobody_could_read_is_not_given_out() {
+        let at =
+            |address: &str| Token { secret: [7; 16], inviter: PeerId([9; 32]), addresses: vec![address.to_owned()] };
+        let line = written(at("raj.example:5556")).expect("readable");
+        assert_eq!(line.parse(), Ok(at("raj.example:5556")));
+        for address in ["b\u{fc}cher.example:5556", "raj]:5556", "raj", "raj:x"] {
+            assert!(written(at(address)).is_err(), "{address}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::dialer::Routes;
-use super::direct::{DirectPeers, parse_address};
+use super::direct::{DirectPeers, address_of};
 use super::pace::Pace;
 use super::room::{Me, NO_GROUP, Own, RegistryOutlets, Room, SandboxOutlets};
 use super::roster::Roster;
@@ -95,7 +95,7 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
     };
     let mut direct = DirectPeers::default();
     for (address, label) in parts.direct {
-        let added = parse_address(&address).and_then(|a| direct.add(a, label, Instant::now()).map(|_| ()));
+        let added = address_of(&address).and_then(|a| direct.add(a, label, Instant::now()).map(|_| ()));
         if let Err(refusal) = added {
             tracing::warn!(address, %refusal, "a direct peer of the configuration is left out");
         }

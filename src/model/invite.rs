@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
 
+use super::address::{MAX_HOST, is_of_host};
 use super::ids::{Digest, PeerId};
 
 /// What every token begins with, so that people and programs know one when they see it.
@@ -15,8 +16,6 @@ pub const TOKEN_SECRET_BYTES: usize = 16;
 /// Addresses in one token: those of a machine with Wi-Fi, cable and a VPN, of both families. More make a line that no
 /// longer fits a terminal's QR code.
 pub const TOKEN_ADDRESSES: usize = 6;
-/// Bytes of a name of a host (RFC 1035).
-const MAX_HOST: usize = 253;
 /// Bytes of the check: one paste in four thousand million that lost a character passes.
 const CHECK_BYTES: usize = 4;
 /// A longer text is something else.
@@ -121,8 +120,7 @@ fn read(content: &[u8]) -> Option<Token> {
                 let (host, after) = after.split_at_checked(usize::from(*len))?;
                 rest = after;
                 let host = std::str::from_utf8(host).ok()?;
-                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-                if host.is_empty() || host.len() > MAX_HOST || !host.chars().all(plain) {
+                if host.is_empty() || host.len() > MAX_HOST || !host.chars().all(is_of_host) {
                     return None;
                 }
                 host.to_owned()

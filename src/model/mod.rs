@@ -3,6 +3,7 @@
 //! Layer L0. Nothing here does IO, reads a clock or names an actor. Every type is plain data with a stable
 //! serde form, because it crosses processes (ipc, link) and releases (history).
 
+mod address;
 mod env;
 mod gpu;
 mod hosted;
@@ -21,6 +22,7 @@ mod roles;
 mod skew;
 mod text;
 
+pub use address::{AddressError, DEFAULT_WORKER_PORT, parse_address};
 pub use env::{
     AllowBuilds, BuildFailure, BuildOffer, BuildProgress, BuildStep, DEFAULT_BUILD_HOSTS, EnvBuilt, EnvDetail,
     EnvEvent, EnvOffer, EnvState, EnvView, FailedBuild, Lock, LockedPackage, RECIPE_FILE, Recipe, RecipeProblem,
