@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use ring::{hkdf, hmac, pbkdf2};
 
 use crate::model::TOKEN_SECRET_BYTES;
-pub use crate::model::{generate_secret, is_weak};
+pub use crate::model::generate_secret;
 
 /// Rounds of PBKDF2: the OWASP figure of 2023 for HMAC-SHA256, 112 ms of one core when measured. A guess at a recorded
 /// heartbeat costs the same.

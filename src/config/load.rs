@@ -9,15 +9,12 @@ use super::keys;
 use super::rotation;
 use super::settings::Settings;
 use super::shape::{Given, parse};
+use crate::model::weakness;
 use crate::paths::Places;
 use crate::wire::ipc::ConfigRow;
 
 /// `HOMIE_*` variables that are not settings but say where things are, or what is logged.
 const NOT_SETTINGS: [&str; 5] = ["HOMIE_HOME", "HOMIE_SOCKET", "HOMIE_SYSTEM", "HOMIE_LOG", "HOMIE_NVML"];
-
-/// A typed secret shorter than this is called weak: 12 random letters and digits are 71 bits, out of reach for a
-/// guesser who has recorded a heartbeat and pays 600,000 rounds of PBKDF2 for each try.
-const SHORT_SECRET: usize = 12;
 
 /// The name of a machine that was given none: its host name, less what no name may have.
 pub fn host_name() -> String {
@@ -115,9 +112,9 @@ fn layers(
     {
         *whence = origin;
     }
-    if let Some(weakness) = weakness(&settings) {
-        row_warnings.insert("group_secret", weakness.clone());
-        warnings.push(weakness);
+    if let Some(trouble) = secret_trouble(&settings) {
+        row_warnings.insert("group_secret", trouble.clone());
+        warnings.push(trouble);
     }
     let row = |key: &'static keys::Key| ConfigRow {
         key: key.name.to_owned(),
@@ -175,17 +172,17 @@ fn from_env(env: impl IntoIterator<Item = (String, String)>, given: &mut Layer, 
 }
 
 /// Why the group's secret protects less than it could, or that there is none.
-fn weakness(settings: &Settings) -> Option<String> {
+fn secret_trouble(settings: &Settings) -> Option<String> {
     let secret = settings.group_secret.reveal();
-    let few_kinds = secret.chars().collect::<std::collections::BTreeSet<_>>().len() < 6;
     if secret.is_empty() {
-        Some("no group_secret: this machine stays alone until `homie setup` or a secret in its config".to_owned())
-    } else if secret.contains("your-shared-secret") || secret.len() < SHORT_SECRET || few_kinds {
-        Some(
-            "group_secret is weak: whoever records a heartbeat can try guesses at leisure; `homie setup` makes a strong one"
-                .to_owned(),
-        )
-    } else {
-        None
+        return Some(
+            "no group_secret: this machine stays alone until `homie setup` or a secret in its config".to_owned(),
+        );
     }
+    weakness(secret).map(|why| {
+        format!(
+            "group_secret is weak: {why}, so whoever records a heartbeat can guess it at leisure; \
+             `homie setup --new-secret` makes a strong one, for all machines of the group"
+        )
+    })
 }

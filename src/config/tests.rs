@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::model::Isolation;
+use crate::model::{Isolation, generate_secret, weakness};
 use crate::paths::{Kind, Places};
 
 const FIRST_HOMIE: &str = include_str!("../../tests/fixtures/config/first-homie.yaml");
@@ -211,6 +211,17 @@ fn the_secret_is_shown_nowhere() {
         let text = format!("{:?}", Home::with(&bad).load());
         assert!(!text.contains(secret), "{text}");
     }
+}
+
+#[test]
+fn the_secret_is_judged_as_setup_judges_it() {
+    let warnings = |secret: &str| Home::with(&format!("group_secret: {secret}\n")).load().expect("loads").warnings;
+    for secret in ["my-secret-password", "our-homelab-2024", "hunter2hunter2hunter2"] {
+        let why = weakness(secret).expect(secret);
+        assert!(warnings(secret).iter().any(|w| w.contains(&why)), "{:?}", warnings(secret));
+    }
+    let made = generate_secret().expect("random");
+    assert_eq!(warnings(&made), Vec::<String>::new(), "{made}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub use manifest::{
     CHUNK_BYTES, CleanPath, FileEntry, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, Manifest, ManifestError, PathError,
 };
 pub use outcome::{FailKind, Outcome};
-pub use passphrase::{generate_secret, is_weak};
+pub use passphrase::{generate_secret, weakness};
 pub use path::{Learned, PathView, Way, is_clearly_shorter, is_tailnet};
 pub use peer::{PeerStatus, PeerView, Via};
 pub use relimit::{Amount, LimitChange, describe_change};

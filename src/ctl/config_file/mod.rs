@@ -17,6 +17,6 @@ pub use keys::{KEYS, Key, KeyError, Kind, check_name, find as find_key, name_fro
 pub use lines::{EditError, get, set, unset};
 pub use place::config_path;
 pub use scalar::quote;
-pub use secret::{generate as generate_secret, weakness};
+pub use secret::generate as generate_secret;
 pub use store::{StoreError, read, write};
 pub use template::{NewConfig, new_file};

@@ -18,6 +18,7 @@ use crate::ctl::connect::Connection;
 use crate::ctl::context::Context;
 use crate::ctl::exit::CtlError;
 use crate::ctl::render::Style;
+use crate::model::weakness;
 use crate::paths::{Places, Surroundings};
 use crate::wire::ipc::{ConfigRow, StatusView, method};
 
@@ -214,8 +215,8 @@ fn decide(ctx: &Context, args: &SetupArgs, present: &Present, asking: bool) -> R
         config_file::find_key("group_secret")
             .and_then(|key| key.yaml(secret))
             .map_err(|e| CtlError::usage_hint(e.to_string(), "paste the secret that your group was given"))?;
-        if let Some(why) = config_file::weakness(secret) {
-            ctx.note(&weak(why, &ctx.err));
+        if let Some(why) = weakness(secret) {
+            ctx.note(&weak(&why, &ctx.err));
         }
     }
     Ok(Wanted { name, group, secret })
@@ -348,7 +349,7 @@ mod tests {
     #[test]
     fn who_joins_with_a_weak_secret_is_not_sent_out_of_the_group() {
         let style = golden::STYLES[0].1;
-        let text = weak("it is shorter than 16 characters", &style);
+        let text = weak(&weakness("my-secret-password").expect("weak"), &style);
         assert!(text.contains("Change it together") && text.contains("--secret-file -"), "{text}");
     }
 
