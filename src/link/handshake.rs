@@ -189,6 +189,19 @@ mod tests {
         }
     }
 
+    /// Those of docs/protocol/link.md, computed with Python's hmac.
+    #[test]
+    fn the_proofs_of_a_connection_are_fixed_for_ever() {
+        let keys = GroupKeys::derive(&Secret::new("correct horse battery staple"), "homie");
+        let (dialler, accepter) = channels(std::array::from_fn(|i| i as u8), [0x11; 32], [0x22; 32]);
+        for (channel, wanted) in [
+            (dialler, "9ce3953f1192cbb9d1ac191c86eff5f4b27cffce3b6ab750eeeb3b15fbdfbca3"),
+            (accepter, "c506c24f5428ee67ea1c598e6405faba24adecdf1a8e3e95465a617a91798b5c"),
+        ] {
+            assert_eq!(hello(&keys, &channel, me(0)).proof, wanted);
+        }
+    }
+
     #[test]
     fn skew_takes_half_of_the_round_trip_off() {
         let (dialler, _) = channels([0; 32], [1; 32], [2; 32]);

@@ -209,6 +209,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// That of docs/protocol, computed with Python. The check characters of the standard Luhn mod 32 would be 5, X, M, S.
+    #[test]
+    fn the_text_of_a_peer_id_is_fixed_for_ever() {
+        let id = PeerId(std::array::from_fn(|i| i as u8));
+        let text = "AAAQEAY-EAUDAOB-CAJBIFQ-YDIOB4B-IBCEQTC-QKRMFYX-YDENBWH-A5DYPQG";
+        assert_eq!(id.to_string(), text);
+        assert_eq!(text.parse(), Ok(id));
+        assert!("AAAQEAY-EAUDAO5-CAJBIFQ-YDIOB4X-IBCEQTC-QKRMFYM-YDENBWH-A5DYPQS".parse::<PeerId>().is_err());
+    }
+
     proptest! {
         #[test]
         fn peer_id_text_round_trips(bytes: [u8; 32]) {

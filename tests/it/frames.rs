@@ -15,6 +15,7 @@ use homie::model::{
     BootId, Digest, EngineKind, EngineOffer, Epoch, Facts, FileEntry, Gpu, HostedState, HostedStatus, Isolation, JobId,
     JobSpec, Limits, Manifest, Needs, Offer, Outcome, PeerId, Placement, ResultRef, Totals, Usage,
 };
+use homie::secret::{GroupKeys, Secret};
 use homie::wire::frame::{Frame, FrameCodec};
 use homie::wire::heartbeat::{self, Beat, KeyId};
 use homie::wire::ipc::{Greeting, Reply, Request, Submit};
@@ -29,7 +30,7 @@ use tokio_util::codec::{Decoder, Encoder};
 /// The version of both protocols that these frames belong to.
 const VERSION: &str = "1";
 
-fn golden(name: &str) -> Option<PathBuf> {
+pub fn golden(name: &str) -> Option<PathBuf> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire").join(VERSION);
     if !dir.is_dir() {
         super::world::skip("the golden frames are not here");
@@ -40,7 +41,7 @@ fn golden(name: &str) -> Option<PathBuf> {
 
 /// Compares `written` with the golden file; returns what the file holds.
 #[track_caller]
-fn same(name: &str, written: &str) -> Option<String> {
+pub fn same(name: &str, written: &str) -> Option<String> {
     let path = golden(name)?;
     if std::env::var_os("HOMIE_BLESS").is_some_and(|v| v == "1") {
         fs::write(&path, format!("{written}\n")).expect("own tree");
@@ -52,18 +53,18 @@ fn same(name: &str, written: &str) -> Option<String> {
 
 /// A JSON message is written as the golden file has it, and read from it.
 #[track_caller]
-fn json<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, message: &T) {
+pub fn json<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, message: &T) {
     let written = serde_json::to_string_pretty(message).expect("JSON");
     if let Some(text) = same(name, &written) {
         assert_eq!(*message, serde_json::from_str(&text).expect(name), "{name}");
     }
 }
 
-fn job() -> JobId {
+pub fn job() -> JobId {
     JobId([0xa1; 16])
 }
 
-fn spec() -> JobSpec {
+pub fn spec() -> JobSpec {
     JobSpec {
         name: "train.py".into(),
         command: vec!["python3".into(), "train.py".into(), "--epochs".into(), "10".into()],
@@ -87,7 +88,7 @@ fn spec() -> JobSpec {
     }
 }
 
-fn facts() -> Facts {
+pub fn facts() -> Facts {
     Facts {
         cores: 8,
         cpu_percent: 23,
@@ -117,7 +118,7 @@ fn facts() -> Facts {
     }
 }
 
-fn status() -> HostedStatus {
+pub fn status() -> HostedStatus {
     HostedStatus {
         job: job(),
         epoch: Epoch(2),
@@ -220,9 +221,8 @@ fn frames_look_as_before() {
     }
 }
 
-#[test]
-fn a_heartbeat_looks_as_before() {
-    let beat = Beat {
+fn beat() -> Beat {
+    Beat {
         peer: PeerId([7; 32]),
         boot: BootId([0xb0; 16]),
         seq: 99,
@@ -230,10 +230,30 @@ fn a_heartbeat_looks_as_before() {
         name: "raj".into(),
         facts: facts(),
         goodbye: false,
-    };
-    let signed = heartbeat::encode(&beat, KeyId([1, 2, 3, 4]));
+    }
+}
+
+#[test]
+fn a_heartbeat_looks_as_before() {
+    let signed = heartbeat::encode(&beat(), KeyId([1, 2, 3, 4]));
     if let Some(text) = same("heartbeat.hex", &HEXLOWER.encode(&signed)) {
-        assert_eq!(heartbeat::decode(&HEXLOWER.decode(text.as_bytes()).expect("hex")).expect("read"), beat);
+        assert_eq!(heartbeat::decode(&HEXLOWER.decode(text.as_bytes()).expect("hex")).expect("read"), beat());
+    }
+}
+
+/// A datagram whole, with the key id and the code of the group of docs/protocol, computed with Python's hmac.
+#[test]
+fn a_signed_heartbeat_looks_as_before() {
+    let keys = GroupKeys::derive(&Secret::new("correct horse battery staple"), "homie");
+    let key = KeyId(keys.beat_key_id());
+    let signed = heartbeat::encode(&beat(), key);
+    let whole = [&signed[..], &keys.beat_mac(&signed)].concat();
+    if let Some(text) = same("heartbeat-signed.hex", &HEXLOWER.encode(&whole)) {
+        let bytes = HEXLOWER.decode(text.as_bytes()).expect("hex");
+        let sealed = heartbeat::open(&bytes).expect("a heartbeat");
+        assert_eq!(sealed.key, key);
+        assert!(keys.verify_beat(sealed.signed, sealed.mac));
+        assert_eq!(heartbeat::decode(sealed.signed).expect("read"), beat());
     }
 }
 
