@@ -92,6 +92,23 @@ mod tests {
         assert_eq!(data_encoding::HEXLOWER.encode(&gate(&KEYS, nonce)), wanted);
     }
 
+    /// With the secrets that make them; the codes were computed with Python's hmac.
+    #[test]
+    fn the_golden_gates_open() {
+        const GATES: &str = include_str!("../../tests/fixtures/wire/1/gate.json");
+        let golden: serde_json::Value = serde_json::from_str(GATES).expect("JSON");
+        let text = |at: &str| golden.pointer(at).and_then(|v| v.as_str()).expect(at).to_owned();
+        let bytes = |at: &str| data_encoding::HEXLOWER.decode(text(at).as_bytes()).expect(at);
+        let token = GroupKeys::of_token(&bytes("/invitation/token_secret").try_into().expect("16 bytes"));
+        let member = GroupKeys::derive(&Secret::new(text("/member/secret")), &text("/member/group"));
+        for (who, keys) in [("member", member), ("invitation", token)] {
+            let nonce = bytes(&format!("/{who}/nonce")).try_into().expect("16 bytes");
+            let made = gate(&keys, nonce);
+            assert_eq!(made.to_vec(), bytes(&format!("/{who}/gate")), "{who}");
+            assert!(opens(&keys, &made));
+        }
+    }
+
     proptest! {
         #[test]
         fn only_members_open_it_and_one_flipped_bit_shuts_it(nonce: [u8; 16], bit in 0usize..GATE_BYTES * 8) {

@@ -78,3 +78,49 @@ impl TransferError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Each message and its golden file. A message that is missing here does not compile.
+    fn golden(say: &Say) -> &'static str {
+        match say {
+            Say::Wait => "transfer-wait.json",
+            Say::Offer { .. } => "transfer-offer.json",
+            Say::List => "transfer-list.json",
+            Say::Need { .. } => "transfer-need.json",
+            Say::Done => "transfer-done.json",
+            Say::Refused { .. } => "transfer-refused.json",
+        }
+    }
+
+    #[test]
+    fn a_transfer_is_spoken_of_as_before() {
+        let refusal = Refusal::new(RefusalKind::DiskFull, "the disk of raj is full").hint("`homie peers` shows others");
+        let all = [
+            Say::Wait,
+            Say::Offer { manifest_bytes: 301, digest: Digest([0xd1; 32]) },
+            Say::List,
+            Say::Need { chunks: 2, bytes: 1_048_588, bitmap_bytes: 1 },
+            Say::Done,
+            Say::Refused { refusal },
+        ];
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire/1");
+        let mut seen: Vec<&str> = all.iter().map(golden).collect();
+        for say in &all {
+            let name = golden(say);
+            let text = std::fs::read_to_string(dir.join(name)).expect(name);
+            assert_eq!(serde_json::to_string_pretty(say).expect("JSON"), text.trim_end(), "{name}");
+            let read: Say = serde_json::from_str(&text).expect(name);
+            assert_eq!(serde_json::to_value(&read).expect("JSON"), serde_json::to_value(say).expect("JSON"), "{name}");
+        }
+        // Every variant that serde knows is among them.
+        let unknown = serde_json::from_str::<Say>(r#"{"t":"?"}"#).expect_err("no message").to_string();
+        let known = unknown.split('`').skip(3).step_by(2).count();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), known, "{unknown}");
+    }
+}

@@ -24,6 +24,7 @@ mod joining;
 mod keys;
 mod kicking;
 mod meeting;
+mod messages;
 mod output;
 mod paths;
 mod placement;
