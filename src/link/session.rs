@@ -35,6 +35,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(45);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Requests of one peer at work at the same time, followed logs included.
 const MAX_SERVED: usize = 1024;
+/// Characters of why a message was not understood: enough for the reason, however much of the message is quoted after it.
+const MOST_WHY: usize = 200;
 
 /// Moves frames until the link ends, and says why it did.
 pub(super) async fn run(room: Arc<Room>, link: Arc<Link>, frames: Frames, mut outgoing: Outgoing) -> Ending {
@@ -246,6 +248,14 @@ fn take(room: &Arc<Room>, link: &Arc<Link>, message: LinkFrame, served: &mut Joi
     Ok(())
 }
 
+/// Whether one more task of this peer may begin. Whoever asks so much without reading the answers has lost the link.
+fn one_more(served: &JoinSet<()>) -> Result<(), Ending> {
+    match served.len() < MAX_SERVED {
+        true => Ok(()),
+        false => Err(Ending::Broken(format!("more than {MAX_SERVED} requests at once"))),
+    }
+}
+
 fn start(
     room: &Arc<Room>,
     link: &Arc<Link>,
@@ -253,9 +263,7 @@ fn start(
     request: LinkRequest,
     served: &mut JoinSet<()>,
 ) -> Result<(), Ending> {
-    if served.len() >= MAX_SERVED {
-        return Err(Ending::Broken(format!("more than {MAX_SERVED} requests at once")));
-    }
+    one_more(served)?;
     let (room, link) = (room.clone(), link.clone());
     served.spawn(async move {
         let _used = link.in_use();
@@ -286,11 +294,14 @@ fn strange(link: &Arc<Link>, frame: &Frame, error: &FrameError, served: &mut Joi
         t: String,
         id: Option<u64>,
     }
-    let Ok(tag) = frame.parse::<Tag>() else { return Err(broken(error)) };
+    let why: String = error.to_string().chars().take(MOST_WHY).collect();
+    let broken = || Ending::Broken(why.clone());
+    let Ok(tag) = frame.parse::<Tag>() else { return Err(broken()) };
     match (tag.t.as_str(), tag.id) {
         ("request", Some(id)) => {
+            one_more(served)?;
             let link = link.clone();
-            let refusal = Refusal::new(RefusalKind::BadRequest, format!("the request cannot be understood: {error}"))
+            let refusal = Refusal::new(RefusalKind::BadRequest, format!("the request cannot be understood: {why}"))
                 .hint("the two machines may run different releases of Homie");
             served.spawn(async move {
                 let _ = link.send(&LinkFrame::Reply { id, reply: Err(refusal) }).await;
@@ -298,13 +309,38 @@ fn strange(link: &Arc<Link>, frame: &Frame, error: &FrameError, served: &mut Joi
             Ok(())
         }
         ("reply", Some(id)) => {
-            let refusal = Refusal::new(RefusalKind::Unreachable, format!("the answer cannot be understood: {error}"));
+            let refusal = Refusal::new(RefusalKind::Unreachable, format!("the answer cannot be understood: {why}"));
             link.replied(id, Err(refusal));
             Ok(())
         }
         ("status" | "facts" | "ping" | "pong" | "credit" | "broken" | "heads" | "cards" | "goodbye", _) => {
-            Err(broken(error))
+            Err(broken())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::handle::Road;
+    use crate::model::{BootId, PeerId};
+
+    #[tokio::test]
+    async fn who_asks_nonsense_and_reads_no_answer_costs_no_more_than_who_asks_sense() {
+        let boot = BootId([1; 16]);
+        let (link, mut outgoing) = Link::new(PeerId([1; 32]), "eve".into(), boot, boot, false, None, Road::default());
+        let mut served = JoinSet::new();
+        let body = format!(r#"{{"t":"request","id":5,"request":{{"what":"{}"}}}}"#, "x".repeat(60 << 10));
+        let frame = Frame::Json(body.into());
+        let error = frame.parse::<LinkFrame>().expect_err("nobody knows that word");
+        for _ in 0..MAX_SERVED {
+            strange(&link, &frame, &error, &mut served).expect("answered");
+        }
+        let ending = strange(&link, &frame, &error, &mut served).expect_err("one too many");
+        assert!(matches!(ending, Ending::Broken(why) if why.contains("at once")));
+        assert_eq!(served.len(), MAX_SERVED);
+        let Some(Frame::Json(answer)) = outgoing.urgent.recv().await else { panic!("the first answer") };
+        assert!(answer.len() < 1000, "{} bytes are kept for each", answer.len());
     }
 }
