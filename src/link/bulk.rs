@@ -105,7 +105,12 @@ pub(super) async fn do_errand(room: Arc<Room>, from: PeerId, errand: Errand, fra
             return;
         }
         Errand::TakeInputs { job, epoch, link } => {
-            unless_moved(&link, take_inputs(&room, from, job, epoch, frames)).await
+            let taken = async {
+                // Not before its way is known to be good: one that comes late would end the one that took its place.
+                let newer = lock(&room.taking).begin((from, Some((job, epoch))));
+                newer.ends(take_inputs(&room, from, job, epoch, frames)).await
+            };
+            unless_moved(&link, taken).await
         }
         Errand::GiveResults { job, epoch, link } => {
             unless_moved(&link, give_results(&room, from, job, epoch, frames)).await
@@ -119,8 +124,9 @@ pub(super) async fn do_errand(room: Arc<Room>, from: PeerId, errand: Errand, fra
 
 async fn unless_moved(link: &Link, work: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
     tokio::select! {
-        done = work => done,
+        biased;
         () = link.moved() => Err(Refusal::new(RefusalKind::Unreachable, "its way was lost")),
+        done = work => done,
     }
 }
 
@@ -155,7 +161,9 @@ async fn answer_known(
     mut frames: Frames,
 ) -> Result<(), Refusal> {
     let expect = lock(&room.inputs).get(&(from, job, epoch)).copied();
-    receive(&mut frames, expect, &mut Nothing, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
+    let newer = lock(&room.taking).begin((from, None));
+    let known = async { receive(&mut frames, expect, &mut Nothing, |_, _| ()).await.map_err(|e| e.into_refusal()) };
+    newer.ends(known).await.map(|_| ())
 }
 
 /// Wants nothing.

@@ -41,6 +41,7 @@ mod serve;
 mod session;
 mod streams;
 mod table;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod tickets;

@@ -81,6 +81,7 @@ pub(super) fn assemble(parts: LinkParts, tls: &Tls, actor: Own) -> (Arc<Room>, D
         places: Mutex::default(),
         wish: Mutex::new(parts.listen),
         tickets: Mutex::new(Tickets::default()),
+        taking: Mutex::default(),
         invites: Mutex::default(),
         roster: Roster::new(parts.identity),
         state: parts.state,

@@ -18,6 +18,7 @@ use super::pace::Pace;
 use super::roster::Roster;
 use super::rotate::Rotating;
 use super::secure::{Frames, Member};
+use super::taking::Taking;
 use super::tickets::{TicketId, Tickets};
 use super::tls::Tls;
 use crate::blobs::BlobStore;
@@ -189,6 +190,8 @@ pub(super) struct Room {
     /// On which addresses the owner wants to be reached.
     pub(super) wish: Mutex<Listen>,
     pub(super) tickets: Mutex<Tickets<Errand>>,
+    /// Inputs of hosted jobs that are coming in.
+    pub(super) taking: Mutex<Taking>,
     /// Who was invited.
     pub(super) invites: Mutex<Invites>,
     /// Whom members tell of.

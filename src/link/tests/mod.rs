@@ -2,6 +2,7 @@
 //! place of the other rooms.
 
 mod actor;
+mod bulk;
 mod edges;
 mod paths;
 mod renewal;

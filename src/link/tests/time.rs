@@ -41,6 +41,7 @@ fn room(dir: &std::path::Path) -> (Arc<Room>, Arc<Mutex<Seen>>) {
         places: Mutex::default(),
         wish: Mutex::default(),
         tickets: Mutex::new(Tickets::default()),
+        taking: Mutex::default(),
         invites: Mutex::default(),
         roster: super::super::roster::Roster::new(crate::identity::Identity::ephemeral().expect("key")),
         tls: super::super::tls::Tls::new(&crate::identity::Identity::ephemeral().expect("key")).expect("TLS"),
