@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::error::BlobError;
 use super::gc::{self, Holds};
+use super::promises::Promise;
 use super::store::{BlobStore, io, write_new};
 use crate::model::{Digest, Manifest};
 
@@ -57,6 +58,15 @@ impl BlobStore {
     /// # Errors
     /// The quota cannot be met, or the store cannot be read or written.
     pub fn claim(&self, owner: &str, manifest: &Manifest) -> Result<Vec<bool>, BlobError> {
+        self.claim_room(owner, manifest).map(|(wanted, _)| wanted)
+    }
+
+    /// The same for a transfer: the room is its own for as long as it keeps the promise.
+    pub(super) fn claim_room(
+        &self,
+        owner: &str,
+        manifest: &Manifest,
+    ) -> Result<(Vec<bool>, Option<Promise>), BlobError> {
         let _claims = self.inner.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = manifest.digest();
         let drops = {
@@ -66,12 +76,10 @@ impl BlobStore {
             };
             if whole && self.have(&digest) {
                 self.pin(owner, &digest)?;
-                return Ok(vec![false; crate::transfer::chunks(manifest).count()]);
+                return Ok((vec![false; crate::transfer::chunks(manifest).count()], None));
             }
             drops
         };
-        self.put_manifest(manifest)?;
-        self.pin(owner, &digest)?;
         let mut seen = HashSet::from([digest]);
         let mut lacking = 0;
         let wanted = crate::transfer::chunks(manifest)
@@ -81,11 +89,20 @@ impl BlobStore {
                 want
             })
             .collect();
-        self.reserve(lacking, &seen)?;
+        // Before anything is kept: a list that nothing comes of would stay.
+        let list = if self.have(&digest) { 0 } else { manifest.named().1 };
+        let promised = self.promises(|promises| promises.to_others(owner));
+        self.reserve(lacking.saturating_add(list).saturating_add(promised), &seen).map_err(|e| match e {
+            BlobError::Quota { quota, .. } => BlobError::Quota { wanted: lacking, quota },
+            other => other,
+        })?;
+        let promise = (lacking > 0).then(|| Promise::make(self, owner, lacking));
+        self.put_manifest(manifest)?;
+        self.pin(owner, &digest)?;
         if lacking == 0 {
             self.seen().is_whole(digest, drops, false);
         }
-        Ok(wanted)
+        Ok((wanted, promise))
     }
 
     /// Makes room for `wanted` more bytes: drops what no pin holds, least recently used first, but nothing of

@@ -16,6 +16,7 @@ mod gc;
 mod large;
 mod pack;
 mod packs;
+mod promises;
 mod seen;
 mod store;
 mod stream;

@@ -15,6 +15,7 @@ use super::error::BlobError;
 use super::gc;
 use super::pack;
 use super::packs::Packs;
+use super::promises::Promises;
 use super::seen::Seen;
 use crate::model::{Digest, Manifest};
 
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     counter: AtomicU64,
     /// Held while something is claimed or dropped, so that nothing is dropped that was just claimed.
     pub(super) claims: Mutex<()>,
+    pub(super) promises: Mutex<Promises>,
     seen: Mutex<Seen>,
 }
 
@@ -68,6 +70,7 @@ impl BlobStore {
             packs,
             counter: AtomicU64::new(0),
             claims: Mutex::new(()),
+            promises: Mutex::default(),
             seen: Mutex::new(Seen::new(loose)),
         };
         Ok(Self { inner: Arc::new(inner) })

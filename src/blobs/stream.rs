@@ -1,15 +1,17 @@
 //! The store as either end of a transfer.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::error::BlobError;
+use super::promises::Promise;
 use super::store::BlobStore;
-use crate::model::{Digest, Manifest};
+use crate::model::{Digest, Manifest, Totals};
 use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, LARGE, Spare, other_bytes};
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Bytes that may wait for more before they are written. Small files are written in batches of this size, so that 10,000
 /// of them do not cost 10,000 hand-overs to a blocking thread. Large chunks do not wait.
@@ -91,6 +93,10 @@ pub struct StoreSink {
     owner: String,
     /// Whether it must survive a power cut when it is complete.
     durable: bool,
+    /// What its sender said would come, if it did.
+    most: Option<Totals>,
+    /// The room that is kept for what is on its way; also by those that still write.
+    room: Option<Arc<Promise>>,
     batch: Vec<(Digest, Bytes)>,
     /// Whose chunks they are: each one's file in the manifest.
     files: Vec<usize>,
@@ -107,6 +113,8 @@ impl StoreSink {
             store,
             owner,
             durable: true,
+            most: None,
+            room: None,
             batch: Vec::new(),
             files: Vec::new(),
             batch_bytes: 0,
@@ -122,13 +130,23 @@ impl StoreSink {
         sink
     }
 
+    /// Takes no more than this.
+    pub fn at_most(mut self, most: Option<Totals>) -> Self {
+        self.most = most;
+        self
+    }
+
     /// Hands the batch to a thread.
     async fn write_batch(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
         self.wait_for_a_writer(manifest).await?;
         let store = self.store.clone();
         let (batch, files) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.files));
-        self.batch_bytes = 0;
-        self.writing.spawn_blocking(move || store.put_all(&batch).map_err(|(place, e)| (files[place], e)));
+        let (room, bytes) = (self.room.clone(), std::mem::take(&mut self.batch_bytes) as u64);
+        self.writing.spawn_blocking(move || {
+            let put = store.put_all(&batch).map_err(|(place, e)| (files[place], e));
+            came(room.as_deref(), bytes);
+            put
+        });
         Ok(())
     }
 
@@ -151,17 +169,27 @@ impl StoreSink {
     }
 }
 
+/// Bytes that were promised room have it.
+fn came(room: Option<&Promise>, bytes: u64) {
+    if let Some(room) = room {
+        room.came(bytes);
+    }
+}
+
 impl Drop for StoreSink {
     /// A transfer that broke off: what came is kept, so that the next one begins after it. Without this, a line that
     /// breaks before each [`BATCH_BYTES`] would never get anywhere. Batches that a thread has begun it ends by itself.
     fn drop(&mut self) {
         self.writing.detach_all();
-        let (store, batch) = (self.store.clone(), std::mem::take(&mut self.batch));
+        let (store, batch, room) = (self.store.clone(), std::mem::take(&mut self.batch), self.room.take());
         if !batch.is_empty()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             // One that cannot be written is sent again.
-            runtime.spawn_blocking(move || store.put_all(&batch));
+            runtime.spawn_blocking(move || {
+                let _ = store.put_all(&batch);
+                drop(room);
+            });
         }
     }
 }
@@ -177,15 +205,29 @@ impl ChunkSink for StoreSink {
     }
 
     async fn wants(&mut self, manifest: &Manifest) -> Result<Vec<bool>, Refusal> {
+        let is = Totals { files: manifest.files().len() as u64, bytes: manifest.total_bytes() };
+        if let Some(most) = self.most.filter(|most| is.files > most.files || is.bytes > most.bytes) {
+            let text = format!(
+                "{} files of {} bytes come, but {} of {} were announced",
+                is.files, is.bytes, most.files, most.bytes
+            );
+            return Err(Refusal::new(RefusalKind::Integrity, text).hint("offer the job anew, with what it has"));
+        }
         let (store, owner, manifest) = (self.store.clone(), self.owner.clone(), manifest.clone());
-        blocking(move || store.claim(&owner, &manifest)).await
+        let (wanted, room) = blocking(move || store.claim_room(&owner, &manifest)).await?;
+        self.room = room.map(Arc::new);
+        Ok(wanted)
     }
 
     async fn write(&mut self, manifest: &Manifest, at: ChunkAt, bytes: Bytes) -> Result<(), Refusal> {
         if at.len >= LARGE {
             self.wait_for_a_writer(manifest).await?;
-            let store = self.store.clone();
-            self.writing.spawn_blocking(move || store.put(&at.digest, &bytes).map_err(|e| (at.file, e)));
+            let (store, room) = (self.store.clone(), self.room.clone());
+            self.writing.spawn_blocking(move || {
+                let put = store.put(&at.digest, &bytes).map_err(|e| (at.file, e));
+                came(room.as_deref(), at.len);
+                put
+            });
             return Ok(());
         }
         self.batch_bytes += bytes.len();
@@ -201,6 +243,7 @@ impl ChunkSink for StoreSink {
         while !self.writing.is_empty() {
             self.written(manifest).await?;
         }
+        self.room = None;
         if !self.durable {
             return Ok(());
         }
@@ -344,6 +387,44 @@ mod tests {
             let refusal = error.into_refusal();
             assert!(refusal.message.contains("announced"), "{refusal}");
         }
+    }
+
+    fn one_file(byte: u8, bytes: usize) -> Manifest {
+        Manifest::new(vec![entry("f", &vec![byte; bytes])]).expect("valid")
+    }
+
+    #[tokio::test]
+    async fn transfers_that_begin_together_are_not_promised_the_same_room() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = BlobStore::open(dir.path().join("a"), 10_000).expect("open");
+        let [first, second] = [1, 2].map(|byte| one_file(byte, 6000));
+        let mut one = StoreSink::new(store.clone(), "test-1");
+        assert_eq!(one.wants(&first).await.expect("room"), [true]);
+        let mut two = StoreSink::new(store.clone(), "test-2");
+        let refusal = two.wants(&second).await.expect_err("it is promised to the first");
+        assert_eq!(refusal.kind, RefusalKind::DiskFull);
+        // Begun anew over another way, while the first connection is not known to be dead.
+        let mut anew = StoreSink::new(store.clone(), "test-1");
+        assert_eq!(anew.wants(&first).await.expect("its own room"), [true]);
+        drop(one);
+        two.wants(&second).await.expect_err("the newer one still needs it");
+        drop(anew);
+        assert_eq!(two.wants(&second).await.expect("it broke off"), [true]);
+        // What came is used and promised no more.
+        let at = chunks(&second).next().expect("one");
+        two.write(&second, at, vec![2; 6000].into()).await.expect("taken");
+        two.finish(&second).await.expect("durable");
+        let mut three = StoreSink::new(store.clone(), "test-3");
+        assert_eq!(three.wants(&one_file(3, 3000)).await.expect("there is room beside it"), [true]);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_there_is_no_room_for_is_not_kept() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = BlobStore::open(dir.path().join("a"), 5000).expect("open");
+        let manifest = one_file(1, 6000);
+        StoreSink::new(store.clone(), "test-1").wants(&manifest).await.expect_err("too much");
+        assert_eq!((store.used_bytes(), store.pins().expect("readable")), (0, vec![]));
     }
 
     #[tokio::test]

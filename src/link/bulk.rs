@@ -145,7 +145,9 @@ async fn take_inputs(
         return answer_known(room, from, job, epoch, frames).await;
     }
     let expect = lock(&room.inputs).get(&(from, job, epoch)).copied();
-    let mut sink = StoreSink::fleeting(room.blobs.clone(), inputs_pin(job, epoch));
+    // It was admitted by what it said that it brings.
+    let (expect, most) = expect.unzip();
+    let mut sink = StoreSink::fleeting(room.blobs.clone(), inputs_pin(job, epoch)).at_most(most);
     receive(&mut frames, expect, &mut sink, |_, _| ()).await.map_err(|e| e.into_refusal())?;
     drop(frames);
     ask(&room.sandbox.start, StartJob { from, job, epoch }).await??;
@@ -160,7 +162,7 @@ async fn answer_known(
     epoch: Epoch,
     mut frames: Frames,
 ) -> Result<(), Refusal> {
-    let expect = lock(&room.inputs).get(&(from, job, epoch)).copied();
+    let expect = lock(&room.inputs).get(&(from, job, epoch)).map(|(digest, _)| *digest);
     let newer = lock(&room.taking).begin((from, None));
     let known = async { receive(&mut frames, expect, &mut Nothing, |_, _| ()).await.map_err(|e| e.into_refusal()) };
     newer.ends(known).await.map(|_| ())

@@ -25,7 +25,7 @@ use crate::blobs::BlobStore;
 use crate::config::Listen;
 use crate::ipc::messages::ReloadConfig;
 use crate::mailbox::{AskError, Outlet, Word, ask_outlet, tell_outlet};
-use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId};
+use crate::model::{BootId, Digest, Epoch, Facts, HostedStatus, JobId, PeerId, Totals};
 use crate::networks::Networks;
 use crate::registry::messages::{
     ForgetPeer, ListPeers, ListPins, OnAir, PathTried, PathsOf, PeerFacts, PeerIntroduced, PeerLinked, PeerUnlinked,
@@ -147,6 +147,9 @@ pub(super) struct Own {
     pub(super) addresses: Outlet<AddressesChanged>,
 }
 
+/// What the inputs of a job must be, and the most of them.
+pub(super) type Announced = (Digest, Totals);
+
 /// What a ticket is good for.
 pub(super) enum Errand {
     /// The peer sends the inputs of a job that we host. The link is the one that it asked on.
@@ -205,7 +208,7 @@ pub(super) struct Room {
     /// Makes every room go by what is written down.
     pub(super) reload: OnceLock<Outlet<ReloadConfig>>,
     /// What the inputs of hosted jobs must be, as their offers said.
-    pub(super) inputs: Mutex<HashMap<(PeerId, JobId, Epoch), Digest>>,
+    pub(super) inputs: Mutex<HashMap<(PeerId, JobId, Epoch), Announced>>,
     /// Copies of logs that are being written.
     pub(super) copies: Mutex<HashSet<PathBuf>>,
     pub(super) tasks: Mutex<JoinSet<()>>,

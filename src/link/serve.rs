@@ -44,14 +44,15 @@ pub(super) async fn serve(
             if !link.own {
                 may_run(room, from, &link.name, &offer.spec.needs).await?;
             }
-            let (key, inputs) = ((from, offer.job, offer.epoch), offer.inputs);
+            let (key, inputs) = ((from, offer.job, offer.epoch), (offer.inputs, offer.input_totals));
             let borrower = Borrower { peer: from, name: link.name.clone(), own: link.own };
             let status = ask(&room.sandbox.admit, AdmitJob { from: borrower, offer: *offer }).await??;
             let mut expected = lock(&room.inputs);
             if expected.len() >= MAX_EXPECTED {
                 expected.clear();
             }
-            expected.insert(key, inputs);
+            // The first one was admitted; the same offer again says the same.
+            expected.entry(key).or_insert(inputs);
             drop(expected);
             LinkReply::Accepted { status }
         }

@@ -174,3 +174,22 @@ fn inputs_other_than_those_offered_are_refused() {
         assert!(b.seen().started.is_empty());
     });
 }
+
+#[test]
+fn inputs_beyond_those_offered_are_refused() {
+    run(async {
+        let (a, b) = (Machine::new("raj").await, Machine::new("mike").await);
+        a.knows(&b);
+        let inputs = a.store(&[("x", vec![1; 100])]);
+        let (job, epoch, spec) = (JobId([1; 16]), Epoch(1), JobSpec::default());
+        let admitted = Totals { files: 1, bytes: 99 };
+        let offer = Offer { job, epoch, spec, inputs: inputs.digest(), input_totals: admitted };
+        ask(&a.door, OfferJob { peer: b.id, offer }, LIMIT).await.expect("answer").expect("accepted");
+        // Said again with what it really brings, it is still the one that was admitted.
+        a.offer(b.id, 1, &inputs).await.expect("the same answer");
+        let refusal = a.send_inputs(b.id, 1, &inputs).await.expect_err("more than was admitted");
+        assert_eq!(refusal.kind, crate::wire::refusal::RefusalKind::Integrity, "{refusal}");
+        assert!(refusal.message.contains("announced") && b.seen().started.is_empty(), "{refusal}");
+        assert!(b.blobs.pins().expect("readable").is_empty());
+    });
+}
