@@ -254,6 +254,7 @@ impl Handler<TrustNewKey> for PeerRegistryActor {
             let old = pins.free(&name).unwrap_or(chosen.id);
             table.forget(old);
             pins.claim(&name, chosen.id)?;
+            pins.choose(chosen.id);
             tracing::info!(%name, %old, new = %chosen.id, "trusts a new key");
             Ok((TrustedKey { name, old, new: chosen.id }, chosen.addr))
         })

@@ -1,7 +1,7 @@
 //! Pure: names are labels pinned to keys. The first machine that proves a key under a name keeps the name until the
 //! owner of this machine says otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,9 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Names one key may hold: a machine is renamed now and then, but must not collect the names of others.
 const NAMES_PER_KEY: usize = 4;
+/// Keys with a name: as many as the table has rows. A member can make keys by the thousand, and each pin is a write of the
+/// whole file.
+pub(super) const MAX_KEYS: usize = 4096;
 
 const FORMAT: u32 = 1;
 
@@ -20,7 +23,11 @@ pub(super) struct Pins {
     by_name: BTreeMap<String, Pin>,
     /// Of those keys that may not do everything.
     roles: BTreeMap<PeerId, Roles>,
+    /// Keys that the owner has chosen for a name.
+    chosen: BTreeSet<PeerId>,
     revision: u64,
+    /// Counts the claims: the time by which a key was seen.
+    claims: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +35,8 @@ struct Pin {
     key: PeerId,
     /// Order of pinning, so that the oldest name of a key is the one it loses.
     age: u64,
+    /// Which claim was its last one; after a start they are as old as the pins.
+    seen: u64,
 }
 
 /// The file's shape.
@@ -44,6 +53,8 @@ struct Entry {
     id: PeerId,
     #[serde(default, skip_serializing_if = "is_usual")]
     roles: Roles,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    chosen: bool,
 }
 
 fn is_usual(roles: &Roles) -> bool {
@@ -60,8 +71,12 @@ impl Pins {
             return Err(Refusal::new(RefusalKind::BadRequest, "a machine's name is empty, too long or has controls")
                 .hint("give it a name of 1 to 63 bytes of printable text in its config"));
         }
-        match self.by_name.get(name) {
-            Some(pin) if pin.key == key => Ok(()),
+        self.claims += 1;
+        match self.by_name.get_mut(name) {
+            Some(pin) if pin.key == key => {
+                pin.seen = self.claims;
+                Ok(())
+            }
             Some(pin) => Err(Refusal::new(
                 RefusalKind::NotAllowed,
                 format!("the name {name} belongs to the machine with key {}, this one has key {key}", pin.key),
@@ -84,7 +99,33 @@ impl Pins {
             self.by_name.remove(oldest);
         }
         self.revision += 1;
-        self.by_name.insert(name.to_owned(), Pin { key, age: self.revision });
+        self.by_name.insert(name.to_owned(), Pin { key, age: self.revision, seen: self.claims });
+    }
+
+    /// Lets go of the keys over [`MAX_KEYS`] that were not seen for longest: of none that the owner has decided about, and
+    /// of none that `stays`.
+    pub(super) fn make_room(&mut self, stays: impl Fn(PeerId) -> bool) {
+        if self.by_name.len() <= MAX_KEYS {
+            return;
+        }
+        let mut seen: BTreeMap<PeerId, u64> = BTreeMap::new();
+        for pin in self.by_name.values() {
+            let last = seen.entry(pin.key).or_default();
+            *last = pin.seen.max(*last);
+        }
+        let over = seen.len().saturating_sub(MAX_KEYS);
+        let decided = |key: &PeerId| self.roles.contains_key(key) || self.chosen.contains(key);
+        let mut may_go: Vec<_> =
+            seen.into_iter().filter(|(key, _)| !decided(key) && !stays(*key)).map(|(key, seen)| (seen, key)).collect();
+        may_go.sort_unstable();
+        for (_, key) in may_go.into_iter().take(over) {
+            self.forget(key);
+        }
+    }
+
+    /// The owner has chosen this key for its name.
+    pub(super) fn choose(&mut self, key: PeerId) {
+        self.revision += u64::from(self.chosen.insert(key));
     }
 
     /// Frees `name`. Returns whose it was.
@@ -117,6 +158,7 @@ impl Pins {
         let before = self.by_name.len();
         self.by_name.retain(|_, pin| pin.key != key);
         self.roles.remove(&key);
+        self.chosen.remove(&key);
         self.revision += u64::from(before != self.by_name.len());
     }
 
@@ -141,7 +183,12 @@ impl Pins {
         pins.sort_unstable_by_key(|(_, p)| p.age);
         let peers = pins
             .into_iter()
-            .map(|(name, p)| Entry { name: name.clone(), id: p.key, roles: self.roles_of(p.key) })
+            .map(|(name, p)| Entry {
+                name: name.clone(),
+                id: p.key,
+                roles: self.roles_of(p.key),
+                chosen: self.chosen.contains(&p.key),
+            })
             .collect();
         // Strings and numbers always have a JSON form.
         let mut text = serde_json::to_vec_pretty(&Document { version: FORMAT, peers }).unwrap_or_default();
@@ -162,6 +209,9 @@ impl Pins {
         for entry in document.peers {
             pins.claim(&entry.name, entry.id).map_err(|e| e.to_string())?;
             pins.allow(&entry.name, entry.roles);
+            if entry.chosen {
+                pins.choose(entry.id);
+            }
         }
         Ok(pins)
     }

@@ -103,6 +103,7 @@ impl Table {
     /// The name is pinned to another key, or is no name; then nothing changed.
     pub(super) fn linked(&mut self, link: PeerLinked, pins: &mut Pins, now: Instant) -> Result<(), Refusal> {
         pins.claim(&link.name, link.peer)?;
+        pins.make_room(|key| key == link.peer || self.rows.get(&key).is_some_and(|row| row.linked));
         let rumour = self.rumours.remove(&link.peer).filter(|r| r.beat.boot == link.boot);
         if let Some(row) = self.rows.get_mut(&link.peer).filter(|row| row.boot == link.boot) {
             row.relinked(link, now);
@@ -424,6 +425,7 @@ pub(super) fn own_view(
 mod tests {
     use super::*;
     use crate::model::{EngineKind, EngineOffer, Isolation};
+    use crate::registry::pins::MAX_KEYS;
     use crate::wire::heartbeat::INTERVAL;
     use crate::wire::refusal::RefusalKind;
     use proptest::prelude::*;
@@ -632,6 +634,34 @@ mod tests {
         assert_eq!(table.list("me", false, start).len(), 1);
         table.heard(Beat { peer: PeerId([7; 32]), ..beat(BOOT, 1) }, at(5), start + LOST_AFTER * 2);
         assert_eq!(table.rumours.len(), 1, "silent rumours make room");
+    }
+
+    #[test]
+    fn a_flood_of_names_by_a_member_is_bounded_and_drops_nobody_who_matters() {
+        let now = Instant::now();
+        let (mut table, mut pins) = with_bob(now);
+        let made = |i: usize| PeerId(std::array::from_fn(|at| if at < 8 { i.to_le_bytes()[at] } else { 77 }));
+        let links = |table: &mut Table, pins: &mut Pins, i: usize| {
+            let link = PeerLinked { peer: made(i), name: format!("m{i}"), ..link(BOOT, 2) };
+            table.linked(link, pins, now).expect("free name");
+            table.unlinked(made(i), true);
+        };
+        for i in 0..5 {
+            links(&mut table, &mut pins, i);
+        }
+        pins.allow("m0", Roles { run: false, gpu: false });
+        pins.choose(made(1));
+        let mut pins = Pins::decode(&pins.encode()).expect("what was decided is written down");
+        for i in 5..MAX_KEYS - 1 {
+            links(&mut table, &mut pins, i);
+        }
+        links(&mut table, &mut pins, 2);
+        links(&mut table, &mut pins, MAX_KEYS - 1);
+        links(&mut table, &mut pins, MAX_KEYS);
+        let keys: std::collections::BTreeSet<PeerId> = pins.all().map(|(_, key)| key).collect();
+        assert_eq!(keys.len(), MAX_KEYS);
+        let known = [BOB, made(0), made(1), made(2), made(3), made(4), made(5)].map(|key| pins.knows(key));
+        assert_eq!(known, [true, true, true, true, false, false, true], "those seen least lately went");
     }
 
     proptest! {
