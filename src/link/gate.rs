@@ -1,9 +1,10 @@
 //! The gate (pure): 48 bytes that only members can make, asked for before anything is parsed or answered.
 //!
-//! It is a filter, not authentication: a replayed one only reaches TLS, which nobody passes without a proof. So that
-//! strangers cannot crowd out friends either, few connections may wait here at once ([`Waiting`]).
+//! It is a filter, not authentication: a replayed one would only reach TLS, which nobody passes without a proof. That a
+//! stranger with a recorded one cannot have handshakes made without end, each opens once ([`Opened`]). So that strangers
+//! cannot crowd out friends either, few connections may wait here at once ([`Waiting`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use crate::secret::GroupKeys;
@@ -26,6 +27,35 @@ pub(super) fn gate(keys: &GroupKeys, nonce: [u8; NONCE_BYTES]) -> [u8; GATE_BYTE
 pub(super) fn opens(keys: &GroupKeys, bytes: &[u8; GATE_BYTES]) -> bool {
     let (nonce, code) = bytes.split_at(NONCE_BYTES);
     keys.verify_gate(&[WORD, nonce].concat(), code)
+}
+
+/// Gates that are remembered once they opened, as many as there are peers in the largest group: a few hundred kilobytes. Who
+/// records more of them than this must have seen as many friends come in.
+const MAX_OPENED: usize = 4096;
+
+/// The nonces of the gates that opened last. A member draws a new one for each connection.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    nonces: HashSet<[u8; NONCE_BYTES]>,
+    order: VecDeque<[u8; NONCE_BYTES]>,
+}
+
+impl Opened {
+    /// Writes down that a gate opened. False for one that did before.
+    pub(super) fn is_new(&mut self, gate: &[u8; GATE_BYTES]) -> bool {
+        let mut nonce = [0; NONCE_BYTES];
+        nonce.copy_from_slice(&gate[..NONCE_BYTES]);
+        if !self.nonces.insert(nonce) {
+            return false;
+        }
+        self.order.push_back(nonce);
+        if self.order.len() > MAX_OPENED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.nonces.remove(&oldest);
+        }
+        true
+    }
 }
 
 /// Connections that may stand before the gate or in the handshake at once: each costs a few kilobytes and at most
@@ -142,6 +172,17 @@ mod tests {
             prop_assert_eq!(waiting.all, 0);
             prop_assert!(waiting.by_source.is_empty());
         }
+    }
+
+    #[test]
+    fn a_gate_opens_once_and_few_are_remembered() {
+        let mut opened = Opened::default();
+        let nth = |i: usize| gate(&KEYS, std::array::from_fn(|at| if at < 8 { i.to_le_bytes()[at] } else { 0 }));
+        for i in 0..=MAX_OPENED {
+            assert!(opened.is_new(&nth(i)));
+        }
+        assert!(!opened.is_new(&nth(1)) && !opened.is_new(&nth(MAX_OPENED)));
+        assert_eq!((opened.nonces.len(), opened.order.len()), (MAX_OPENED, MAX_OPENED));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From a bare stream to a friend: gate, TLS, HELLO, in this order and within [`SETUP_LIMIT`].
 
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
@@ -10,10 +11,11 @@ use tokio_util::codec::{Framed, FramedParts};
 
 use super::error::LinkError;
 pub(super) use super::gate::opens;
-use super::gate::{GATE_BYTES, gate};
+use super::gate::{GATE_BYTES, Opened, gate};
 use super::handshake::{
     Channel, EXPORTER_BYTES, EXPORTER_LABEL, End, Introduction, check_proof, check_terms, hello, skew_ms,
 };
+use super::room::lock;
 use super::tls::{Tls, no_name, other_side};
 use crate::model::{BootId, PeerId};
 use crate::secret::{GroupKeys, Secret};
@@ -44,6 +46,8 @@ pub(super) struct Member {
     own: PeerId,
     name: String,
     boot: BootId,
+    /// The gates that it has let in.
+    opened: Mutex<Opened>,
 }
 
 /// By which keys somebody came in.
@@ -77,7 +81,7 @@ pub(super) struct Secured {
 
 impl Member {
     pub(super) fn new(tls: Tls, own: PeerId, keys: GroupKeys, name: String, boot: BootId) -> Self {
-        Self { keys, tls, own, name, boot }
+        Self { keys, tls, own, name, boot, opened: Mutex::default() }
     }
 
     /// The keys of the group.
@@ -195,6 +199,10 @@ impl Member {
         } else {
             others(&first).ok_or(LinkError::Silent)?
         };
+        // A recorded one is met with the silence of a wrong one.
+        if !lock(&self.opened).is_new(&first) {
+            return Err(LinkError::Silent);
+        }
         let tls = self.tls.acceptor.accept(stream).await.map_err(|e| LinkError::Tls(e.to_string()))?;
         let channel = self.channel(End::Accepter, tls.get_ref().1)?;
         let peer = channel.peer;

@@ -50,6 +50,8 @@ fn strangers_get_no_byte_whatever_they_say() {
         // A recorded gate of a friend opens only the way to TLS, and nonsense there leads nowhere.
         let recorded = [&super::super::gate::gate(&OURS, [1; 16])[..], &[0; 100]].concat();
         assert!(knock(machine.addr(), &recorded).await.len() <= 7, "a TLS alert at most");
+        // Once: whoever recorded it has no second handshake made.
+        assert_eq!(knock(machine.addr(), &recorded).await, b"");
         assert!(machine.seen().linked.is_empty());
     });
 }
