@@ -26,8 +26,6 @@ pub(super) struct Pins {
     /// Keys that the owner has chosen for a name.
     chosen: BTreeSet<PeerId>,
     revision: u64,
-    /// Counts the claims: the time by which a key was seen.
-    claims: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +33,6 @@ struct Pin {
     key: PeerId,
     /// Order of pinning, so that the oldest name of a key is the one it loses.
     age: u64,
-    /// Which claim was its last one; after a start they are as old as the pins.
-    seen: u64,
 }
 
 /// The file's shape.
@@ -71,12 +67,8 @@ impl Pins {
             return Err(Refusal::new(RefusalKind::BadRequest, "a machine's name is empty, too long or has controls")
                 .hint("give it a name of 1 to 63 bytes of printable text in its config"));
         }
-        self.claims += 1;
-        match self.by_name.get_mut(name) {
-            Some(pin) if pin.key == key => {
-                pin.seen = self.claims;
-                Ok(())
-            }
+        match self.by_name.get(name) {
+            Some(pin) if pin.key == key => Ok(()),
             Some(pin) => Err(Refusal::new(
                 RefusalKind::NotAllowed,
                 format!("the name {name} belongs to the machine with key {}, this one has key {key}", pin.key),
@@ -99,26 +91,27 @@ impl Pins {
             self.by_name.remove(oldest);
         }
         self.revision += 1;
-        self.by_name.insert(name.to_owned(), Pin { key, age: self.revision, seen: self.claims });
+        self.by_name.insert(name.to_owned(), Pin { key, age: self.revision });
     }
 
-    /// Lets go of the keys over [`MAX_KEYS`] that were not seen for longest: of none that the owner has decided about, and
-    /// of none that `stays`.
+    /// Lets go of the keys over [`MAX_KEYS`]: of those that came last, since whoever makes keys by the thousand must not free
+    /// the names of friends who were here before and are asleep. Of none that the owner has decided about, and of none that
+    /// `stays`.
     pub(super) fn make_room(&mut self, stays: impl Fn(PeerId) -> bool) {
         if self.by_name.len() <= MAX_KEYS {
             return;
         }
-        let mut seen: BTreeMap<PeerId, u64> = BTreeMap::new();
+        let mut came: BTreeMap<PeerId, u64> = BTreeMap::new();
         for pin in self.by_name.values() {
-            let last = seen.entry(pin.key).or_default();
-            *last = pin.seen.max(*last);
+            let first = came.entry(pin.key).or_insert(pin.age);
+            *first = pin.age.min(*first);
         }
-        let over = seen.len().saturating_sub(MAX_KEYS);
+        let over = came.len().saturating_sub(MAX_KEYS);
         let decided = |key: &PeerId| self.roles.contains_key(key) || self.chosen.contains(key);
         let mut may_go: Vec<_> =
-            seen.into_iter().filter(|(key, _)| !decided(key) && !stays(*key)).map(|(key, seen)| (seen, key)).collect();
+            came.into_iter().filter(|(key, _)| !decided(key) && !stays(*key)).map(|(key, came)| (came, key)).collect();
         may_go.sort_unstable();
-        for (_, key) in may_go.into_iter().take(over) {
+        for (_, key) in may_go.into_iter().rev().take(over) {
             self.forget(key);
         }
     }

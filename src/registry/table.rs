@@ -652,16 +652,20 @@ mod tests {
         pins.allow("m0", Roles { run: false, gpu: false });
         pins.choose(made(1));
         let mut pins = Pins::decode(&pins.encode()).expect("what was decided is written down");
-        for i in 5..MAX_KEYS - 1 {
+        for i in 5..MAX_KEYS + 2 {
             links(&mut table, &mut pins, i);
         }
-        links(&mut table, &mut pins, 2);
-        links(&mut table, &mut pins, MAX_KEYS - 1);
-        links(&mut table, &mut pins, MAX_KEYS);
         let keys: std::collections::BTreeSet<PeerId> = pins.all().map(|(_, key)| key).collect();
         assert_eq!(keys.len(), MAX_KEYS);
-        let known = [BOB, made(0), made(1), made(2), made(3), made(4), made(5)].map(|key| pins.knows(key));
-        assert_eq!(known, [true, true, true, true, false, false, true], "those seen least lately went");
+        // bob, 4,094 others, and of those who came last only who is here now.
+        let left = [MAX_KEYS - 3, MAX_KEYS - 2, MAX_KEYS - 1, MAX_KEYS, MAX_KEYS + 1].map(|i| pins.knows(made(i)));
+        assert_eq!(left, [true, false, false, false, true], "those that came last went");
+        assert!(pins.knows(BOB) && (0..5).all(|i| pins.knows(made(i))), "whoever was here first keeps its name");
+        // And one that comes back is let in, in the place of the last.
+        pins.choose(made(MAX_KEYS + 1));
+        links(&mut table, &mut pins, MAX_KEYS);
+        let left = [MAX_KEYS - 3, MAX_KEYS, MAX_KEYS + 1].map(|i| pins.knows(made(i)));
+        assert_eq!(left, [false, true, true], "but nobody whom the owner has chosen");
     }
 
     proptest! {
