@@ -93,7 +93,7 @@ impl BlobStore {
         let list = if self.have(&digest) { 0 } else { manifest.named().1 };
         let promised = self.promises(|promises| promises.to_others(owner));
         self.reserve(lacking.saturating_add(list).saturating_add(promised), &seen).map_err(|e| match e {
-            BlobError::Quota { quota, .. } => BlobError::Quota { wanted: lacking, quota },
+            BlobError::Quota { quota, .. } => BlobError::Quota { wanted: lacking, promised, quota },
             other => other,
         })?;
         let promise = (lacking > 0).then(|| Promise::make(self, owner, lacking));
@@ -154,7 +154,7 @@ impl BlobStore {
             }
         }
         if over(inner.used.load(Ordering::Relaxed)) {
-            return Err(BlobError::Quota { wanted, quota: inner.quota });
+            return Err(BlobError::Quota { wanted, promised: 0, quota: inner.quota });
         }
         Ok(())
     }

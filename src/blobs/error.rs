@@ -29,13 +29,22 @@ pub enum BlobError {
     #[error("blob store: {0} is no file list: {1}")]
     NotAManifest(Digest, String),
     /// The quota does not allow it, even after everything unpinned was dropped.
-    #[error("blob store: {} more would exceed the quota of {}", format_bytes(*wanted), format_bytes(*quota))]
+    #[error("blob store: {} more would exceed the quota of {}{}", format_bytes(*wanted), format_bytes(*quota), besides(*promised))]
     Quota {
         /// Bytes asked for.
         wanted: u64,
+        /// Bytes that others may still bring.
+        promised: u64,
         /// The quota in bytes.
         quota: u64,
     },
+}
+
+fn besides(promised: u64) -> String {
+    match promised {
+        0 => String::new(),
+        bytes => format!(", {} of it promised to other transfers under way", format_bytes(bytes)),
+    }
 }
 
 impl BlobError {

@@ -107,7 +107,7 @@ pub(super) async fn do_errand(room: Arc<Room>, from: PeerId, errand: Errand, fra
         Errand::TakeInputs { job, epoch, link } => {
             let taken = async {
                 // Not before its way is known to be good: one that comes late would end the one that took its place.
-                let newer = lock(&room.taking).begin((from, Some((job, epoch))));
+                let newer = lock(&room.taking).begin((from, job, epoch));
                 newer.ends(take_inputs(&room, from, job, epoch, frames)).await
             };
             unless_moved(&link, taken).await
@@ -163,9 +163,9 @@ async fn answer_known(
     mut frames: Frames,
 ) -> Result<(), Refusal> {
     let expect = lock(&room.inputs).get(&(from, job, epoch)).map(|(digest, _)| *digest);
-    let newer = lock(&room.taking).begin((from, None));
-    let known = async { receive(&mut frames, expect, &mut Nothing, |_, _| ()).await.map_err(|e| e.into_refusal()) };
-    newer.ends(known).await.map(|_| ())
+    let turn = lock(&room.taking).turn(from);
+    let _ours = turn.lock().await;
+    receive(&mut frames, expect, &mut Nothing, |_, _| ()).await.map(|_| ()).map_err(|e| e.into_refusal())
 }
 
 /// Wants nothing.
@@ -278,12 +278,13 @@ pub(super) async fn send_inputs(room: &Arc<Room>, link: &Arc<Link>, ask: &SendIn
     let begin = async { may_begin.wait_for(|may| *may).await.map(|_| ()).map_err(never) };
     prepare(&mut frames, begin).await.map_err(|e| e.into_refusal())?;
     let mut source = StoreSource::new(room.blobs.clone());
+    let ready = Instant::now();
     let bytes =
         send(&mut frames, &manifest, &mut source, telling(&ask.progress)).await.map_err(|e| e.into_refusal())?;
     let ms = begun.elapsed().as_millis();
     tracing::info!(job = %job.short(), peer = ?link.peer, bytes, of = manifest.total_bytes(), ms, "inputs sent");
     if let Some(way) = link.road.way.clone().filter(|_| bytes >= TELLS_SPEED) {
-        let tried = Tried::Carried(bytes.saturating_mul(1000) / u64::try_from(ms).unwrap_or(u64::MAX).max(1));
+        let tried = Tried::Carried((bytes as f64 / ready.elapsed().as_secs_f64().max(0.001)) as u64);
         tell_outlet(&room.registry.tried, PathTried { peer: link.peer, way, tried });
     }
     Ok(bytes)

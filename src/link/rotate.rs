@@ -12,6 +12,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::dialer::Target;
@@ -183,37 +184,65 @@ async fn settle_debts(room: &Room, secret: &Secret, paid: Vec<PeerId>) {
     }
 }
 
-/// A member says that another secret is in force. Whether it is now ours too; then [`go_by_it`] comes next.
-pub(super) async fn hear(room: &Room, from: PeerId, over: &Secret, said: Rekey) -> Result<bool, Refusal> {
+/// A member says that another secret is in force. What comes of it is the room's and ends with no connection: once it is
+/// written down, this machine goes by it, but not before `answered` is gone, since that closes the link.
+///
+/// # Errors
+/// It is not taken; the refusal says why.
+pub(super) async fn hear(
+    room: &Arc<Room>,
+    from: PeerId,
+    over: &Secret,
+    said: Rekey,
+    answered: oneshot::Receiver<()>,
+) -> Result<(), Refusal> {
+    let (tell, told) = oneshot::channel();
+    let (hearing, over) = (room.clone(), over.clone());
+    room.spawn(async move {
+        let heard = take_in(&hearing, from, &over, said).await;
+        let is_news = matches!(heard, Ok(true));
+        let _ = tell.send(heard.map(|_| ()));
+        let _ = answered.await;
+        if is_news && let Err(refusal) = go_by_it(&hearing).await {
+            tracing::error!(%refusal, "the group's new secret is not in force here");
+        }
+    });
+    told.await.unwrap_or_else(|_| Err(super::room::shutting_down()))
+}
+
+/// Whether it is now ours too and not in force yet.
+async fn take_in(room: &Room, from: PeerId, over: &Secret, said: Rekey) -> Result<bool, Refusal> {
+    let refuse = |text: &str| Refusal::new(RefusalKind::NotAllowed, text);
     let known = everybody(room).await?;
     let _one = room.rotation_change.lock().await;
     let Some(standing) = standing(room) else { return Ok(false) };
     if standing.kicked.contains(&from) {
-        return Err(Refusal::new(RefusalKind::NotAllowed, "you were put out of the group")
+        return Err(refuse("you were put out of the group")
             .hint("a member can bring you back: `homie invite` there, `homie join` here"));
     }
-    let refuse = |text: &str| Refusal::new(RefusalKind::NotAllowed, text);
     let maker = made_by(&said, &standing.group).ok_or_else(|| {
         refuse("whoever made the new secret has not signed it")
             .hint("update Homie on the machine that put somebody out")
     })?;
     let news = Word { said, maker };
-    let next = match standing.judge(&news, over, room.own, from) {
-        Verdict::Ours => return Ok(false),
+    let next = match standing.judge(&news, over, room.own) {
+        // Should going by it have failed before.
+        Verdict::Known => return Ok(!in_force(room, &standing.secret)),
+        Verdict::Ours => {
+            return Err(
+                refuse("another secret counts here").hint("nothing is to be done: it is told to whoever may have it")
+            );
+        }
         Verdict::Theirs => {
-            let may = |owed: &Owed| owed.id != from && news.said.members.contains(&owed.id);
-            let owed = known.into_iter().filter(may).collect();
+            let known = known.into_iter().filter(|owed| owed.id != from).collect();
+            let owed = those_who_may(known, &news.said);
             standing.next(news, owed)
         }
         Verdict::Fresh => {
             let (both, draft) = standing.draft_for_both(&news, new_secret()?);
-            let owed = known.into_iter().filter(|owed| draft.members.contains(&owed.id)).collect();
+            let owed = those_who_may(known, &draft);
             let word = sign(room, &standing, draft);
             both.next(word, owed)
-        }
-        Verdict::Wait => {
-            return Err(refuse("somebody else was put out here at the same time")
-                .hint("wait: a secret that neither of the two gets is on its way"));
         }
         Verdict::Apart => {
             tracing::warn!(%from, maker = %news.maker, "goes by another secret, from a machine that is no member here");
@@ -224,6 +253,22 @@ pub(super) async fn hear(room: &Room, from: PeerId, over: &Secret, said: Rekey) 
     take(room, next).await?;
     tracing::warn!(%from, "the group has a new secret, because somebody was put out of it");
     Ok(true)
+}
+
+/// Whom this machine tells. Others that it knows may have come after the secret was made, or be somebody who was put out
+/// under another key.
+fn those_who_may(known: Vec<Owed>, said: &Rekey) -> Vec<Owed> {
+    let (owed, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|owed| said.members.contains(&owed.id));
+    let names: Vec<&str> =
+        others.iter().filter(|other| !said.kicked.contains(&other.id)).map(|other| &other.name[..]).collect();
+    if !names.is_empty() {
+        tracing::warn!(?names, "unknown to whoever made the group's new secret, so they come back by an invitation");
+    }
+    owed
+}
+
+fn in_force(room: &Room, secret: &Secret) -> bool {
+    room.me().member.as_ref().is_some_and(|member| member.keys().secret() == secret)
 }
 
 /// Nobody here knows them any more, and their jobs end.
@@ -377,26 +422,27 @@ pub(super) async fn receive(room: &Arc<Room>, secured: Secured) {
 
 /// Tells the other side what is in force here, hears what is in force there, and hangs up.
 async fn exchange(room: &Arc<Room>, peer: PeerId, over: &Secret, mut frames: Frames) {
+    let mut answered = Vec::new();
     let talk = async {
-        let Some(mine) = standing(room) else { return Ok(false) };
+        let Some(mine) = standing(room) else { return Ok(()) };
         if let Some(word) = &mine.word {
             let request = LinkRequest::Rekey(word.said.clone());
             frames.send(Frame::json(&LinkFrame::Request { id: 1, request })?).await?;
         }
-        let mut changed = false;
         while let Some(frame) = frames.next().await {
             // Facts and what else a link carries are of no interest here.
             let Ok(message) = frame?.parse::<LinkFrame>() else { continue };
             match message {
                 LinkFrame::Request { id, request: LinkRequest::Rekey(said) } => {
-                    let heard = hear(room, peer, over, said).await;
-                    changed |= matches!(heard, Ok(true));
-                    let reply = heard.map(|_| LinkReply::Done);
+                    let (after, before) = oneshot::channel();
+                    answered.push(after);
+                    let reply = hear(room, peer, over, said, before).await.map(|()| LinkReply::Done);
                     frames.send(Frame::json(&LinkFrame::Reply { id, reply })?).await?;
                 }
                 LinkFrame::Reply { id: 1, reply } => {
-                    if reply.is_ok() {
-                        settle_debts(room, &mine.secret, vec![peer]).await;
+                    match reply {
+                        Ok(_) => settle_debts(room, &mine.secret, vec![peer]).await,
+                        Err(refusal) => tracing::debug!(%peer, %refusal, "does not take the group's new secret"),
                     }
                     break;
                 }
@@ -404,15 +450,10 @@ async fn exchange(room: &Arc<Room>, peer: PeerId, over: &Secret, mut frames: Fra
             }
         }
         let _ = SinkExt::<Frame>::close(&mut frames).await;
-        Ok::<bool, crate::wire::frame::FrameError>(changed)
+        Ok::<(), crate::wire::frame::FrameError>(())
     };
     match timeout(EXCHANGE, talk).await {
-        Ok(Ok(true)) => {
-            if let Err(refusal) = go_by_it(room).await {
-                tracing::error!(%refusal, "the group's new secret is not in force here");
-            }
-        }
-        Ok(Ok(false)) => tracing::info!(%peer, "told of the group's new secret"),
+        Ok(Ok(())) => tracing::info!(%peer, "spoke of the group's new secret"),
         other => tracing::debug!(%peer, ?other, "an exchange about the group's secret broke off"),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use tokio::sync::oneshot;
 
 use super::bulk;
 use super::handle::Link;
@@ -91,22 +92,22 @@ pub(super) async fn serve(
         }
         LinkRequest::Rekey(said) => {
             let me = room.me();
-            let over = me.member.as_ref().map(|member| member.keys().secret().clone()).unwrap_or_default();
+            // One that was made over a secret of before proves nothing any more, and is about to close.
+            if link.ours != me.boot {
+                return Err(Refusal::new(
+                    RefusalKind::Unreachable,
+                    "this machine has just taken up another name or secret",
+                )
+                .hint("nothing is to be done: it is linked again at once"));
+            }
             // A machine tells itself nothing.
-            let changed = !link.own && rotate::hear(room, from, &over, said).await?;
-            let after: Option<After> = changed.then(|| -> After {
-                let room = room.clone();
-                Box::pin(async move {
-                    let room_of_task = room.clone();
-                    // It belongs to the room: it closes this very link.
-                    room.spawn(async move {
-                        if let Err(refusal) = rotate::go_by_it(&room_of_task).await {
-                            tracing::error!(%refusal, "the group's new secret is not in force here");
-                        }
-                    });
-                })
-            });
-            return Ok((LinkReply::Done, after));
+            if link.own {
+                return Ok((LinkReply::Done, None));
+            }
+            let over = me.member.as_ref().map(|member| member.keys().secret().clone()).unwrap_or_default();
+            let (after, answered) = oneshot::channel();
+            rotate::hear(room, from, &over, said, answered).await?;
+            return Ok((LinkReply::Done, Some(Box::pin(async move { drop(after) }))));
         }
         LinkRequest::Query { job, epoch } => {
             let feed = watch(room, from, job, epoch).await?;
