@@ -106,6 +106,7 @@ bench: build ## Figures beside ssh, rsync, bubblewrap and docker run, in one sit
 	$(CARGO) build --release --locked --example bare_tls --example peers
 	python3 benches/side_by_side.py
 	python3 benches/transfer.py
+	python3 benches/outages.py
 	python3 benches/native_start.py
 	python3 benches/docker_start.py
 	python3 benches/output_rate.py

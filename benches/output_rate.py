@@ -4,12 +4,14 @@
 In turns, on this machine: a bare pipe copied to a file, then jobs of each engine that answers, measured by the growth of
 their output on the worker. Then how long a line of another job is on its way to the terminal of `homie run`: with nothing
 beside it, beside a job that writes 300 MB/s, and beside one that writes as fast as it can, which fills every processor; the
-bare figure is a line through a pipe beside the same writer. Nothing is asserted. Needs root and a release build. `make
-bench` runs it.
+bare figure is a line through a pipe beside the same writer. Last the same from one machine to another, two network namespaces,
+beside ssh, which people use instead; there what the other job writes crosses the network too. Nothing is asserted. Needs root, a
+release build, ssh and sshd. `make bench` runs it.
 """
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import side_by_side
 from machine import ROOT, Homied, in_turns, show, wait_until
+from transfer import CIPHER, wire
 
 LINES = 2_000_000
 TOTAL = LINES * 100
@@ -107,6 +111,56 @@ def way(machine, beside):
             torrent.wait()
 
 
+def far_way(alice, argv, beside):
+    """The same from bob to alice, of whatever `argv` makes of a program there."""
+    far = lambda program: alice.argv(*argv(program))
+    torrent = None
+    if beside:
+        before = wire(alice)
+        quiet = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+        torrent = subprocess.Popen(far(beside), env=alice.env(), **quiet)
+        wait_until(lambda: wire(alice) - before > TOTAL // 10, "a torrent")
+    try:
+        return ways(far(SPEAKER), alice.env())
+    finally:
+        if torrent:
+            torrent.send_signal(signal.SIGINT)
+            torrent.wait()
+
+
+def over_a_network(base, binaries, rounds):
+    side_by_side.BIN = binaries
+    machines = []
+    try:
+        machines += [side_by_side.Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1)]
+        alice, bob = machines
+        side_by_side.run(
+            "ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace
+        )
+        for machine in machines:
+            n = ["ip", "-n", machine.namespace]
+            side_by_side.run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
+            side_by_side.run(*n, "link", "set", "eth0", "up")
+            side_by_side.run(*n, "link", "set", "lo", "up")
+            machine.start_homied("native", "container_output_limit: 4g\n")
+        ssh = side_by_side.Ssh(bob)
+        ssh.wait(alice)
+        side_by_side.meet(alice, bob)
+        wait_until(lambda: b'"native"' in alice.homie("--json", "peers").stdout, "bob's engine is known")
+        tools = {
+            "ssh": lambda program: ["ssh", *ssh.options, *CIPHER, f"root@{bob.ip}", f"/usr/bin/python3 -c {shlex.quote(program)}"],
+            "homie run": lambda program: [binaries / "homie-ctl", "run", "--peer", "bob", "--raw", "-c", program],
+        }
+        rows = {
+            f"{name}, {what}": lambda n, argv=argv, beside=beside: far_way(alice, argv, beside)
+            for what, beside in BESIDE.items() for name, argv in tools.items()
+        }
+        show("A LINE'S WAY FROM ONE MACHINE TO ANOTHER, milliseconds", in_turns(rows, rounds), "median", "99 of 100", "longest")
+    finally:
+        for machine in machines:
+            machine.end()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -130,6 +184,7 @@ def main():
             for engine in able:
                 rows[f"a job of the {engine} engine, {what}"] = lambda n, e=engine, beside=beside: way(machines[e], beside)
         show("A LINE'S WAY FROM THE JOB TO THE TERMINAL, milliseconds", in_turns(rows, args.rounds), "median", "99 of 100", "longest")
+        over_a_network(base, args.bin, args.rounds)
     finally:
         for machine in machines.values():
             machine.end()
