@@ -10,7 +10,7 @@ declare -A groups=(
     [test]="iproute2=ip nftables=nft python3=python3 nodejs=node golang-go=go util-linux=setpriv debootstrap=debootstrap docker.io=dockerd tmux=tmux systemd=systemd-analyze strace=strace iputils-ping=ping microsocks=microsocks tinyproxy-bin=tinyproxy faketime=faketime"
     [systemd]="qemu-system-x86=qemu-system-x86_64 debootstrap=debootstrap e2fsprogs=mke2fs"
     [fuzz]="g++=g++"
-    [bench]="iproute2=ip python3=python3 debootstrap=debootstrap docker.io=dockerd bubblewrap=bwrap openssh-server=sshd openssh-client=ssh rsync=rsync iperf3=iperf3"
+    [bench]="iproute2=ip nftables=nft python3=python3 debootstrap=debootstrap docker.io=dockerd bubblewrap=bwrap openssh-server=sshd openssh-client=ssh rsync=rsync iperf3=iperf3"
 )
 # Where Debian keeps commands that an ordinary user's PATH leaves out.
 PATH=$PATH:/usr/sbin:/sbin
