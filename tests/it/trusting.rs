@@ -84,7 +84,7 @@ fn jobs_run_between_clocks_that_are_ten_years_apart() {
     bob.homie(&["peers"]).code(0).says("years behind this machine's");
     alice.homie(&["status"]).code(0).says("the clock of bob");
     alice.homie(&["doctor"]).says("the clock of bob");
-    // Backwards while it runs, and over a restart.
+    // Twenty years backwards, over a restart.
     world.host_mut("bob").crash();
     world.host_mut("bob").start_at("-10y");
     world.wait_ready();
