@@ -64,7 +64,8 @@ pub(super) struct Job {
     /// What the other side lacked when the last transfer began.
     lacking: Option<u64>,
     cancelled: Option<(String, u64)>,
-    told_waiting: bool,
+    /// Reasons to wait that its user was told, each with all machines that may come free.
+    told_waiting: Vec<Vec<String>>,
     /// The followers know that only a lost worker is waited for.
     told_awaiting: bool,
 }
@@ -116,7 +117,7 @@ impl Job {
             stuck: None,
             lacking: None,
             cancelled: None,
-            told_waiting: false,
+            told_waiting: Vec::new(),
             told_awaiting: false,
         }
     }

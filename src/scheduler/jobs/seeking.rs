@@ -7,6 +7,9 @@ use crate::scheduler::retry;
 use crate::wire::ipc::Candidate;
 use crate::wire::refusal::{Refusal, RefusalKind};
 
+/// Different reasons to wait that are told: they go to and fro for as long as the machines are busy.
+const MOST_REASONS: usize = 8;
+
 impl Job {
     pub(super) fn start(&mut self, now: Now) -> Vec<Intent> {
         self.cancelled = self.record.cancel.clone().map(|by| (by, now.mono));
@@ -50,7 +53,9 @@ impl Job {
             let (peer, name) = (best.peer.id, best.peer.name.clone());
             return self.offer(peer, name, now);
         }
-        let waiting = candidates.iter().any(may_come_free) || self.refused.iter().any(|r| r.busy);
+        let busy: Vec<String> =
+            candidates.iter().filter(|c| may_come_free(c)).map(|c| format!("{}: {}", c.peer.name, c.why)).collect();
+        let waiting = !busy.is_empty() || self.refused.iter().any(|r| r.busy);
         let reasons = self.reasons(candidates);
         self.refused.retain(|r| r.for_good);
         if now.mono < retry::SETTLE_MS && !waiting {
@@ -60,9 +65,11 @@ impl Job {
         let may_run = self.may_run_again();
         if waiting && may_run {
             self.next_try = Some(now.mono + retry::SEEK_MS);
-            if std::mem::replace(&mut self.told_waiting, true) {
+            // Whoever waits for an owner's program now, and no longer for a slot, wants to know.
+            if self.told_waiting.contains(&busy) || self.told_waiting.len() == MOST_REASONS {
                 return Vec::new();
             }
+            self.told_waiting.push(busy);
             return vec![Intent::Note(format!("waiting for a free slot ({reasons})"))];
         }
         if self.is_anybody_awaited() {

@@ -164,7 +164,13 @@ fn a_job_waits_while_somebody_is_busy_and_fails_when_nobody_ever_could() {
     assert!(matches!(&job.on(Input::Ranked(busy.clone()), at(0))[..], [Intent::Note(n)] if n.contains("raj: busy")));
     assert_eq!(job.on(Input::Tick, at(retry::SEEK_MS - 1)), []);
     assert_eq!(job.on(Input::Tick, at(retry::SEEK_MS)), [Intent::Rank]);
-    assert_eq!(job.on(Input::Ranked(busy), at(retry::SEEK_MS)), [], "told once");
+    assert_eq!(job.on(Input::Ranked(busy.clone()), at(retry::SEEK_MS)), [], "told once");
+    let owner = vec![candidate(RAJ, "raj", None, PeerStatus::Idle, "busy: GPU 1 is in use by its owner")];
+    let intents = job.on(Input::Ranked(owner.clone()), at(retry::SEEK_MS));
+    assert!(matches!(&intents[..], [Intent::Note(n)] if n.contains("its owner")), "another reason: {intents:?}");
+    for again in [busy, owner] {
+        assert_eq!(job.on(Input::Ranked(again), at(retry::SEEK_MS)), [], "each once");
+    }
     job.on(Input::Tick, at(2 * retry::SEEK_MS));
     let none = vec![candidate(RAJ, "raj", None, PeerStatus::Idle, "no engine is ready")];
     let intents = job.on(Input::Ranked(none), at(9000));
