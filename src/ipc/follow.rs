@@ -18,16 +18,25 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// Between two looks at whether a job's end is written down, which usually takes a millisecond.
 const UNWRITTEN: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// Where the client is in the output.
+/// Where the client is in the output, and what it was told last.
 struct Place {
     epoch: Epoch,
     offset: u64,
+    said: Option<String>,
 }
 
 impl Place {
     /// Another assignment's output starts at its beginning.
     fn of(&self, record: &JobRecord) -> u64 {
         if self.epoch == record.epoch { self.offset } else { 0 }
+    }
+
+    /// Whether a note is not the one that was told last: what a job waits for is told by the job when it begins to wait, and
+    /// to whoever begins to follow, which may be the same moment.
+    fn is_new(&mut self, note: &str) -> bool {
+        let is_new = self.said.as_deref() != Some(note);
+        self.said = Some(note.to_owned());
+        is_new
     }
 }
 
@@ -40,7 +49,7 @@ pub(super) async fn follow(session: &mut Session, request: &Request) -> Answer {
         Ok(record) => record,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut place = Place { epoch: wanted.epoch.unwrap_or(record.epoch), offset: wanted.from };
+    let mut place = Place { epoch: wanted.epoch.unwrap_or(record.epoch), offset: wanted.from, said: None };
     let job = record.id;
     if wanted.wait && !wait(session, request.id, job, &mut place).await? {
         // The client has gone; the job goes on.
@@ -89,13 +98,18 @@ fn is_last(event: &JobEvent) -> bool {
 
 /// Sends what happens until the present assignment ends.
 async fn stream(session: &mut Session, id: u64, feed: JobFeed, place: &mut Place) -> Result<Next, SessionError> {
-    let JobFeed { record, log, mut events } = feed;
+    let JobFeed { record, log, waiting, mut events } = feed;
     if record.is_terminal() {
         return Ok(Next::Ended);
     }
     let mut cursor = log.map(|log| log.cursor(place.of(&record)));
-    *place = Place { epoch: record.epoch, offset: place.of(&record) };
+    (place.epoch, place.offset) = (record.epoch, place.of(&record));
     session.event(id, &JobEvent::Record { record: Box::new(record) }).await?;
+    if let Some(text) = waiting
+        && place.is_new(&text)
+    {
+        session.event(id, &JobEvent::Note { text }).await?;
+    }
     flush(session).await?;
     loop {
         tokio::select! {
@@ -116,6 +130,7 @@ async fn stream(session: &mut Session, id: u64, feed: JobFeed, place: &mut Place
             event = events.recv() => match event {
                 // The last record goes out behind the rest of the output.
                 Ok(event) if is_last(&event) => return Ok(Next::Ended),
+                Ok(JobEvent::Note { text }) if !place.is_new(&text) => {}
                 Ok(event) => {
                     let assigned = matches!(&event, JobEvent::Record { record } if record.epoch != place.epoch);
                     session.event(id, &event).await?;
@@ -178,7 +193,7 @@ async fn finish(session: &mut Session, id: u64, job: JobId, place: &mut Place) -
     };
     session.event(id, &JobEvent::Record { record: Box::new(record.clone()) }).await?;
     let from = place.of(&record);
-    *place = Place { epoch: record.epoch, offset: from };
+    (place.epoch, place.offset) = (record.epoch, from);
     let path = session.shared.parts.sent_dir.join(job.to_string()).join(format!("output-{}", record.epoch));
     if let Err(refusal) = rest(session, path, from, record.epoch).await? {
         return Ok(Err(refusal));

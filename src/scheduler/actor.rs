@@ -323,6 +323,7 @@ impl Handler<FollowJob> for SchedulerActor {
         MessageResult(self.jobs.get(&message.job).map(|entry| JobFeed {
             record: entry.job.record().clone(),
             log: entry.output.as_ref().map(|(_, _, log)| log.clone()),
+            waiting: entry.job.waiting().map(str::to_owned),
             events: entry.events.subscribe(),
         }))
     }

@@ -56,6 +56,8 @@ pub struct JobFeed {
     /// Our copy of the output of its present assignment (`record.epoch`); `None` before there is one. It is done
     /// when that assignment is given up or the job has ended: ask again.
     pub log: Option<OutputLog>,
+    /// What it waits for while nobody can take it; told before, perhaps when nobody followed.
+    pub waiting: Option<String>,
     /// What happens from now on. A lagging receiver loses progress events, never the last record: it asks history.
     pub events: broadcast::Receiver<JobEvent>,
 }

@@ -66,6 +66,8 @@ pub(super) struct Job {
     cancelled: Option<(String, u64)>,
     /// Reasons to wait that its user was told, each with all machines that may come free.
     told_waiting: Vec<Vec<String>>,
+    /// What it waits for now, for whoever begins to follow.
+    waiting: Option<String>,
     /// The followers know that only a lost worker is waited for.
     told_awaiting: bool,
 }
@@ -118,6 +120,7 @@ impl Job {
             lacking: None,
             cancelled: None,
             told_waiting: Vec::new(),
+            waiting: None,
             told_awaiting: false,
         }
     }
@@ -137,6 +140,11 @@ impl Job {
 
     pub(super) fn record(&self) -> &JobRecord {
         &self.record
+    }
+
+    /// What it waits for before anybody can take it, for people.
+    pub(super) fn waiting(&self) -> Option<&str> {
+        self.waiting.as_deref()
     }
 
     /// Whether the present assignment is with `peer`.

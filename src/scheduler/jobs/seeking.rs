@@ -65,12 +65,14 @@ impl Job {
         let may_run = self.may_run_again();
         if waiting && may_run {
             self.next_try = Some(now.mono + retry::SEEK_MS);
+            let text = format!("waiting for a free slot ({reasons})");
+            self.waiting = Some(text.clone());
             // Whoever waits for an owner's program now, and no longer for a slot, wants to know.
             if self.told_waiting.contains(&busy) || self.told_waiting.len() == MOST_REASONS {
                 return Vec::new();
             }
             self.told_waiting.push(busy);
-            return vec![Intent::Note(format!("waiting for a free slot ({reasons})"))];
+            return vec![Intent::Note(text)];
         }
         if self.is_anybody_awaited() {
             return self.wait_for_the_lost(now);
@@ -112,6 +114,7 @@ impl Job {
         self.record.output_bytes = 0;
         self.phase = Phase::Offering;
         self.next_try = None;
+        self.waiting = None;
         // The silence of another worker's link says nothing about this one.
         self.silent_since = None;
         // The epoch is on disk before the worker hears of it, so that it is never given out twice.

@@ -168,6 +168,7 @@ fn a_job_waits_while_somebody_is_busy_and_fails_when_nobody_ever_could() {
     let owner = vec![candidate(RAJ, "raj", None, PeerStatus::Idle, "busy: GPU 1 is in use by its owner")];
     let intents = job.on(Input::Ranked(owner.clone()), at(retry::SEEK_MS));
     assert!(matches!(&intents[..], [Intent::Note(n)] if n.contains("its owner")), "another reason: {intents:?}");
+    assert!(job.waiting().is_some_and(|text| text.contains("its owner")), "for whoever follows from now on");
     for again in [busy, owner] {
         assert_eq!(job.on(Input::Ranked(again), at(retry::SEEK_MS)), [], "each once");
     }
