@@ -12,14 +12,13 @@ import argparse
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from side_by_side import BIN, Machine, Ssh, meet, run, table, wait_until
+from side_by_side import BIN, Ssh, alice_and_bob, meet, table, wait_until
 from transfer import random_file
 
 MIB = 1 << 20
@@ -124,30 +123,22 @@ def main():
     if os.geteuid() != 0:
         sys.exit("the figures need network namespaces, so run this as root")
     gone, lossy = (20, 10) if args.quick else (300, 60)
-    base, machines = Path(tempfile.mkdtemp(prefix="hg")), []
+    base = Path(tempfile.mkdtemp(prefix="hg"))
     os.chmod(base, 0o755)
     try:
-        machines += [Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1)]
-        alice, bob = machines
-        run("ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace)
-        for machine in machines:
-            n = ["ip", "-n", machine.namespace]
-            run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
-            run(*n, "link", "set", "eth0", "up")
-            run(*n, "link", "set", "lo", "up")
-            machine.start_homied("native", f"bandwidth_limit: {RATE}\n" if machine is alice else "")
-        ssh = Ssh(bob)
-        ssh.wait(alice)
-        meet(alice, bob)
-        wait_until(lambda: b'"native"' in alice.homie("--json", "peers").stdout, "bob's engine is known")
-        head = ["", "had", "goes on after", "all there after"]
-        rows = outage(alice, bob, ssh, [bob], "drop", gone)
-        table(f"A NETWORK THAT IS GONE FOR {gone} S, {SIZE // MIB} MiB AT {RATE // MIB} MiB/s", head, rows)
-        rows = outage(alice, bob, ssh, machines, "numgen random mod 100 < 30 drop", lossy)
-        table(f"A NETWORK THAT LOSES 30 % FOR {lossy} S, THE SAME", head, rows)
+        with alice_and_bob(base) as (alice, bob):
+            alice.start_homied("native", f"bandwidth_limit: {RATE}\n")
+            bob.start_homied("native")
+            ssh = Ssh(bob)
+            ssh.wait(alice)
+            meet(alice, bob)
+            wait_until(lambda: b'"native"' in alice.homie("--json", "peers").stdout, "bob's engine is known")
+            head = ["", "had", "goes on after", "all there after"]
+            rows = outage(alice, bob, ssh, [bob], "drop", gone)
+            table(f"A NETWORK THAT IS GONE FOR {gone} S, {SIZE // MIB} MiB AT {RATE // MIB} MiB/s", head, rows)
+            rows = outage(alice, bob, ssh, [alice, bob], "numgen random mod 100 < 30 drop", lossy)
+            table(f"A NETWORK THAT LOSES 30 % FOR {lossy} S, THE SAME", head, rows)
     finally:
-        for machine in machines:
-            machine.end()
         shutil.rmtree(base, ignore_errors=True)
 
 

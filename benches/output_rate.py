@@ -130,18 +130,8 @@ def far_way(alice, argv, beside):
 
 def over_a_network(base, binaries, rounds):
     side_by_side.BIN = binaries
-    machines = []
-    try:
-        machines += [side_by_side.Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1)]
-        alice, bob = machines
-        side_by_side.run(
-            "ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace
-        )
-        for machine in machines:
-            n = ["ip", "-n", machine.namespace]
-            side_by_side.run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
-            side_by_side.run(*n, "link", "set", "eth0", "up")
-            side_by_side.run(*n, "link", "set", "lo", "up")
+    with side_by_side.alice_and_bob(base) as (alice, bob):
+        for machine in (alice, bob):
             machine.start_homied("native", "container_output_limit: 4g\n")
         ssh = side_by_side.Ssh(bob)
         ssh.wait(alice)
@@ -156,9 +146,6 @@ def over_a_network(base, binaries, rounds):
             for what, beside in BESIDE.items() for name, argv in tools.items()
         }
         show("A LINE'S WAY FROM ONE MACHINE TO ANOTHER, milliseconds", in_turns(rows, rounds), "median", "99 of 100", "longest")
-    finally:
-        for machine in machines:
-            machine.end()
 
 
 def main():

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +99,26 @@ class Machine:
             except ProcessLookupError:
                 pass
         subprocess.run(["ip", "netns", "del", self.namespace])
+
+
+@contextmanager
+def alice_and_bob(base):
+    """Two machines with a cable between them, until the end of the block."""
+    machines = []
+    try:
+        for number, name in enumerate(("alice", "bob"), 1):
+            machines.append(Machine(name, number, base))
+        alice, bob = machines
+        run("ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace)
+        for machine in machines:
+            n = ["ip", "-n", machine.namespace]
+            run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
+            run(*n, "link", "set", "eth0", "up")
+            run(*n, "link", "set", "lo", "up")
+        yield machines
+    finally:
+        for machine in machines:
+            machine.end()
 
 
 def wait_until(condition, what):
@@ -227,20 +248,10 @@ def main():
         sys.exit("the figures need network namespaces, so run this as root")
     base = Path(tempfile.mkdtemp(prefix="hb"))
     os.chmod(base, 0o755)
-    machines = []
     try:
-        alice, bob = (Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1))
-        machines += [alice, bob]
-        run("ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace)
-        for machine in machines:
-            n = ["ip", "-n", machine.namespace]
-            run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
-            run(*n, "link", "set", "eth0", "up")
-            run(*n, "link", "set", "lo", "up")
-        measure(alice, bob, base, rounds, idle)
+        with alice_and_bob(base) as (alice, bob):
+            measure(alice, bob, base, rounds, idle)
     finally:
-        for machine in machines:
-            machine.end()
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -28,14 +28,13 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from machine import stolen
-from side_by_side import BIN, Machine, Ssh, meet, run, table, wait_until
+from side_by_side import BIN, Ssh, alice_and_bob, meet, run, table, wait_until
 
 MIB = 1 << 20
 CIPHER = ["-o", "Ciphers=aes128-gcm@openssh.com"]
@@ -264,36 +263,26 @@ def many_small_files(alice, tools, rounds, where):
 
 
 def sitting(base, where, rounds, size, example, big):
-    machines = []
     was, began = stolen(), time.perf_counter()
     try:
-        alice, bob = (Machine(name, number, base) for number, name in enumerate(("alice", "bob"), 1))
-        machines += [alice, bob]
-        run("ip", "link", "add", "eth0", "netns", alice.namespace, "type", "veth", "peer", "eth0", "netns", bob.namespace)
-        for machine in machines:
-            n = ["ip", "-n", machine.namespace]
-            run(*n, "addr", "add", f"{machine.ip}/24", "broadcast", "+", "dev", "eth0")
-            run(*n, "link", "set", "eth0", "up")
-            run(*n, "link", "set", "lo", "up")
-        ssh = Ssh(bob)
-        ssh.wait(alice)
-        with_empty_stores(alice, bob, size)
-        tools = Tools(alice, bob, ssh, example)
-        tools.fresh()
-        if big:
-            server = bob.spawn("iperf3", "-s", "-1")
-            wait_until(lambda: b":5201 " in bob.run("ss", "-ltn").stdout, "iperf3 listens")
-            told = json.loads(alice.run("iperf3", "-J", "-t", "3", "-c", bob.ip).stdout)
-            server.wait(60)
-            bob.processes.remove(server)
-            print(f"iperf3: {told['end']['sum_received']['bits_per_second'] / 8e6:.0f} MB/s")
-            one_big_file(alice, bob, tools, rounds, size)
-        many_small_files(alice, tools, rounds, where)
-        lost = (stolen() - was) / (time.perf_counter() - began) / os.cpu_count()
-        print(f"  the host of this machine kept {lost * 100:.0f} % of its processors from it meanwhile")
+        with alice_and_bob(base) as (alice, bob):
+            ssh = Ssh(bob)
+            ssh.wait(alice)
+            with_empty_stores(alice, bob, size)
+            tools = Tools(alice, bob, ssh, example)
+            tools.fresh()
+            if big:
+                server = bob.spawn("iperf3", "-s", "-1")
+                wait_until(lambda: b":5201 " in bob.run("ss", "-ltn").stdout, "iperf3 listens")
+                told = json.loads(alice.run("iperf3", "-J", "-t", "3", "-c", bob.ip).stdout)
+                server.wait(60)
+                bob.processes.remove(server)
+                print(f"iperf3: {told['end']['sum_received']['bits_per_second'] / 8e6:.0f} MB/s")
+                one_big_file(alice, bob, tools, rounds, size)
+            many_small_files(alice, tools, rounds, where)
+            lost = (stolen() - was) / (time.perf_counter() - began) / os.cpu_count()
+            print(f"  the host of this machine kept {lost * 100:.0f} % of its processors from it meanwhile")
     finally:
-        for machine in machines:
-            machine.end()
         shutil.rmtree(base, ignore_errors=True)
 
 
