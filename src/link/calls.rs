@@ -1,13 +1,14 @@
 //! What the rooms of this machine ask of a peer, each as one function. A link that was closed under a question is
 //! dialled again: every request is idempotent.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use tokio::task::spawn_blocking;
 
 use super::bulk;
 use super::handle::Link;
@@ -126,7 +127,8 @@ async fn as_long_as_we_are_we<T>(
 pub(super) async fn follow(room: Arc<Room>, ask: FollowOutput) -> Result<u64, Refusal> {
     // Two writers of one file would mix up its offsets.
     let _only = Following::start(&room, &ask.into.path)?;
-    let (mut file, from) = open_copy(&ask.into.path).await.map_err(|e| copy_error(&ask.into.path, &e))?;
+    let path = ask.into.path.clone();
+    let (file, from) = on_disk(&ask.into.path, move || open_copy(&path)).await?;
     ask.into.announce.grown(from);
     let link = room.reach(ask.peer).await?;
     let _used = link.in_use();
@@ -135,7 +137,7 @@ pub(super) async fn follow(room: Arc<Room>, ask: FollowOutput) -> Result<u64, Re
     let copied = async {
         let reply = link.request(request, ANSWER_LIMIT).await?;
         status(&room, ask.peer, reply)?;
-        copy(&link, stream, &inbox, &mut file, from, &ask.into).await
+        copy(&link, stream, &inbox, Arc::new(file), from, &ask.into).await
     };
     let copied = copied.await;
     link.close_inbox(stream);
@@ -152,35 +154,44 @@ async fn copy(
     link: &Link,
     stream: u32,
     inbox: &Inbox,
-    file: &mut File,
+    file: Arc<File>,
     from: u64,
     into: &OutputCopy,
 ) -> Result<u64, Refusal> {
     let mut len = from;
-    loop {
-        let next = inbox.next().await;
-        let Some(bytes) = next? else { break };
-        let written = async {
-            file.write_all(&bytes).await?;
-            file.flush().await
-        };
-        written.await.map_err(|e| copy_error(&into.path, &e))?;
+    while let Some(bytes) = inbox.next().await? {
         let count = bytes.len() as u64;
+        let (to, announce, at) = (Arc::clone(&file), Arc::clone(&into.announce), len);
+        // Who has written it tells of it: on a busy machine each turn of another thread is a millisecond.
+        let write = move || {
+            to.write_all_at(&bytes, at)?;
+            announce.grown(at + count);
+            Ok(())
+        };
+        on_disk(&into.path, write).await?;
         len += count;
-        into.announce.grown(len);
         inbox.settled(count);
         link.send(&LinkFrame::Credit { stream, bytes: count }).await?;
     }
     // Whoever hears that the log is complete may tell the worker to forget it.
     if len > from {
-        file.sync_data().await.map_err(|e| copy_error(&into.path, &e))?;
+        on_disk(&into.path, move || file.sync_data()).await?;
     }
     Ok(len)
 }
 
-async fn open_copy(path: &Path) -> io::Result<(File, u64)> {
-    let mut file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).await?;
-    let len = file.seek(io::SeekFrom::End(0)).await?;
+/// Work on a copy at `path`, away from the runtime's threads, since a disk can be slow.
+async fn on_disk<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = spawn_blocking(work).await.map_err(|_| super::room::shutting_down())?;
+    done.map_err(|e| copy_error(path, &e))
+}
+
+fn open_copy(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    let len = file.metadata()?.len();
     Ok((file, len))
 }
 

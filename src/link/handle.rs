@@ -20,7 +20,7 @@ use crate::wire::refusal::{Refusal, RefusalKind};
 /// Messages that may wait for the wire; who has one more waits himself.
 const URGENT_QUEUE: usize = 256;
 /// Pieces of logs that may wait. Few, so that a message never waits behind more than a quarter of a megabyte.
-const LOG_QUEUE: usize = 4;
+pub(super) const LOG_QUEUE: usize = 4;
 
 /// A link that can be dialled again any time closes after so long without use.
 const IDLE_AFTER: Duration = Duration::from_secs(60);

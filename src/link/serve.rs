@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use tokio::sync::oneshot;
 
 use super::bulk;
-use super::handle::Link;
+use super::handle::{LOG_QUEUE, Link};
 use super::room::{Errand, Room, ask, lock};
 use super::rotate;
 use super::streams::Credit;
@@ -18,14 +18,16 @@ use crate::pipe::OutputLog;
 use crate::registry::messages::RolesOf;
 use crate::sandbox::messages::{AdmitJob, Borrower, ForgetJob, HostedFeed, StopJob, WatchJob};
 use crate::wire::frame::{Frame, MAX_RAW_CONTROL};
-use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, Transfer};
+use crate::wire::link::{LinkFrame, LinkReply, LinkRequest, OUTPUT_WINDOW, Transfer};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
 /// Offers whose inputs are remembered. An offer that was forgotten only loses an early check: the sandbox starts no job
 /// whose own manifest is not complete.
 const MAX_EXPECTED: usize = 4096;
-/// Bytes of a log that are read at once: a read is a turn of another thread, which costs as much as the bytes do.
-const LOG_PIECE: usize = 8 * MAX_RAW_CONTROL;
+/// Bytes of a log that are read at once: what may wait for the wire.
+const LOG_PIECE: usize = LOG_QUEUE * MAX_RAW_CONTROL;
+/// Bytes that a line of a gigabit carries in a microsecond.
+const GIGABIT: u64 = 125;
 
 /// What goes on after the answer was sent.
 pub(super) type After = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -207,11 +209,20 @@ async fn send_piece(link: &Link, stream: u32, mut data: Bytes) -> Result<(), Ref
     Ok(())
 }
 
+/// Bytes of a log that are under way at once, within the receiver's window: one piece that is read while another is written
+/// down, and what a line of a gigabit holds in a round trip. More only waits in the queues of the two machines, and behind
+/// it the line of another job. The whole window as long as nobody knows the way.
+fn under_way(rtt_us: Option<u32>) -> u64 {
+    rtt_us.map_or(OUTPUT_WINDOW, |rtt| OUTPUT_WINDOW.min(2 * LOG_PIECE as u64 + u64::from(rtt) * GIGABIT))
+}
+
 /// Sends a log from `from` on as it grows, never more than the receiver has credit for.
 async fn push_log(link: &Link, log: &OutputLog, from: u64, stream: u32, credit: &Credit) {
     let mut cursor = log.cursor(from);
     let last = loop {
-        let Some(left) = credit.wait().await else { break None };
+        // Within this machine there is no way.
+        let rtt_us = if link.own { Some(0) } else { link.rtt_us() };
+        let Some(left) = credit.wait(under_way(rtt_us)).await else { break None };
         let most = left.min(LOG_PIECE as u64) as usize;
         let next = tokio::select! {
             next = cursor.next(most) => next,
@@ -236,4 +247,50 @@ async fn push_log(link: &Link, log: &OutputLog, from: u64, stream: u32, credit: 
         Some(Ok(())) => link.send_log(Frame::Raw { stream, data: Bytes::new() }).await,
         Some(Err(refusal)) => link.send(&LinkFrame::Broken { stream, refusal }).await,
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::handle::Road;
+    use crate::model::{BootId, PeerId};
+    use crate::pipe::LogState;
+
+    #[test]
+    fn a_longer_way_holds_more_and_none_more_than_the_window() {
+        assert_eq!(under_way(None), OUTPUT_WINDOW, "nobody knows");
+        assert_eq!(under_way(Some(u32::MAX)), OUTPUT_WINDOW);
+        assert!((0..8000).all(|rtt| under_way(Some(rtt)) <= under_way(Some(rtt + 1))));
+        assert!(under_way(Some(0)) <= OUTPUT_WINDOW / 2);
+    }
+
+    #[tokio::test]
+    async fn a_log_over_a_short_way_leaves_room_for_others() {
+        let boot = BootId([1; 16]);
+        let (link, mut outgoing) = Link::new(PeerId([1; 32]), "mike".into(), boot, boot, false, None, Road::default());
+        link.ponged(link.age_us());
+        let most = under_way(link.rtt_us()) as usize;
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("output");
+        std::fs::write(&path, vec![7; 3 * OUTPUT_WINDOW as usize]).expect("written");
+        let (_announcer, log) = OutputLog::new(path, LogState { len: 3 * OUTPUT_WINDOW, done: false });
+        let credit = link.open_credit(5).expect("free");
+        let pushing = {
+            let (link, credit) = (link.clone(), credit.clone());
+            tokio::spawn(async move { push_log(&link, &log, 0, 5, &credit).await })
+        };
+        let mut next = async || match outgoing.logs.recv().await {
+            Some(Frame::Raw { stream: 5, data }) => data.len(),
+            other => panic!("{other:?}"),
+        };
+        let mut got = 0;
+        while got < most {
+            got += next().await;
+        }
+        assert_eq!(got, most);
+        credit.add(1000);
+        assert_eq!(next().await, 1000, "nothing before it was credited");
+        credit.break_off();
+        pushing.await.expect("ended");
+    }
 }

@@ -115,16 +115,18 @@ impl Credit {
         self.news.notify_one();
     }
 
-    /// Waits until something may be sent and says how much; `None` when it is over. For one sender.
-    pub(super) async fn wait(&self) -> Option<u64> {
+    /// Waits until something may be sent, with at most `most` under way, and says how much; `None` when it is over. For one
+    /// sender.
+    pub(super) async fn wait(&self, most: u64) -> Option<u64> {
         loop {
             {
                 let state = lock(&self.state);
                 if state.over {
                     return None;
                 }
-                if state.left > 0 {
-                    return Some(state.left);
+                let left = state.left.saturating_sub(OUTPUT_WINDOW.saturating_sub(most));
+                if left > 0 {
+                    return Some(left);
                 }
             }
             self.news.notified().await;
@@ -150,6 +152,8 @@ impl Credit {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::wire::refusal::RefusalKind;
 
@@ -179,12 +183,27 @@ mod tests {
     #[tokio::test]
     async fn credit_never_grows_over_the_window() {
         let credit = Credit::default();
+        let wait = || credit.wait(OUTPUT_WINDOW);
         credit.add(u64::MAX);
-        assert_eq!(credit.wait().await, Some(OUTPUT_WINDOW));
+        assert_eq!(wait().await, Some(OUTPUT_WINDOW));
         credit.spend(OUTPUT_WINDOW);
         credit.add(5);
-        assert_eq!(credit.wait().await, Some(5));
+        assert_eq!(wait().await, Some(5));
         credit.break_off();
-        assert_eq!(credit.wait().await, None);
+        assert_eq!(wait().await, None);
+    }
+
+    #[tokio::test]
+    async fn no_more_may_be_sent_than_the_sender_wants_under_way() {
+        let (credit, most) = (Credit::default(), 100);
+        assert_eq!(credit.wait(most).await, Some(most));
+        credit.spend(most - 7);
+        assert_eq!(credit.wait(most).await, Some(7));
+        credit.spend(7);
+        assert_eq!(credit.wait(OUTPUT_WINDOW).await, Some(OUTPUT_WINDOW - most));
+        let mut waiting = Box::pin(credit.wait(most));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        credit.add(9);
+        assert_eq!(waiting.await, Some(9));
     }
 }
