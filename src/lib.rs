@@ -11,6 +11,8 @@ pub mod wire;
 
 #[cfg(feature = "daemon")]
 pub mod blobs;
+#[cfg(feature = "daemon")]
+mod cached;
 pub mod clock;
 #[cfg(feature = "daemon")]
 pub mod config;

@@ -5,15 +5,16 @@
 //! nobody and coming back later costs nothing.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::watch;
 use tokio::task::{spawn_blocking, yield_now};
+
+use crate::cached::read_cached;
 
 /// How far a log has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,6 +140,8 @@ impl Cursor {
             }
         };
         let (mut buf, at) = (BytesMut::zeroed(want), self.at);
+        // A log is mostly read right after it was written, and a turn of another thread for each line delays it on a busy
+        // machine by milliseconds.
         let got = match read_cached(&file, &mut buf, at) {
             Some(got) => got,
             None => {
@@ -165,15 +168,6 @@ impl Cursor {
     }
 }
 
-/// What the kernel has in memory; `None` when somebody has to wait for a disk, or when its filesystem cannot tell. A log is
-/// mostly read right after it was written, and a turn of another thread for each line delays it on a busy machine by
-/// milliseconds.
-fn read_cached(file: &File, into: &mut [u8], at: u64) -> Option<usize> {
-    let got = preadv2(file, &mut [IoSliceMut::new(into)], at, ReadWriteFlags::NOWAIT).ok();
-    // Linux 5.9 and 5.10 say 0 of what is not in memory (readv(2), BUGS).
-    got.filter(|got| *got > 0)
-}
-
 /// Away from the runtime's threads, since a disk can be slow.
 async fn in_a_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
@@ -185,11 +179,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_kernel_cannot_give_at_once_is_read_all_the_same() {
-        // No file of procfs is ever read without waiting, as far as the kernel knows.
+        // Of files of procfs the kernel never says that they are.
         let path = Path::new("/proc/version");
         let text = std::fs::read(path).expect("Linux");
-        let slow = File::open(path).expect("Linux");
-        assert_eq!(read_cached(&slow, &mut [0], 0), None);
         let (_announcer, log) = OutputLog::new(path, LogState { len: text.len() as u64, done: true });
         let (mut cursor, mut read) = (log.cursor(0), Vec::new());
         while let Some(bytes) = cursor.next(10).await.expect("readable") {

@@ -14,7 +14,8 @@ type Rule = fn(&str, &str) -> Vec<String>;
 /// Words: both binaries, no IO, no clock.
 const WORDS: &[&str] = &["model", "wire", "paths"];
 /// Small ports under the rooms (daemon only).
-const GROUND: &[&str] = &["blobs", "clock", "config", "identity", "mailbox", "net", "networks", "pipe", "secret"];
+const GROUND: &[&str] =
+    &["blobs", "cached", "clock", "config", "identity", "mailbox", "net", "networks", "pipe", "secret"];
 /// Capabilities with a door.
 const ROOMS: &[&str] = &["discovery", "history", "ipc", "link", "monitor", "registry", "sandbox", "scheduler"];
 /// Files that decide: they take `now` as an argument and know nothing but words.

@@ -5,9 +5,17 @@ use std::io::{self, Read};
 
 use super::error::BlobError;
 use super::store::{BlobStore, io};
+use crate::cached::open_cached;
 use crate::model::Digest;
 
 impl BlobStore {
+    /// A blob that has a file of its own and that length, opened without waiting for a disk. Its hash is NOT checked, as in
+    /// [`BlobStore::read_unchecked`].
+    pub(super) fn open_cached(&self, digest: &Digest, len: u64) -> Option<File> {
+        let file = open_cached(&self.path(digest))?;
+        (file.metadata().ok()?.len() == len).then_some(file)
+    }
+
     /// Fills `into` with a blob that has a file of its own and that length; `false` when there is none. Its hash is NOT
     /// checked: for a sender, whose receiver does that anyway and refuses what is damaged, which [`BlobStore::get`] of
     /// the same blob then finds and removes.

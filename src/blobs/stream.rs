@@ -1,5 +1,6 @@
 //! The store as either end of a transfer.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::error::BlobError;
 use super::promises::Promise;
 use super::store::BlobStore;
+use crate::cached::read_cached;
 use crate::model::{Digest, Manifest, Totals};
 use crate::transfer::{ChunkAt, ChunkSink, ChunkSource, LARGE, Spare, other_bytes};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -37,12 +39,14 @@ pub struct StoreSource {
     spare: Spare,
     /// What was sent unchecked.
     unchecked: Vec<(Digest, u64)>,
+    /// The chunk that is read part by part.
+    open: Option<(Digest, File)>,
 }
 
 impl StoreSource {
     /// Of this store.
     pub fn new(store: BlobStore) -> Self {
-        Self { store, spare: Spare::default(), unchecked: Vec::new() }
+        Self { store, spare: Spare::default(), unchecked: Vec::new(), open: None }
     }
 }
 
@@ -74,6 +78,21 @@ impl ChunkSource for StoreSource {
         let (store, wanted) = (self.store.clone(), wanted.iter().map(|at| (at.digest, at.len)).collect::<Vec<_>>());
         let read = spawn_blocking(move || store.get_all(&wanted)).await.map_err(|e| (0, io::Error::other(e)))?;
         read.map_err(|(index, e)| (index, io::Error::other(e)))
+    }
+
+    fn at_hand(&mut self, at: ChunkAt, from: u64, len: usize) -> Option<Bytes> {
+        if from == 0 {
+            self.open = None;
+            self.open = Some((at.digest, self.store.open_cached(&at.digest, at.len)?));
+        }
+        let (_, file) = self.open.as_ref().filter(|(digest, _)| *digest == at.digest)?;
+        let mut part = self.spare.take(len.min((at.len - from) as usize));
+        let got = read_cached(file, &mut part, from)?;
+        part.truncate(got);
+        if from == 0 {
+            self.unchecked.push((at.digest, at.len));
+        }
+        Some(self.spare.lend(part))
     }
 
     /// Finds the damaged one among what was sent, so that it is removed and fetched again. That is no more work than the

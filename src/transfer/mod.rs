@@ -78,6 +78,13 @@ pub trait ChunkSource: Send {
         }
     }
 
+    /// Some bytes of a large chunk from `from` on, at most `len` and at least one, if they can be had without waiting. Read in
+    /// the turn in which they are sent, they are still in the processor's cache and cost no turn of another thread.
+    fn at_hand(&mut self, at: ChunkAt, from: u64, len: usize) -> Option<Bytes> {
+        let _ = (at, from, len);
+        None
+    }
+
     /// The receiver says that something it was sent did not have its hash. A source that hands on what it has not
     /// checked looks now whether that is so, and says it.
     fn doubted(&mut self) -> impl Future<Output = bool> + Send {

@@ -10,7 +10,7 @@ use tokio_util::codec::Framed;
 use super::frames::{flush, hear, next, push, push_content, unexpected};
 use super::pieces::Pieces;
 use super::words::{SHORT_LIST, STREAM, Say, TransferError, WAIT_EVERY};
-use super::{ChunkAt, ChunkSource, chunks};
+use super::{ChunkAt, ChunkSource, LARGE, chunks};
 use crate::model::Manifest;
 use crate::wire::frame::{Frame, FrameCodec, FrameError, MAX_RAW_BULK};
 use crate::wire::refusal::{Refusal, RefusalKind};
@@ -118,17 +118,26 @@ where
     let mut sent = 0;
     let mut frame = Pieces::default();
     let mut wanted = chunks(manifest).zip(wanted).filter_map(|(at, want)| want.then_some(at)).peekable();
-    let mut ahead = read(source, manifest, &batch(&mut wanted)).await?;
-    while !ahead.is_empty() {
-        let next = batch(&mut wanted);
-        sent += ahead.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        // Reading what comes next and sending this overlap: disk and network work at the same time.
-        let sending = push_data(framed, &mut frame, std::mem::take(&mut ahead));
-        let (sending, reading) = tokio::join!(sending, read(source, manifest, &next));
-        sending?;
-        ahead = reading?;
+    let mut ready = next_ready(source, manifest, &mut wanted).await?;
+    loop {
+        ready = match ready {
+            Ready::Nothing => break,
+            Ready::Read(chunks) => {
+                sent += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+                // Reading what comes next and sending this overlap: disk and network work at the same time.
+                let sending = push_data(framed, &mut frame, chunks);
+                let (sending, reading) = tokio::join!(sending, next_ready(source, manifest, &mut wanted));
+                sending?;
+                reading?
+            }
+            Ready::AtHand(at, part) => {
+                push_parts(framed, &mut frame, source, manifest, at, part).await?;
+                sent += at.len;
+                next_ready(source, manifest, &mut wanted).await?
+            }
+        };
         progress(sent, bytes);
-        if !ahead.is_empty() {
+        if !matches!(ready, Ready::Nothing) {
             // When that was all, the next word may be "done" already.
             refused_meanwhile(framed)?;
         }
@@ -156,6 +165,62 @@ where
             other => Err(unexpected(&other)),
         },
     }
+}
+
+/// What is sent next.
+enum Ready {
+    Nothing,
+    Read(Vec<Bytes>),
+    /// A chunk that need not be waited for, and its first part.
+    AtHand(ChunkAt, Bytes),
+}
+
+async fn next_ready<R: ChunkSource>(
+    source: &mut R,
+    manifest: &Manifest,
+    wanted: &mut Peekable<impl Iterator<Item = ChunkAt>>,
+) -> Result<Ready, TransferError> {
+    if let Some(at) = wanted.peek().copied().filter(|at| at.len >= LARGE)
+        && let Some(part) = source.at_hand(at, 0, MAX_RAW_BULK)
+    {
+        wanted.next();
+        return Ok(Ready::AtHand(at, part));
+    }
+    match batch(wanted) {
+        batch if batch.is_empty() => Ok(Ready::Nothing),
+        batch => Ok(Ready::Read(read(source, manifest, &batch).await?)),
+    }
+}
+
+/// Sends a chunk part by part, as it is read.
+async fn push_parts<S, R>(
+    framed: &mut Framed<S, FrameCodec>,
+    frame: &mut Pieces,
+    source: &mut R,
+    manifest: &Manifest,
+    at: ChunkAt,
+    first: Bytes,
+) -> Result<(), TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    R: ChunkSource,
+{
+    let mut from = first.len() as u64;
+    push_data(framed, frame, vec![first]).await?;
+    while from < at.len {
+        let len = (at.len - from).min((MAX_RAW_BULK - frame.remaining()) as u64) as usize;
+        let part = match source.at_hand(at, from, len) {
+            Some(part) => part,
+            // The machine needed that memory for something else: the rest is waited for.
+            None => {
+                let mut whole = read(source, manifest, &[at]).await?;
+                whole.pop().unwrap_or_default().slice(from as usize..)
+            }
+        };
+        from += part.len() as u64;
+        push_data(framed, frame, vec![part]).await?;
+    }
+    Ok(())
 }
 
 /// What is read at once: one chunk, or several small ones.

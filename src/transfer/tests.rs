@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use proptest::prelude::*;
 use tokio::io::DuplexStream;
 use tokio_util::codec::Framed;
 
@@ -216,19 +217,50 @@ async fn a_refusal_in_the_middle_of_the_content_is_heard_and_any_other_word_refu
     }
 }
 
-/// Takes its time to find that there is nothing more to read.
-struct Slow(Zeros);
+/// Has parts of its chunks at hand now and then, as a machine does that is short of memory.
+struct Fickle {
+    files: Vec<Vec<u8>>,
+    /// How long the next part is; nothing is at hand where it has no bytes.
+    parts: std::iter::Cycle<std::vec::IntoIter<usize>>,
+}
 
-impl ChunkSource for Slow {
-    async fn read(&mut self, manifest: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
-        self.0.read(manifest, at).await
+impl ChunkSource for Fickle {
+    async fn read(&mut self, _: &Manifest, at: ChunkAt) -> io::Result<Bytes> {
+        Ok(Bytes::copy_from_slice(&self.files[at.file]))
     }
-    async fn read_all(&mut self, manifest: &Manifest, wanted: &[ChunkAt]) -> Result<Vec<Bytes>, (usize, io::Error)> {
-        // More often than the receiver needs to take everything and say so.
-        for _ in 0..if wanted.is_empty() { 1000 } else { 0 } {
-            tokio::task::yield_now().await;
-        }
-        self.0.read_all(manifest, wanted).await
+    fn at_hand(&mut self, at: ChunkAt, from: u64, len: usize) -> Option<Bytes> {
+        assert!(at.len >= LARGE && from < at.len && len > 0, "{at:?}: {len} from {from}");
+        let rest = &self.files[at.file][from as usize..];
+        let part = self.parts.next().filter(|part| *part > 0)?.min(len).min(rest.len());
+        Some(Bytes::copy_from_slice(&rest[..part]))
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_at_hand_and_what_is_not_arrive_as_one(
+        lens in proptest::collection::vec(1usize..600_000, 1..5), parts in proptest::collection::vec(0usize..400_000, 1..6),
+    ) {
+        let files: Vec<Vec<u8>> =
+            lens.iter().enumerate().map(|(n, len)| (0..*len).map(|i| (i % 251) as u8 ^ n as u8).collect()).collect();
+        let entry = |(n, bytes): (usize, &Vec<u8>)| FileEntry {
+            path: CleanPath::new(format!("f{n}")).expect("clean"),
+            size: bytes.len() as u64,
+            exec: false,
+            hash: Digest::of(bytes),
+            chunks: vec![],
+            lengths: vec![],
+        };
+        let manifest = Manifest::new(files.iter().enumerate().map(entry).collect()).expect("valid");
+        let mut source = Fickle { files: files.clone(), parts: parts.into_iter().cycle() };
+        let ((mut a, mut b), mut sink) = (wires(), Keep::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let (sent, got) = runtime.block_on(async {
+            tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), receive(&mut b, None, &mut sink, |_, _| ()))
+        });
+        prop_assert_eq!(sent.expect("sent"), lens.iter().sum::<usize>() as u64);
+        got.expect("received");
+        prop_assert!(sink.chunks.iter().zip(&files).all(|(got, is)| got[..] == is[..]) && sink.chunks.len() == files.len());
     }
 }
 
@@ -237,7 +269,7 @@ async fn a_receiver_may_be_done_before_its_sender_knows_that_it_is() {
     // Whole frames and nothing over: the last of the content is on its way before the end of the list is reached.
     for (files, len) in [(1, MAX_RAW_BULK), (4, MAX_RAW_BULK), (256, MAX_RAW_BULK / 64), (1, MAX_RAW_BULK - 1)] {
         let (mut a, mut b) = wires();
-        let (manifest, mut source, mut sink) = (zeros(files, len), Slow(Zeros(len)), Keep::default());
+        let (manifest, mut source, mut sink) = (zeros(files, len), Zeros(len), Keep::default());
         let (sent, got) =
             tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), receive(&mut b, None, &mut sink, |_, _| ()),);
         assert_eq!(sent.expect("sent"), (files * len) as u64);
