@@ -1,9 +1,10 @@
 //! What a crash may cost: nothing that was written, and no exit code.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::process::{PATIENCE, wait_until};
-use super::world::World;
+use super::world::{Host, World};
 
 /// Prints 1 to 200 in four seconds, leaves a file, and ends with 7.
 const COUNT: &str = "for i in $(seq 200); do echo $i; sleep 0.02; done; echo left > left.txt; exit 7";
@@ -49,8 +50,7 @@ fn a_crash_of_the_worker_s_homied_in_a_flood_loses_and_repeats_no_byte() {
     let at_crash = written();
     world.host_mut("bob").start();
     assert!(at_crash < LINES * 100, "{at_crash} bytes: the whole flood was over before the crash");
-    let work = dirs().map(|dir| dir.join("work")).find(|work| work.exists()).expect("the job's directory");
-    std::fs::write(work.join("go"), "").expect("written");
+    std::fs::write(work_of_the_job(world.host("bob")).join("go"), "").expect("written");
     let alice = world.host("alice");
     let job = alice.wait_job(&["failed"], PATIENCE * 2);
     assert_eq!(job["exit_code"], 7, "{job}");
@@ -88,14 +88,22 @@ fn a_job_that_ends_while_the_worker_s_homied_is_down_is_still_reported() {
 fn a_crash_of_the_submitter_s_homied_loses_no_line_and_no_exit_code() {
     let mut world = World::started(&["alice", "bob"]);
     let alice = world.host("alice");
-    let id = alice.run_text(&["--peer", "bob", "--detach"], COUNT).code(0);
-    drop(id);
+    // However busy this machine is, the job is not over before the crash.
+    let script = COUNT.replace("exit 7", "until [ -e go ]; do sleep 0.01; done; exit 7");
+    alice.run_text(&["--peer", "bob", "--detach"], &script).code(0);
     alice.wait_job(&["running"], PATIENCE);
     world.host_mut("alice").crash();
     world.host_mut("alice").start();
+    std::fs::write(work_of_the_job(world.host("bob")).join("go"), "").expect("written");
     let done = world.host("alice").homie(&["attach", "last"]).code(7);
     assert_eq!(marked(&done.out()), all_lines("bob"));
     assert_eq!(world.host("alice").read("left.txt"), b"left\n");
+}
+
+/// The directory of the one job that `host` has.
+fn work_of_the_job(host: &Host) -> PathBuf {
+    let jobs = std::fs::read_dir(host.state.join("jobs")).into_iter().flatten().flatten();
+    jobs.map(|entry| entry.path().join("work")).find(|work| work.exists()).expect("the job's directory")
 }
 
 #[test]
