@@ -119,9 +119,8 @@ where
     let mut frame = Pieces::default();
     let mut wanted = chunks(manifest).zip(wanted).filter_map(|(at, want)| want.then_some(at)).peekable();
     let mut ready = next_ready(source, manifest, &mut wanted).await?;
-    loop {
-        ready = match ready {
-            Ready::Nothing => break,
+    while let Some(now) = ready {
+        ready = match now {
             Ready::Read(chunks) => {
                 sent += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
                 // Reading what comes next and sending this overlap: disk and network work at the same time.
@@ -137,7 +136,7 @@ where
             }
         };
         progress(sent, bytes);
-        if !matches!(ready, Ready::Nothing) {
+        if ready.is_some() {
             // When that was all, the next word may be "done" already.
             refused_meanwhile(framed)?;
         }
@@ -169,7 +168,6 @@ where
 
 /// What is sent next.
 enum Ready {
-    Nothing,
     Read(Vec<Bytes>),
     /// A chunk that need not be waited for, and its first part.
     AtHand(ChunkAt, Bytes),
@@ -179,16 +177,16 @@ async fn next_ready<R: ChunkSource>(
     source: &mut R,
     manifest: &Manifest,
     wanted: &mut Peekable<impl Iterator<Item = ChunkAt>>,
-) -> Result<Ready, TransferError> {
+) -> Result<Option<Ready>, TransferError> {
     if let Some(at) = wanted.peek().copied().filter(|at| at.len >= LARGE)
         && let Some(part) = source.at_hand(at, 0, MAX_RAW_BULK)
     {
         wanted.next();
-        return Ok(Ready::AtHand(at, part));
+        return Ok(Some(Ready::AtHand(at, part)));
     }
     match batch(wanted) {
-        batch if batch.is_empty() => Ok(Ready::Nothing),
-        batch => Ok(Ready::Read(read(source, manifest, &batch).await?)),
+        batch if batch.is_empty() => Ok(None),
+        batch => Ok(Some(Ready::Read(read(source, manifest, &batch).await?))),
     }
 }
 
