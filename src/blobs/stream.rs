@@ -274,6 +274,7 @@ impl ChunkSink for StoreSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cached::open_cached;
     use crate::model::{CHUNK_BYTES, CleanPath, FileEntry};
     use crate::transfer::{chunks, receive, send};
     use crate::wire::frame::FrameCodec;
@@ -326,6 +327,35 @@ mod tests {
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(60), again).await.expect("kept");
+    }
+
+    #[tokio::test]
+    async fn a_large_chunk_that_is_in_memory_is_at_hand_part_by_part() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = BlobStore::open(dir.path().join("a"), 1 << 30).expect("open");
+        let big: Vec<u8> = (0..CHUNK_BYTES + LARGE).map(|i| (i % 251) as u8).collect();
+        let manifest = fill(&store, &[("big", big.clone())]);
+        let [first, second] = chunks(&manifest).collect::<Vec<_>>()[..] else { panic!("two chunks") };
+        // Whoever mounts something at the same moment makes the kernel unsure for that moment.
+        let try_often = 1000;
+        let can_tell = (0..try_often).any(|_| {
+            let file = open_cached(&store.path(&first.digest));
+            file.is_some_and(|file| read_cached(&file, &mut [0], 0).is_some())
+        });
+        let mut source = StoreSource::new(store.clone());
+        let mut part = |at: ChunkAt, from: u64| (0..try_often).find_map(|_| source.at_hand(at, from, 100_003));
+        assert_eq!(part(first, 0).is_some(), can_tell);
+        // Old kernels and some filesystems do not say what is in memory.
+        for at in [first, second].into_iter().filter(|_| can_tell) {
+            let mut came = Vec::new();
+            while came.len() < at.len as usize {
+                came.extend(part(at, came.len() as u64).expect("it was just written"));
+            }
+            assert!(came == big[at.offset as usize..][..at.len as usize]);
+        }
+        assert_eq!(source.at_hand(first, 1, 9), None, "another one is open");
+        std::fs::write(store.path(&first.digest), b"short").expect("damaged");
+        assert_eq!(source.at_hand(first, 0, 9), None, "of another length");
     }
 
     #[tokio::test]

@@ -1,9 +1,12 @@
 //! A receiver against senders that lie, and a sender against receivers that do.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use proptest::prelude::*;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio_util::codec::Framed;
 
 use super::words::{STREAM, Say};
@@ -264,17 +267,59 @@ proptest! {
     }
 }
 
+/// A connection whose writer learns late that what it wrote is on its way: the other side has answered by then.
+struct LateWriter {
+    inner: DuplexStream,
+    /// What was written and is not known to be, and how many more turns that takes.
+    written: Option<(usize, usize)>,
+}
+
+impl AsyncWrite for LateWriter {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        let (count, turns) = match self.written.take() {
+            Some(written) => written,
+            // More turns than the other side needs to read all of it and to answer.
+            None => (ready!(Pin::new(&mut self.inner).poll_write(cx, buffer))?, 20),
+        };
+        if turns == 0 {
+            return Poll::Ready(Ok(count));
+        }
+        self.written = Some((count, turns - 1));
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for LateWriter {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, into)
+    }
+}
+
 #[tokio::test]
 async fn a_receiver_may_be_done_before_its_sender_knows_that_it_is() {
     // Whole frames and nothing over: the last of the content is on its way before the end of the list is reached.
     for (files, len) in [(1, MAX_RAW_BULK), (4, MAX_RAW_BULK), (256, MAX_RAW_BULK / 64), (1, MAX_RAW_BULK - 1)] {
-        let (mut a, mut b) = wires();
-        let (manifest, mut source, mut sink) = (zeros(files, len), Zeros(len), Keep::default());
-        let (sent, got) =
-            tokio::join!(send(&mut a, &manifest, &mut source, |_, _| ()), receive(&mut b, None, &mut sink, |_, _| ()),);
-        assert_eq!(sent.expect("sent"), (files * len) as u64);
-        got.expect("received");
-        assert!(sink.finished);
+        for at_hand in [0, usize::MAX] {
+            let (a, b) = tokio::io::duplex(4 * MAX_RAW_BULK);
+            let mut a = Framed::new(LateWriter { inner: a, written: None }, FrameCodec::bulk());
+            let mut b = Framed::new(b, FrameCodec::bulk());
+            let (manifest, mut sink) = (zeros(files, len), Keep::default());
+            let mut source = Fickle { files: vec![vec![0; len]; files], parts: vec![at_hand].into_iter().cycle() };
+            let (sent, got) = tokio::join!(
+                send(&mut a, &manifest, &mut source, |_, _| ()),
+                receive(&mut b, None, &mut sink, |_, _| ()),
+            );
+            assert_eq!(sent.expect("sent"), (files * len) as u64);
+            got.expect("received");
+            assert!(sink.finished);
+        }
     }
 }
 
