@@ -1,10 +1,9 @@
 //! What a crash may cost: nothing that was written, and no exit code.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::process::{PATIENCE, wait_until};
-use super::world::{Host, World};
+use super::world::World;
 
 /// Prints 1 to 200 in four seconds, leaves a file, and ends with 7.
 const COUNT: &str = "for i in $(seq 200); do echo $i; sleep 0.02; done; echo left > left.txt; exit 7";
@@ -50,7 +49,7 @@ fn a_crash_of_the_worker_s_homied_in_a_flood_loses_and_repeats_no_byte() {
     let at_crash = written();
     world.host_mut("bob").start();
     assert!(at_crash < LINES * 100, "{at_crash} bytes: the whole flood was over before the crash");
-    std::fs::write(work_of_the_job(world.host("bob")).join("go"), "").expect("written");
+    std::fs::write(world.host("bob").work_of_the_job().join("go"), "").expect("written");
     let alice = world.host("alice");
     let job = alice.wait_job(&["failed"], PATIENCE * 2);
     assert_eq!(job["exit_code"], 7, "{job}");
@@ -94,16 +93,10 @@ fn a_crash_of_the_submitter_s_homied_loses_no_line_and_no_exit_code() {
     alice.wait_job(&["running"], PATIENCE);
     world.host_mut("alice").crash();
     world.host_mut("alice").start();
-    std::fs::write(work_of_the_job(world.host("bob")).join("go"), "").expect("written");
+    std::fs::write(world.host("bob").work_of_the_job().join("go"), "").expect("written");
     let done = world.host("alice").homie(&["attach", "last"]).code(7);
     assert_eq!(marked(&done.out()), all_lines("bob"));
     assert_eq!(world.host("alice").read("left.txt"), b"left\n");
-}
-
-/// The directory of the one job that `host` has.
-fn work_of_the_job(host: &Host) -> PathBuf {
-    let jobs = std::fs::read_dir(host.state.join("jobs")).into_iter().flatten().flatten();
-    jobs.map(|entry| entry.path().join("work")).find(|work| work.exists()).expect("the job's directory")
 }
 
 #[test]

@@ -84,11 +84,24 @@ fn jobs_run_between_clocks_that_are_ten_years_apart() {
     bob.homie(&["peers"]).code(0).says("years behind this machine's");
     alice.homie(&["status"]).code(0).says("the clock of bob");
     alice.homie(&["doctor"]).says("the clock of bob");
-    // Twenty years backwards, over a restart.
+    // Twenty years backwards in the middle of a job, as when a wrong date is set right.
+    let job =
+        alice.start_text(&["--peer", "bob"], "echo before; until [ -e go ]; do sleep 0.1; done; echo after; exit 3");
+    job.wait_for("[bob] before");
+    bob.turn_clock("-10y");
+    wait_until("the new skew to be shown", PATIENCE, || {
+        alice.homie(&["peers"]).code(0).err().contains("years behind this machine's")
+    });
+    std::fs::write(bob.work_of_the_job().join("go"), "").expect("written");
+    job.finish().code(3).says("[bob] after");
+    alice.run_text(&["--peer", "bob"], "echo still").code(0).says("[bob] still");
+    bob.run_text(&["--peer", "alice"], "echo still").code(0).says("[alice] still");
+    assert_eq!(alice.sees(), ["bob"]);
+    // And over a restart, forwards again.
     world.host_mut("bob").crash();
-    world.host_mut("bob").start_at("-10y");
+    world.host_mut("bob").start_at("+10y");
     world.wait_ready();
     let alice = world.host("alice");
-    alice.run_text(&["--peer", "bob"], "echo still").code(0).says("[bob] still");
-    alice.homie(&["peers"]).code(0).says("years behind this machine's");
+    alice.run_text(&["--peer", "bob"], "echo again").code(0).says("[bob] again");
+    alice.homie(&["peers"]).code(0).says("years ahead of this machine's");
 }

@@ -307,6 +307,18 @@ impl Host {
         path
     }
 
+    /// The directory of the one job of others that it has, once those before it are cleared away.
+    #[track_caller]
+    pub fn work_of_the_job(&self) -> PathBuf {
+        let mut found = Vec::new();
+        wait_until(&format!("{} has the directory of one job", self.name), PATIENCE, || {
+            let jobs = fs::read_dir(self.state.join("jobs")).into_iter().flatten().flatten();
+            found = jobs.map(|entry| entry.path().join("work")).filter(|work| work.exists()).collect();
+            found.len() == 1
+        });
+        found.remove(0)
+    }
+
     /// Reads a file of its user's directory.
     #[track_caller]
     pub fn read(&self, name: &str) -> Vec<u8> {
@@ -364,16 +376,30 @@ impl Host {
         self.wait_answers();
     }
 
-    /// The same for a homied whose clock is off by this much, as faketime writes it (`+10y`).
+    /// Where faketime reads how far the clock of its homied is off.
+    fn clock(&self) -> PathBuf {
+        self.state.with_file_name("clock")
+    }
+
+    /// Turns the clock of a homied that was started with [`Host::start_at`], while it runs.
+    pub fn turn_clock(&self, clock: &str) {
+        let new = self.clock().with_extension("new");
+        fs::write(&new, clock).expect("own directory");
+        fs::rename(new, self.clock()).expect("own directory");
+    }
+
+    /// The same as [`Host::start`] for a homied whose clock is off by this much, as faketime writes it (`+10y`).
     #[track_caller]
     pub fn start_at(&mut self, clock: &str) {
         // Not by the command of that name, which stands between us and homied.
         let library = fs::read_dir("/usr/lib").expect("a directory").flatten();
         let library = library.map(|dir| dir.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
         let library = library.expect("Debian's libfaketime").display().to_string();
-        // The clock that nobody sets stays true, as it does on a machine whose date is wrong.
-        let truth = ("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        self.spawn_with(&[("LD_PRELOAD", &library), ("FAKETIME", clock), truth]);
+        self.turn_clock(clock);
+        let clock = self.clock().display().to_string();
+        // Looked at every second. The clock that nobody sets stays true, as it does on a machine whose date is wrong.
+        let looks = [("FAKETIME_CACHE_DURATION", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        self.spawn_with(&[&[("LD_PRELOAD", &*library), ("FAKETIME_TIMESTAMP_FILE", &clock)], &looks[..]].concat());
         self.wait_answers();
     }
 
