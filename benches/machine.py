@@ -15,8 +15,8 @@ PATIENCE = 60
 MOST_STOLEN = 0.05
 AGAIN = 10
 
-# A shell starts what it puts into the background with that signal ignored, which everything inherits that is started here
-# and ended with it.
+# A script's shell has what it puts into the background ignore SIGINT, and children inherit that: an ssh would never end by
+# it. With a handler here they begin with the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -31,10 +31,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("file");
         std::fs::write(&path, b"hello").expect("written");
-        // Kernels and filesystems that cannot tell are slower and not wrong.
-        if let Some(file) = open_cached(&path) {
-            let mut into = [0; 9];
-            assert!(matches!(read_cached(&file, &mut into, 3), None | Some(2)));
+        // Whoever mounts something at the same moment makes the kernel unsure for that moment.
+        let file = (0..1000).find_map(|_| open_cached(&path));
+        let mut into = [0; 9];
+        let read = |file: &File, into: &mut [u8]| (0..1000).find_map(|_| read_cached(file, into, 3));
+        match file.as_ref().and_then(|file| read(file, &mut into)) {
+            Some(got) => assert_eq!(&into[..got], b"lo"),
+            // Old kernels and some filesystems: slower and not wrong, but other tests need one that can tell.
+            None => assert!(std::env::var_os("CI").is_none(), "CI must run on Linux 5.12 and, say, ext4"),
+        }
+        if let Some(file) = file {
             assert_eq!(read_cached(&file, &mut into, 5), None, "its end");
         }
         assert!(open_cached(&dir.path().join("none")).is_none());

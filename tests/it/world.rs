@@ -307,7 +307,8 @@ impl Host {
         path
     }
 
-    /// The directory of the one job of others that it has, once those before it are cleared away.
+    /// The work directory of the one job that it runs for others on the native engine; waits until those of earlier jobs are
+    /// removed.
     #[track_caller]
     pub fn work_of_the_job(&self) -> PathBuf {
         let mut found = Vec::new();
@@ -397,7 +398,7 @@ impl Host {
         let library = library.expect("Debian's libfaketime").display().to_string();
         self.turn_clock(clock);
         let clock = self.clock().display().to_string();
-        // Looked at every second. The clock that nobody sets stays true, as it does on a machine whose date is wrong.
+        // Looked at every second or two. The clock that nobody sets stays true, as it does on a machine whose date is wrong.
         let looks = [("FAKETIME_CACHE_DURATION", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
         self.spawn_with(&[&[("LD_PRELOAD", &*library), ("FAKETIME_TIMESTAMP_FILE", &clock)], &looks[..]].concat());
         self.wait_answers();
