@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
@@ -23,6 +24,10 @@ pub(super) const GRANT: &str = "grant.json";
 pub(super) const ENV: &str = "env.json";
 /// The manifest of the inputs, for the comparison at the end.
 pub(super) const INPUTS: &str = "inputs.json";
+
+/// What this machine's clock says of a job's end may be wrong by years, and the machine may have been off ever since: a
+/// submitter has this long to come in any case. One that runs comes within seconds of seeing this machine.
+const KEPT_AT_LEAST: Duration = Duration::from_secs(3600);
 
 /// A hosted job in the actor's hands. All it does happens in [`super::life`]; they share these channels.
 #[derive(Debug)]
@@ -175,4 +180,27 @@ pub(super) fn closed(mut record: JobRecord, delivered: bool, now_ms: u64) -> Job
         (true, false) => Delivery::Expired,
     };
     record
+}
+
+/// How much longer what a job left is kept of the time `keep`.
+pub(super) fn kept_for(keep: Duration, ended_ms: u64, now_ms: u64) -> Duration {
+    let gone = Duration::from_millis(now_ms.saturating_sub(ended_ms));
+    keep.saturating_sub(gone).max(keep.min(KEPT_AT_LEAST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_kept_from_their_end_on_whatever_a_clock_that_leapt_says() {
+        const HOUR: u64 = 3_600_000;
+        let hours = |n: u64| Duration::from_secs(3600 * n);
+        let kept = |keep, gone| kept_for(keep, 100 * HOUR, 100 * HOUR + gone);
+        assert_eq!([0, HOUR, 47 * HOUR].map(|gone| kept(hours(48), gone)), [48, 47, 1].map(hours));
+        // A clock that was at 1970 and is set right, or a machine that was off for years.
+        assert_eq!([48 * HOUR, 500_000 * HOUR].map(|gone| kept(hours(48), gone)), [hours(1); 2]);
+        assert_eq!(kept_for(hours(48), 500_000 * HOUR, 100 * HOUR), hours(48), "turned back");
+        assert_eq!(kept(Duration::from_secs(9), HOUR), Duration::from_secs(9), "never longer than is asked for");
+    }
 }

@@ -16,7 +16,7 @@ use super::engines::Engines;
 use super::envs::{EnvHeld, Keeper};
 use super::error::SandboxError;
 use super::follow::{Followed, News, Orders, end_unfollowed, follow};
-use super::hosted::{GRANT, INPUTS, closed, record, work_dir};
+use super::hosted::{GRANT, INPUTS, closed, kept_for, record, work_dir};
 use super::lookout::{Eyes, Lookout};
 use super::results::{self, Results};
 use super::spare::Spare;
@@ -349,7 +349,7 @@ impl Life {
     async fn keep(mut self) {
         self.announce.done();
         let since = self.base.ended_ms.unwrap_or_else(wall_ms);
-        let left = self.shared.keep.saturating_sub(Duration::from_millis(wall_ms().saturating_sub(since)));
+        let left = kept_for(self.shared.keep, since, wall_ms());
         let forgotten = match tokio::time::timeout(left, self.orders.wait_for(|o| o.forget)).await.map(|o| o.map(drop))
         {
             Ok(Ok(_)) => true,

@@ -33,6 +33,9 @@ pub(in crate::sandbox) struct SupervisorNote {
 pub(in crate::sandbox) struct StartedNote {
     /// When the program started, milliseconds since 1970.
     pub(in crate::sandbox) started_ms: u64,
+    /// The same in milliseconds since boot, which no clock that leaps can falsify.
+    #[serde(default)]
+    pub(in crate::sandbox) started_up_ms: Option<u64>,
     /// Where its counters are.
     #[serde(default)]
     pub(in crate::sandbox) meter: Meter,
@@ -41,6 +44,13 @@ pub(in crate::sandbox) struct StartedNote {
 /// Which run of the kernel this is.
 pub(in crate::sandbox) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Milliseconds since boot, those included in which the machine slept (proc_uptime(5)).
+pub(in crate::sandbox) fn up_ms() -> Option<u64> {
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    Some((seconds * 1000.0) as u64)
 }
 
 /// When a process started, in clock ticks since boot; `None` when there is none.
@@ -181,5 +191,8 @@ mod tests {
         let own = start_ticks(std::process::id() as i32);
         assert!(own.is_some_and(|t| t > 0));
         assert_eq!(start_ticks(i32::MAX), None);
+        let hertz = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).expect("known").expect("known") as u64;
+        let started = own.expect("this process") * 1000 / hertz;
+        assert!(up_ms().expect("Linux") >= started, "it began after the machine did");
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::disk::{Holders, Watchdog, occupied};
-use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
+use super::files::{OUTPUT, STARTED, StartedNote, boot_id, up_ms, write_json};
 use super::limits::Ear;
 use super::log::{Log, Room};
 use crate::clock::wall_ms;
@@ -102,8 +102,8 @@ pub(super) async fn run<J: EngineJob>(
         Err(e) => return Ok((report(not_started(e), Usage::default(), log.len()), nothing())),
     };
     let began = Instant::now();
-    write_json(&launch.job_dir.join(STARTED), &StartedNote { started_ms: wall_ms(), meter: job.meter() })
-        .map_err(text)?;
+    let note = StartedNote { started_ms: wall_ms(), started_up_ms: up_ms(), meter: job.meter() };
+    write_json(&launch.job_dir.join(STARTED), &note).map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let holders = job.roster().map_or(Holders::Below, Holders::Listed);
     let watchdog = Watchdog::start(launch.work_dir(), before, launch.limits.disk_bytes, holders);
