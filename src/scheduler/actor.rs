@@ -23,7 +23,7 @@ use crate::clock::wall_ms;
 use crate::history::messages::LoadOpen;
 use crate::link::messages::OutputCopy;
 use crate::mailbox::{Door, MAILBOX, Word, ask, ask_outlet};
-use crate::model::{Epoch, JobEvent, JobId, JobRecord, Role};
+use crate::model::{Epoch, JobEvent, JobId, JobRecord, PeerId, Role};
 use crate::pipe::OutputLog;
 use crate::registry::messages::ListPeers;
 use crate::wire::ipc::Candidate;
@@ -74,6 +74,8 @@ pub struct SchedulerActor {
     began: Instant,
     draining: bool,
     ticking: Option<SpawnHandle>,
+    /// To whom a link came up, for those that wait for a worker that was given up.
+    came: broadcast::Sender<PeerId>,
 }
 
 /// Starts the scheduler and goes on with the jobs that were open when homied last ended.
@@ -93,7 +95,8 @@ pub async fn start(parts: SchedulerParts) -> Result<Door<SchedulerActor>, Refusa
     }
     let began = Instant::now();
     let jobs = open.into_iter().map(|record| Begun::with(record, since(began))).collect();
-    let actor = SchedulerActor { parts, jobs: HashMap::new(), began, draining: false, ticking: None };
+    let (came, _) = broadcast::channel(EVENTS);
+    let actor = SchedulerActor { parts, jobs: HashMap::new(), began, draining: false, ticking: None, came };
     let door = actor.start();
     ask(&door, Adopt { jobs }, ROOM).await.map_err(|e| Refusal::internal(e.to_string()))?;
     Ok(door)
@@ -159,6 +162,7 @@ impl SchedulerActor {
             happened: ctx.address().recipient(),
             closed: ctx.address().recipient(),
             events: events.clone(),
+            came: self.came.clone(),
         };
         tokio::spawn(driver.drive(rx));
         self.jobs.insert(id, Entry { job, batches, events, output: None });
@@ -347,6 +351,10 @@ impl Handler<LinkChanged> for SchedulerActor {
     fn handle(&mut self, message: LinkChanged, _: &mut Self::Context) {
         let LinkChanged { peer, up, silent } = message;
         let silent_ms = silent.as_millis() as u64;
+        if up {
+            // Heard by nobody where no job waits.
+            let _ = self.came.send(peer);
+        }
         let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
             self.feed(id, if up { Input::LinkUp(peer) } else { Input::LinkDown(peer, silent_ms) });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -29,7 +30,7 @@ pub(super) const WIRE: Duration = Duration::from_secs(20);
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(400 * 86_400);
 /// A record that cannot be written is tried again so often, one second apart, before the job hears of it.
 const PERSIST_TRIES: u32 = 5;
-/// A lost worker is asked at this pace whether it is back ...
+/// A lost worker is asked at this pace whether it is back, and at once when a link to it comes up ...
 const AWAIT_PAUSE: Duration = Duration::from_secs(5);
 /// ... and for so long: a laptop that was closed over night brings its result in the morning.
 const AWAIT_LIMIT: Duration = Duration::from_secs(86_400);
@@ -51,6 +52,8 @@ pub(super) struct Driver {
     pub(super) happened: Outlet<Happened>,
     pub(super) closed: Outlet<JobClosed>,
     pub(super) events: broadcast::Sender<JobEvent>,
+    /// To whom a link came up.
+    pub(super) came: broadcast::Sender<PeerId>,
 }
 
 impl Driver {
@@ -228,9 +231,10 @@ impl Driver {
                 None => return,
             },
             Intent::Collect(peer, epoch) => {
+                let mut came = self.came.subscribe();
                 let brought = self.collect(record, peer, epoch).await;
                 if brought.is_err() {
-                    tokio::time::sleep(AWAIT_PAUSE).await;
+                    back_or_pause(&mut came, peer).await;
                 }
                 Input::Late(epoch, brought.map(Box::new))
             }
@@ -285,6 +289,8 @@ impl Driver {
         peer: PeerId,
         epoch: Epoch,
     ) -> Option<Result<HostedStatus, Refusal>> {
+        // Before the first question, so that no link is missed that comes up while one is on its way.
+        let mut came = self.came.subscribe();
         let asked = async {
             loop {
                 let query = QueryJob { peer, job: record.id, epoch };
@@ -292,7 +298,7 @@ impl Driver {
                     Ok(Ok(status)) => return Some(Ok(status)),
                     Ok(Err(refusal)) if is_gone(&refusal) => return Some(Err(refusal)),
                     Err(AskError::Stopped(_)) => return None,
-                    Ok(Err(_)) | Err(AskError::TimedOut(_)) => tokio::time::sleep(AWAIT_PAUSE).await,
+                    Ok(Err(_)) | Err(AskError::TimedOut(_)) => back_or_pause(&mut came, peer).await,
                 }
             }
         };
@@ -322,6 +328,21 @@ impl Driver {
         };
         Ok(Complete { status, output_bytes, totals })
     }
+}
+
+/// Until a link to `peer` comes up, [`AWAIT_PAUSE`] at most.
+async fn back_or_pause(came: &mut broadcast::Receiver<PeerId>, peer: PeerId) {
+    let back = async {
+        loop {
+            match came.recv().await {
+                Ok(who) if who != peer => {}
+                // More came up than are remembered; it may be among them.
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(AWAIT_PAUSE, back).await;
 }
 
 /// An answer that did not come is a worker out of reach; the question may have been heard, and is idempotent.

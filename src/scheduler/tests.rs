@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::messages::{CancelJob, SubmitJob};
+use super::messages::{CancelJob, LinkChanged, SubmitJob};
 use super::{Outlets, SchedulerActor, SchedulerParts, start};
 use crate::blobs::BlobStore;
 use crate::link::messages::{AcknowledgeJob, OfferJob, SendInputs, StopRemoteJob};
@@ -259,6 +259,31 @@ async fn a_worker_that_comes_back_with_the_result_wins_over_the_one_that_replace
         assert_eq!(released, [RAJ, MIKE]);
         let ends = world.written.lock().expect("sound").iter().filter(|r| r.is_terminal()).count();
         assert_eq!(ends, 1, "one end, written once");
+    };
+    local.run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_given_up_is_asked_when_a_link_to_it_comes_up() {
+    let local = tokio::task::LocalSet::new();
+    let test = async {
+        let mut world = World::new().await;
+        world.submit().await;
+        next(&mut world.offers).await;
+        world.until(|r| r.attempts[0].accepted).await;
+        let world = world.next_homied(true).await;
+        world.until(|r| r.attempts.len() == 2 && r.attempts[1].accepted).await;
+        // Between two of the questions that are asked at a pace.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.raj_is_done.store(true, Ordering::Relaxed);
+        world.raj_is_away.store(false, Ordering::Relaxed);
+        let back = tokio::time::Instant::now();
+        for (peer, up) in [(MIKE, true), (RAJ, true)] {
+            ask(&world.door, LinkChanged { peer, up, silent: Duration::ZERO }, LONG).await.expect("taken");
+        }
+        let record = world.until(JobRecord::is_terminal).await;
+        assert_eq!((record.epoch, record.peer), (Epoch(1), Some(RAJ)));
+        assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
     };
     local.run_until(test).await;
 }
