@@ -124,6 +124,8 @@ async fn remove(dir: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::mailbox::probe;
     use crate::model::{Digest, JobSpec, Manifest, Outcome};
@@ -188,5 +190,29 @@ mod tests {
         assert!(!sent_dir.join(old.to_string()).exists() && sent_dir.join(fresh.to_string()).exists());
         let hosted = blobs.pins().expect("pins").iter().filter(|p| p.starts_with("hosted-")).count();
         assert_eq!(hosted, 4, "what is kept for others is not ours to drop");
+    }
+
+    #[test]
+    fn what_was_old_by_a_clock_that_was_set_right_since_stays() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let blobs = BlobStore::open(dir.path().join("store"), 1 << 30).expect("store");
+        let sent_dir = dir.path().join("sent");
+        std::fs::create_dir_all(sent_dir.join(JobId([1; 16]).to_string())).expect("made");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let test = async {
+            let looks = AtomicUsize::new(0);
+            let (get, _) = probe(move |_: &GetRecord| {
+                let ms_ago = [200_000, 50_000, 200_000, 200_000][looks.fetch_add(1, Ordering::Relaxed)];
+                Ok(Some(ended(1, ms_ago)))
+            });
+            let (put, _told) = probe(|_: &PutRecord| Ok(()));
+            let broom = Broom { blobs: blobs.clone(), sent_dir: sent_dir.clone(), get, put, keep: KEEP };
+            let mut due = HashSet::new();
+            for is_kept in [true, true, true, false] {
+                broom.sweep(&mut due).await;
+                assert_eq!(kept(&blobs, &sent_dir).len(), usize::from(is_kept));
+            }
+        };
+        runtime.block_on(tokio::task::LocalSet::new().run_until(test));
     }
 }

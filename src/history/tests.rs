@@ -160,6 +160,15 @@ fn history_is_listed_newest_first_and_summed_by_peer() {
             "neither what another user sent nor what guests run here"
         );
         assert_eq!(list(HistoryQuery { limit: Some(2), ..all.clone() }, None).await, [6, 5]);
+        // Sent while the clock was ten years ahead, and one after it was set right.
+        let ahead = JobRecord { created_ms: 400_000_000_000, uid: 8, ..record(7) };
+        for r in [ahead.clone(), JobRecord { uid: 8, ..record(8) }, ahead] {
+            put(&door, r).await;
+        }
+        assert_eq!(list(all.clone(), Some(8)).await, [8, 7]);
+        let find = FindJob { prefix: "last".into(), uid: Some(8) };
+        let last = ask(&door, find, LIMIT).await.expect("answer").expect("found");
+        assert_eq!(last.id, JobId([8; 16]));
         assert_eq!(list(HistoryQuery { peer: Some("MIKE".into()), ..all.clone() }, None).await, [3]);
         assert_eq!(list(HistoryQuery { role: Some(Role::Hosted), ..all.clone() }, None).await, [5]);
         let id = PeerId([9; 32]).to_string();

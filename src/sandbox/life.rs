@@ -22,7 +22,7 @@ use super::results::{self, Results};
 use super::spare::Spare;
 use super::standby::{Early, commence};
 use super::supervisor::{
-    LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_json, write_json,
+    LAUNCH, LimitedNote, OUTPUT, SUPERVISOR, StartedNote, SupervisorNote, boot_id, date_in_doubt, read_json, write_json,
 };
 use super::warm::Pool;
 use super::{live, workspace};
@@ -430,7 +430,8 @@ fn collect(dir: &Path, max_bytes: u64) -> Result<Results, SandboxError> {
     let list = dir.join(INPUTS);
     let bytes = std::fs::read(&list).map_err(SandboxError::io("read", &list))?;
     let inputs = Manifest::decode(&bytes).map_err(|e| SandboxError::Results(e.to_string()))?;
-    let found = results::collect(&work, &inputs, results::change_time(&launch)?, max_bytes)?;
+    let started = if date_in_doubt(dir) { i128::MIN } else { results::change_time(&launch)? };
+    let found = results::collect(&work, &inputs, started, max_bytes)?;
     found.save(dir)?;
     Ok(found)
 }

@@ -8,6 +8,7 @@ mod actor;
 mod admission;
 mod adopt;
 mod assignments;
+mod clocks;
 pub mod engine;
 mod engines;
 pub mod envs;

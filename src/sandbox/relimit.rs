@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
+use super::clocks::Clocks;
 use super::engine::Reading;
 use super::error::SandboxError;
 use super::follow::Orders;
 use super::life::blocking;
 use super::policy::Machine;
-use super::supervisor::{LIMITS, LimitedNote, LimitsOrder, StartedNote, up_ms, write_json_durably};
+use super::supervisor::{LIMITS, LimitedNote, LimitsOrder, StartedNote, write_json_durably};
+use crate::clock::wall_ms;
 use crate::model::{HostedState, HostedStatus, LimitChange, Limits, describe_change, format_bytes, format_duration};
 use crate::wire::refusal::{Refusal, RefusalKind};
 
@@ -121,8 +123,9 @@ impl Relimit {
         let Some(note) = self.running.borrow().clone() else {
             return Err(Refusal::new(RefusalKind::Busy, "the job has not started yet").hint("try again in a moment"));
         };
-        // Where that is not known nothing is refused for it: the supervisor measures for itself.
-        let ran_ms = note.started_up_ms.zip(up_ms()).map_or(0, |(since, now)| now.saturating_sub(since));
+        // As its supervisor counts it. One of an earlier homied has noted nothing but the date.
+        let dated = || wall_ms().saturating_sub(note.started_ms);
+        let ran_ms = note.clocks.map_or_else(dated, |then| Clocks::now().awake_since(&then));
         let used = blocking(move || Ok(note.meter.read())).await.map_err(internal)?;
         let limits = allow(&before, &change, machine, &used, ran_ms)?;
         let order = LimitsOrder { seq: self.orders.borrow().limits_seq() + 1, limits };

@@ -308,6 +308,7 @@ async fn a_receiver_may_be_done_before_its_sender_knows_that_it_is() {
     // that is not whole.
     for (files, len) in [(1, MAX_RAW_BULK), (4, MAX_RAW_BULK), (256, MAX_RAW_BULK / 64), (1, MAX_RAW_BULK - 1)] {
         // Read as a whole, and part by part.
+        const { assert!(MAX_RAW_BULK as u64 >= LARGE) };
         for at_hand in if len as u64 >= LARGE { &[0, usize::MAX][..] } else { &[0] } {
             let (a, b) = tokio::io::duplex(4 * MAX_RAW_BULK);
             let mut a = Framed::new(LateWriter { inner: a, written: None }, FrameCodec::bulk());

@@ -100,6 +100,8 @@ fn jobs_run_between_clocks_that_are_ten_years_apart() {
     alice.run_text(&["--peer", "bob"], "echo still").code(0).says("[bob] still");
     bob.run_text(&["--peer", "alice"], "echo still").code(0).says("[alice] still");
     assert_eq!(alice.sees(), ["bob"]);
+    bob.start_text(&["--peer", "alice", "--detach"], "echo kept > kept.txt").finish().code(0);
+    bob.wait_job(&["succeeded"], PATIENCE);
     // Over a restart: what it wrote down before lies in the past by decades, and then in the future.
     for (clock, says) in [("+10y", "years ahead of this machine's"), ("-10y", "years behind this machine's")] {
         world.host_mut("bob").crash();
@@ -111,4 +113,7 @@ fn jobs_run_between_clocks_that_are_ten_years_apart() {
         std::fs::remove_file(alice.home.join("left.txt")).expect("it came home");
         alice.homie(&["peers"]).code(0).says(says);
     }
+    let bob = world.host("bob");
+    bob.homie(&["results", "last"]).code(0);
+    assert_eq!(bob.read("kept.txt"), b"kept\n", "results of a job that ended twenty years ago, it seemed for a while");
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::sandbox::clocks::Clocks;
 use crate::sandbox::engine::{ExitReport, Meter};
 
 pub(in crate::sandbox) const LAUNCH: &str = "launch.json";
@@ -33,24 +34,24 @@ pub(in crate::sandbox) struct SupervisorNote {
 pub(in crate::sandbox) struct StartedNote {
     /// When the program started, milliseconds since 1970.
     pub(in crate::sandbox) started_ms: u64,
-    /// The same in milliseconds since boot, which no clock that leaps can falsify.
+    /// What all clocks said then.
     #[serde(default)]
-    pub(in crate::sandbox) started_up_ms: Option<u64>,
+    pub(in crate::sandbox) clocks: Option<Clocks>,
     /// Where its counters are.
     #[serde(default)]
     pub(in crate::sandbox) meter: Meter,
 }
 
+/// Whether a file that this job changed may be stamped as if that had been before the job, since the date was put back
+/// meanwhile, or nobody noted what it was.
+pub(in crate::sandbox) fn date_in_doubt(dir: &Path) -> bool {
+    let noted = read_json::<StartedNote>(&dir.join(STARTED)).ok().and_then(|note| note.clocks);
+    noted.is_none_or(|then| Clocks::now().put_back_since(&then))
+}
+
 /// Which run of the kernel this is.
 pub(in crate::sandbox) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-/// Milliseconds since boot, those included in which the machine slept (proc_uptime(5)).
-pub(in crate::sandbox) fn up_ms() -> Option<u64> {
-    let uptime = fs::read_to_string("/proc/uptime").ok()?;
-    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
-    Some((seconds * 1000.0) as u64)
 }
 
 /// When a process started, in clock ticks since boot; `None` when there is none.
@@ -187,12 +188,28 @@ mod tests {
     }
 
     #[test]
+    fn a_date_that_was_put_back_or_not_noted_is_in_doubt() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let noted = |note: &StartedNote| {
+            write_json(&dir.path().join(STARTED), note).expect("written");
+            date_in_doubt(dir.path())
+        };
+        assert!(date_in_doubt(dir.path()), "nothing is noted");
+        let note = |clocks| StartedNote { started_ms: 1, clocks, meter: Meter::default() };
+        assert!(noted(&note(None)), "by an earlier homied");
+        assert!(!noted(&note(Some(Clocks::now()))));
+        let hour_ahead: Clocks = {
+            let mut json = serde_json::to_value(Clocks::now()).expect("plain");
+            json["wall"] = (json["wall"].as_i64().expect("a number") + 3_600_000).into();
+            serde_json::from_value(json).expect("plain")
+        };
+        assert!(noted(&note(Some(hour_ahead))), "and put back since");
+    }
+
+    #[test]
     fn the_start_of_a_process_is_told_from_its_absence() {
         let own = start_ticks(std::process::id() as i32);
         assert!(own.is_some_and(|t| t > 0));
         assert_eq!(start_ticks(i32::MAX), None);
-        let hertz = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).expect("known").expect("known") as u64;
-        let started = own.expect("this process") * 1000 / hertz;
-        assert!(up_ms().expect("Linux") >= started, "it began after the machine did");
     }
 }

@@ -33,8 +33,8 @@ use std::process::ExitCode;
 use nix::unistd::dup2_stdout;
 
 pub(in crate::sandbox) use files::{
-    EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, read_exit, read_json, start_ticks,
-    try_lock, up_ms, write_json, write_json_durably,
+    EXIT, LAUNCH, OUTPUT, STARTED, SUPERVISOR, StartedNote, SupervisorNote, boot_id, date_in_doubt, read_exit,
+    read_json, start_ticks, try_lock, write_json, write_json_durably,
 };
 pub(in crate::sandbox) use limits::{LIMITED, LIMITS, LimitedNote, LimitsOrder};
 

@@ -9,11 +9,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::disk::{Holders, Watchdog, occupied};
-use super::files::{OUTPUT, STARTED, StartedNote, boot_id, up_ms, write_json};
+use super::files::{OUTPUT, STARTED, StartedNote, boot_id, write_json};
 use super::limits::Ear;
 use super::log::{Log, Room};
 use crate::clock::wall_ms;
 use crate::model::{FailKind, Outcome, Usage, format_bytes};
+use crate::sandbox::clocks::Clocks;
 use crate::sandbox::engine::{Afterwards, End, Ended, EngineError, EngineJob, ExitReport, JobLaunch, Started};
 use crate::wire::output::{MAX_RECORD, Source};
 
@@ -102,7 +103,7 @@ pub(super) async fn run<J: EngineJob>(
         Err(e) => return Ok((report(not_started(e), Usage::default(), log.len()), nothing())),
     };
     let began = Instant::now();
-    let note = StartedNote { started_ms: wall_ms(), started_up_ms: up_ms(), meter: job.meter() };
+    let note = StartedNote { started_ms: wall_ms(), clocks: Some(Clocks::now()), meter: job.meter() };
     write_json(&launch.job_dir.join(STARTED), &note).map_err(text)?;
     // The thread starts only now: an engine may fork, and a process with threads must not.
     let holders = job.roster().map_or(Holders::Below, Holders::Listed);
