@@ -430,7 +430,8 @@ fn collect(dir: &Path, max_bytes: u64) -> Result<Results, SandboxError> {
     let list = dir.join(INPUTS);
     let bytes = std::fs::read(&list).map_err(SandboxError::io("read", &list))?;
     let inputs = Manifest::decode(&bytes).map_err(|e| SandboxError::Results(e.to_string()))?;
-    let started = if date_in_doubt(dir) { i128::MIN } else { results::change_time(&launch)? };
+    let stamped = results::change_time(&launch)?;
+    let started = if date_in_doubt(dir, stamped) { i128::MIN } else { stamped };
     let found = results::collect(&work, &inputs, started, max_bytes)?;
     found.save(dir)?;
     Ok(found)
@@ -451,5 +452,47 @@ pub(super) fn engine_of(record: &JobRecord) -> EngineKind {
     match record.engine.as_deref() {
         Some("docker") => EngineKind::Docker,
         _ => EngineKind::Native,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clocks::Clocks;
+    use super::super::engine::Meter;
+    use super::super::supervisor::STARTED;
+    use super::*;
+    use crate::model::{CleanPath, Digest, FileEntry};
+
+    #[test]
+    fn an_input_that_was_changed_in_place_is_found_though_the_date_was_put_back() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let work = work_dir(dir.path());
+        std::fs::create_dir_all(&work).expect("made");
+        let before = FileEntry {
+            path: CleanPath::new("state.bin").expect("clean"),
+            size: 3,
+            exec: false,
+            hash: Digest::of(b"old"),
+            chunks: vec![],
+            lengths: vec![],
+        };
+        let inputs = Manifest::new(vec![before]).expect("valid");
+        std::fs::write(dir.path().join(INPUTS), inputs.encode()).expect("written");
+        let (input, launch) = (work.join("state.bin"), dir.path().join(LAUNCH));
+        std::fs::write(&input, b"new").expect("written");
+        // As if it had been changed before the job: until the clock of files, which is coarse, has moved on.
+        while {
+            std::fs::write(&launch, b"{}").expect("written");
+            results::change_time(&launch).expect("there") <= results::change_time(&input).expect("there")
+        } {}
+        let changed = |clocks: Clocks| {
+            let note = StartedNote { started_ms: 1, clocks: Some(clocks), meter: Meter::default() };
+            write_json(&dir.path().join(STARTED), &note).expect("written");
+            collect(dir.path(), 1 << 20).expect("readable").manifest.files().len()
+        };
+        assert_eq!(changed(Clocks::now()), 0, "stamped before the job, so nobody reads it");
+        let mut ahead = serde_json::to_value(Clocks::now()).expect("plain");
+        ahead["wall"] = (ahead["wall"].as_i64().expect("a number") + 3_600_000).into();
+        assert_eq!(changed(serde_json::from_value(ahead).expect("plain")), 1);
     }
 }

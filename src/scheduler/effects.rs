@@ -336,8 +336,8 @@ async fn back_or_pause(came: &mut broadcast::Receiver<PeerId>, peer: PeerId) {
         loop {
             match came.recv().await {
                 Ok(who) if who != peer => {}
-                // More came up than are remembered; it may be among them.
-                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                // More came up than are remembered; it may be among them. One more question will do for all of them.
+                Ok(_) | Err(RecvError::Lagged(_)) => break while came.try_recv().is_ok() {},
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }

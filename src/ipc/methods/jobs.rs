@@ -117,16 +117,29 @@ async fn listed(session: &Session, request: &Request) -> Result<Vec<JobRecord>, 
         }
         return session.ask(&outlets.hosted, HostedJobs).await;
     }
-    let mut rows = session.ask(&outlets.open_jobs, OpenJobs).await?;
-    rows.retain(|r| uid.is_none_or(|uid| r.uid == uid));
+    let mut open = session.ask(&outlets.open_jobs, OpenJobs).await?;
+    open.retain(|r| uid.is_none_or(|uid| r.uid == uid));
     let query = HistoryQuery { role: Some(crate::model::Role::Sent), limit: Some(LISTED), peer: None };
     let past = session.ask(&outlets.records, QueryRecords { query, uid }).await??;
+    Ok(newest_first(open, past, wanted.all))
+}
+
+/// One list of the jobs that are open and those in history (newest first), by the order of history; a clock that was wrong
+/// for a while says nothing of who came last. An open one that history is too long for is older than what is listed of it.
+fn newest_first(mut open: Vec<JobRecord>, past: Vec<JobRecord>, all: bool) -> Vec<JobRecord> {
     // Of the ended ones, those with results that wait are always of interest.
     let waits = |r: &JobRecord| r.delivery == crate::model::Delivery::Waiting;
-    let known: std::collections::HashSet<_> = rows.iter().map(|r| r.id).collect();
-    rows.extend(past.into_iter().filter(|r| !known.contains(&r.id) && r.is_terminal() && (wanted.all || waits(r))));
-    rows.sort_by_key(|r| std::cmp::Reverse(r.created_ms));
-    Ok(rows)
+    let mut rows = Vec::with_capacity(open.len() + past.len());
+    for record in past {
+        match open.iter().position(|r| r.id == record.id) {
+            Some(at) => rows.push(open.swap_remove(at)),
+            None if record.is_terminal() && (all || waits(&record)) => rows.push(record),
+            None => {}
+        }
+    }
+    open.sort_by_key(|r| std::cmp::Reverse(r.created_ms));
+    rows.append(&mut open);
+    rows
 }
 
 pub(super) async fn history(session: &mut Session, request: &Request) -> Answer {
@@ -149,4 +162,27 @@ pub(super) async fn stats(session: &mut Session, request: &Request) -> Answer {
         Err(refusal) => Err(refusal),
     };
     session.rows(request.id, rows.and_then(|rows| rows)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Digest, JobId, JobSpec, Outcome, Role};
+
+    #[test]
+    fn jobs_are_listed_as_they_were_written_down_whatever_the_clock_said() {
+        let job = |n: u8, created_ms| {
+            JobRecord::new(JobId([n; 16]), Role::Sent, JobSpec::default(), Digest([0; 32]), created_ms)
+        };
+        let ended = |n, created_ms| {
+            let outcome = Outcome::Exited { code: 0 };
+            JobRecord { state: outcome.state(), outcome: Some(outcome), ..job(n, created_ms) }
+        };
+        // 1 and 2 came before all that is listed of history; 4 was sent while the clock was ahead.
+        let open = || vec![job(1, 1), job(2, 2), job(5, 5)];
+        let past = || vec![ended(6, 6), job(5, 5), ended(4, 4_000_000), ended(3, 3)];
+        let order = |rows: Vec<JobRecord>| rows.iter().map(|r| r.id.0[0]).collect::<Vec<_>>();
+        assert_eq!(order(newest_first(open(), past(), true)), [6, 5, 4, 3, 2, 1]);
+        assert_eq!(order(newest_first(open(), past(), false)), [5, 2, 1]);
+    }
 }

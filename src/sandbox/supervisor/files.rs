@@ -42,11 +42,12 @@ pub(in crate::sandbox) struct StartedNote {
     pub(in crate::sandbox) meter: Meter,
 }
 
-/// Whether a file that this job changed may be stamped as if that had been before the job, since the date was put back
-/// meanwhile, or nobody noted what it was.
-pub(in crate::sandbox) fn date_in_doubt(dir: &Path) -> bool {
+/// Whether a file that this job changed may be stamped earlier than `before` (nanoseconds since 1970), which something was
+/// shortly before the job: since the date was put back meanwhile, or nobody noted what it was.
+pub(in crate::sandbox) fn date_in_doubt(dir: &Path, before: i128) -> bool {
     let noted = read_json::<StartedNote>(&dir.join(STARTED)).ok().and_then(|note| note.clocks);
-    noted.is_none_or(|then| Clocks::now().put_back_since(&then))
+    let before_ms = before / 1_000_000;
+    noted.is_none_or(|then| i128::from(then.wall_ms()) < before_ms || Clocks::now().put_back_since(&then))
 }
 
 /// Which run of the kernel this is.
@@ -190,11 +191,12 @@ mod tests {
     #[test]
     fn a_date_that_was_put_back_or_not_noted_is_in_doubt() {
         let dir = tempfile::tempdir().expect("tempdir");
+        let stamp = i128::from(Clocks::now().wall_ms()) * 1_000_000;
         let noted = |note: &StartedNote| {
             write_json(&dir.path().join(STARTED), note).expect("written");
-            date_in_doubt(dir.path())
+            date_in_doubt(dir.path(), stamp)
         };
-        assert!(date_in_doubt(dir.path()), "nothing is noted");
+        assert!(date_in_doubt(dir.path(), stamp), "nothing is noted");
         let note = |clocks| StartedNote { started_ms: 1, clocks, meter: Meter::default() };
         assert!(noted(&note(None)), "by an earlier homied");
         assert!(!noted(&note(Some(Clocks::now()))));
@@ -204,6 +206,8 @@ mod tests {
             serde_json::from_value(json).expect("plain")
         };
         assert!(noted(&note(Some(hour_ahead))), "and put back since");
+        noted(&note(Some(Clocks::now())));
+        assert!(date_in_doubt(dir.path(), stamp + 3_600_000_000_000), "put back between the stamp and the note");
     }
 
     #[test]
