@@ -147,11 +147,14 @@ async fn become_member(secured: Secured, at: &str) -> Result<Joined, Refusal> {
 /// What is said when no address led to who invited.
 fn nobody_there(failed: &[(&str, LinkError)]) -> Refusal {
     let tried: Vec<String> = failed.iter().map(|(at, error)| format!("{at}: {}", plainly(error))).collect();
-    let text = format!("no address of the invitation led to the machine that made it\n  {}", tried.join("\n  "));
+    let text = format!("no address of the invitation led to the machine that made it: {}", tried.join("; "));
     let refusal = Refusal::new(RefusalKind::Unreachable, text);
     let any = |which: fn(&LinkError) -> bool| failed.iter().any(|(_, error)| which(error));
     if any(|e| matches!(e, LinkError::Silent)) {
-        refusal.hint("homied may have been restarted there, which voids its invitations: ask for another one")
+        refusal.hint(
+            "an invitation is void once a machine has used it, after 15 minutes, when homied is restarted there, and when \
+             somebody is put out of the group: ask for another one",
+        )
     } else if any(|e| matches!(e, LinkError::Stranger { .. })) {
         refusal.hint(
             "another machine lives at that address now, or you are in another network: ask for another invitation",
@@ -183,5 +186,15 @@ mod tests {
         for address in ["b\u{fc}cher.example:5556", "raj]:5556", "raj", "raj:x"] {
             assert!(written(at(address)).is_err(), "{address}");
         }
+    }
+
+    #[test]
+    fn why_no_address_led_to_the_inviter_is_one_line() {
+        let failed = [("10.0.0.1:5556", LinkError::Silent), ("raj.local:5556", LinkError::NoHello)];
+        let refusal = nobody_there(&failed);
+        // Control characters of other machines' words are shown as what they are, so a line break would be, too.
+        assert!(!refusal.message.contains('\n'), "{refusal}");
+        assert!(failed.iter().all(|(at, _)| refusal.message.contains(at)), "{refusal}");
+        assert!(refusal.hint.expect("one").contains("void"));
     }
 }
