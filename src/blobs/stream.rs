@@ -345,7 +345,7 @@ mod tests {
         let mut source = StoreSource::new(store.clone());
         let mut part = |at: ChunkAt, from: u64| (0..try_often).find_map(|_| source.at_hand(at, from, 100_003));
         assert_eq!(part(first, 0).is_some(), can_tell);
-        // Old kernels and some filesystems do not say what is in memory; the test of `cached` sees to it that CI's do.
+        // Old kernels and some filesystems do not say what is in memory.
         for at in [first, second].into_iter().filter(|_| can_tell) {
             let mut came = Vec::new();
             while came.len() < at.len as usize {
